@@ -1,0 +1,1 @@
+"""Human pose without ROS and without torch: skeletons, cameras, metrics, filters, sequences."""

@@ -1,0 +1,145 @@
+"""What the stages hand on: people of one image in 2D and in 3D, as plain arrays.
+
+The same names and meanings as the messages of pose_msgs; `pose_ros.conversions` maps one to the other.
+Missing joints are NaN with confidence 0 and keep their place.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from pose_core.skeleton import SKELETONS
+
+
+class JointState(enum.IntEnum):
+    """Where a joint's position comes from; the numbers of pose_msgs/Person3D."""
+
+    MISSING = 0
+    MEASURED = 1
+    LIFTED = 2
+    INTERPOLATED = 3
+    PREDICTED = 4
+
+
+class ScaleSource(enum.IntEnum):
+    """Where metric scale comes from; the numbers of pose_msgs/Person3D."""
+
+    NONE = 0
+    DEFAULT = 1
+    SUBJECT = 2
+    DEPTH = 3
+    CALIBRATION = 4
+    MODEL = 5
+
+
+@dataclass(frozen=True)
+class StageTime:
+    """When a stage worked on an image, nanoseconds of the system clock."""
+
+    stage: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Person2D:
+    """A person in one image, raw (distorted) pixels; (0, 0) is the centre of the top left pixel.
+
+    Raises ValueError where the arrays disagree about the number of joints.
+    """
+
+    id: str
+    confidence: float
+    box_px: np.ndarray  # (4,) x_min, y_min, x_max, y_max
+    xy_px: np.ndarray  # (J, 2)
+    joint_confidence: np.ndarray  # (J,)
+
+    def __post_init__(self) -> None:
+        joints = len(self.joint_confidence)
+        _expect("box_px", self.box_px, (4,))
+        _expect("xy_px", self.xy_px, (joints, 2))
+
+
+@dataclass(frozen=True)
+class People2D:
+    """Everybody in one image. `stamp`: capture time in ns; `frame_id`: optical frame of the camera."""
+
+    stamp: int
+    frame_id: str
+    skeleton: str
+    width: int
+    height: int
+    people: tuple[Person2D, ...] = ()
+    times: tuple[StageTime, ...] = ()
+
+    def __post_init__(self) -> None:
+        expect_joints(self.skeleton, [len(p.joint_confidence) for p in self.people])
+
+
+@dataclass(frozen=True)
+class Person3D:
+    """A person in 3D: metres, in the frame of the `People3D` that holds it.
+
+    `std` is the standard deviation along one axis of a joint relative to the root; `root_std` that of the root along
+    x, y and z, which all joints share. Raises ValueError where the arrays disagree about the number of joints.
+    """
+
+    id: str
+    confidence: float
+    xyz: np.ndarray  # (J, 3)
+    std: np.ndarray  # (J,)
+    root_std: np.ndarray  # (3,)
+    joint_confidence: np.ndarray  # (J,)
+    state: np.ndarray  # (J,) uint8, JointState
+    height: float = float("nan")
+    height_std: float = float("nan")
+    scale_source: ScaleSource = ScaleSource.NONE
+
+    def __post_init__(self) -> None:
+        joints = len(self.state)
+        _expect("xyz", self.xyz, (joints, 3))
+        _expect("std", self.std, (joints,))
+        _expect("root_std", self.root_std, (3,))
+        _expect("joint_confidence", self.joint_confidence, (joints,))
+
+
+@dataclass(frozen=True)
+class People3D:
+    """Everybody of one image in 3D. `stamp`: capture time in ns; `delay`: deliberate look-ahead in seconds."""
+
+    stamp: int
+    frame_id: str
+    skeleton: str
+    people: tuple[Person3D, ...] = ()
+    delay: float = 0.0
+    times: tuple[StageTime, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        expect_joints(self.skeleton, [len(p.state) for p in self.people])
+
+
+def with_missing(person: Person3D, missing: np.ndarray) -> Person3D:
+    """`person` with the joints of the (J,) mask `missing` taken out: NaN, confidence 0, state MISSING."""
+    return replace(
+        person,
+        xyz=np.where(missing[:, None], np.nan, person.xyz),
+        std=np.where(missing, np.nan, person.std),
+        joint_confidence=np.where(missing, 0.0, person.joint_confidence),
+        state=np.where(missing, JointState.MISSING, person.state).astype(np.uint8),
+    )
+
+
+def expect_joints(skeleton: str, counts: list[int]) -> None:
+    """Raise ValueError unless every count is the number of joints of `skeleton`, which must be known."""
+    joints = len(SKELETONS.get(skeleton).joints)
+    for count in counts:
+        if count != joints:
+            raise ValueError(f"skeleton '{skeleton}' has {joints} joints, got a person with {count}")
+
+
+def _expect(name: str, array: np.ndarray, shape: tuple[int, ...]) -> None:
+    if array.shape != shape:
+        raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
