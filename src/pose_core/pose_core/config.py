@@ -54,7 +54,13 @@ def _check_value(field: dataclasses.Field[Any], kind: type, value: Any) -> None:
     if kind is float and math.isnan(value):
         raise ValueError(f"{name} must be a number, got nan")
     if (low is not None and value < low) or (high is not None and value > high):
-        bounds = f"at least {low}" if high is None else f"at most {high}" if low is None else f"from {low} to {high}"
+        bounds = (
+            f"at least {low}"
+            if high is None
+            else f"at most {high}"
+            if low is None
+            else f"from {low} to {high}"
+        )
         raise ValueError(f"{name} must be {bounds}, got {value}")
     choices = field.metadata.get("choices")
     if choices and value not in choices:
@@ -81,6 +87,10 @@ def build(cls: type[D], values: dict[str, Any]) -> D:
 class StageParams:
     """Parameters that every stage has."""
 
-    autostart: bool = param(True, "configure and activate at start-up instead of waiting for lifecycle commands")
-    stage_times: bool = param(True, "state in each message when each stage worked; false gives reproducible bytes")
+    autostart: bool = param(
+        True, "configure and activate at start-up instead of waiting for lifecycle commands"
+    )
+    stage_times: bool = param(
+        True, "state in each message when each stage worked; false gives reproducible bytes"
+    )
     diagnostics_period: float = param(1.0, "seconds between two diagnostics messages", low=0.1, high=60.0)

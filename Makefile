@@ -1,0 +1,42 @@
+# Everything a user or contributor runs. `make demo` and `make test` set up first; set-up skips what is done.
+PYTHON ?= python3
+PYTHONS ?= python3.10 python3.11 python3.12
+POSE := .venv/bin/pose
+RUN := .venv/bin/python -m
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check fix bench lock clean
+
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-8s %s\n", $$1, $$2}'
+
+setup:  ## virtual environment, ROS 2, models, demo videos, colcon build
+	@$(PYTHON) scripts/set_up.py
+
+demo: setup  ## the demo video through the whole pipeline; results in out/demo/
+	@$(POSE) demo
+
+test: setup  ## all tests; make test TESTS=src/pose_core/test for some
+	@.venv/bin/python -c "import launch_ros" 2>/dev/null || printf '\n%s\n%s\n\n' \
+	  '*** launch_ros is not installed: launch files are checked without running them.' \
+	  '*** An installed ROS 2 has it: source its setup.bash, then make test.'
+	@$(RUN) pytest $(TESTS)
+
+check: setup  ## format, lint, types, directions of imports
+	@$(RUN) ruff format --check
+	@$(RUN) ruff check
+	@$(RUN) mypy
+	@.venv/bin/lint-imports --no-cache
+
+fix: setup  ## format, and mend what the linter can
+	@$(RUN) ruff format
+	@$(RUN) ruff check --fix
+
+bench: setup  ## throughput, latency and memory on the demo video, as ratios
+	@$(POSE) bench
+
+lock:  ## move requirements/constraints.txt to the newest versions
+	@cd scripts && $(PYTHON) lock.py $(PYTHONS)
+
+clean:  ## remove what set-up and runs made; downloads stay in the cache
+	rm -rf .venv .setup build install log out

@@ -1,0 +1,13 @@
+"""All lifters: importing this package loads every file in it, so that a dropped-in file is registered."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+
+from lift3d_node.lifter import LIFTERS
+
+__all__ = ["LIFTERS"]
+
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")

@@ -1,0 +1,157 @@
+"""The lifting stage as a node: pose2d/people (and pose2d/world) in, lift3d/people out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from pose_msgs import msg as msgs
+from pose_msgs.srv import ResetPerson, SetSubject
+from rclpy.clock import Clock, ClockType
+from sensor_msgs.msg import CameraInfo
+
+from lift3d_node.intrinsics import Intrinsics
+from lift3d_node.pairing import SIZE, Pairing
+from lift3d_node.params import Lift3DParams
+from lift3d_node.pipeline import PeopleLifter
+from pose_core.people import People2D, People3D
+from pose_ros import topics
+from pose_ros.conversions import (
+    MalformedMessage,
+    camera_from_msg,
+    people2d_from_msg,
+    people3d_from_msg,
+    people3d_to_msg,
+)
+from pose_ros.stage import Stage, now_ns, run
+
+INTRINSICS = "intrinsics"
+"""Name of the fault: the camera's intrinsics are guessed."""
+
+
+class Lift3DNode(Stage[Lift3DParams]):
+    """Gives everybody a metric 3D skeleton in the camera's optical frame.
+
+    `~/set_subject` states somebody's height and mass, `~/reset` forgets what a lifter remembers of a person.
+    """
+
+    def __init__(self, **node_options: Any) -> None:
+        super().__init__("lift3d", Lift3DParams, **node_options)
+
+    def on_start(self) -> None:
+        self._lifter = PeopleLifter(self.params)
+        lifter = self._lifter.lifter
+        self._pairing = Pairing(lifter.uses_world)
+        self._intrinsics = Intrinsics(self.params.field_of_view_deg)
+        self._last_stamp = -1
+        self.health.note("lifter", self.params.lifter)
+        self.health.note("device", lifter.device)
+        self._output = self.publish_on(msgs.People3D, topics.LIFTED)
+        self.publish_skeleton(topics.LIFTED_SKELETON, lifter.skeleton_out)
+        self._camera_info = self.listen(CameraInfo, topics.CAMERA_INFO, self._on_camera_info)
+        if lifter.uses_world:
+            self.listen(msgs.People3D, topics.WORLD, self._on_world)
+        self.listen(msgs.People2D, topics.PEOPLE2D, self._on_people)
+        self.serve(SetSubject, "~/set_subject", self._on_set_subject)
+        self.serve(ResetPerson, "~/reset", self._on_reset)
+        self._timer = self.create_timer(
+            self.params.diagnostics_period, self._report, clock=Clock(clock_type=ClockType.STEADY_TIME)
+        )
+
+    def on_stop(self) -> None:
+        self.destroy_timer(self._timer)
+        self.health.clear(INTRINSICS)
+
+    def on_params(self, params: Lift3DParams) -> None:
+        self._lifter.subjects.configure(params)
+
+    def _on_people(self, msg: msgs.People2D) -> None:
+        people = people2d_from_msg(msg)
+        self._checked(self._lifter.check, people)
+        self._pairing.put_people(people)
+        self._work()
+
+    def _on_world(self, msg: msgs.People3D) -> None:
+        world = people3d_from_msg(msg)
+        self._checked(self._lifter.check_world, world)
+        self._pairing.put_world(world)
+        self._work()
+
+    def _on_camera_info(self, msg: CameraInfo) -> None:
+        self._intrinsics.hear(camera_from_msg(msg))
+        self._work()
+
+    def _checked(self, check: Callable[[Any], None], people: People2D | People3D) -> None:
+        try:
+            check(people)
+        except ValueError as error:
+            raise MalformedMessage(str(error)) from error
+
+    def _work(self) -> None:
+        """Process what is complete, unless the camera's calibration is about to come."""
+        for _ in range(self._pairing.take_lost()):
+            self.health.drop("no world landmarks for this frame")
+        if self._pairing.complete() and not self._waits_for_camera():
+            for people, world in self._pairing.take():
+                self._process(people, world)
+
+    def _waits_for_camera(self) -> bool:
+        if self._intrinsics.settled or not self.count_publishers(self._camera_info.topic_name):
+            return False
+        if self._pairing.complete() <= SIZE:
+            return True
+        self._intrinsics.give_up(self._camera_info.topic_name)
+        return False
+
+    def _process(self, people: People2D, world: People3D | None) -> None:
+        start = now_ns()
+        if people.stamp == self._last_stamp:
+            self.health.drop("the same stamp twice")
+            return
+        if people.stamp < self._last_stamp:
+            self.get_logger().warning("stamps went back: people are lifted anew, as after a start")
+        self._last_stamp = people.stamp
+        camera = self._intrinsics.of(people.width, people.height)
+        if self._intrinsics.fault:
+            self.health.fault(INTRINSICS, self._intrinsics.fault, warn=True)
+        else:
+            self.health.clear(INTRINSICS)
+        lifted = self._lifter.process(people, world, camera)
+        self._output.publish(people3d_to_msg(replace(lifted, times=self.stamped(people.times, start))))
+
+    def _on_set_subject(
+        self, request: SetSubject.Request, response: SetSubject.Response
+    ) -> SetSubject.Response:
+        response.message = self._lifter.subjects.state(request.person_id, request.height, request.mass)
+        response.success = True
+        return response
+
+    def _on_reset(self, request: ResetPerson.Request, response: ResetPerson.Response) -> ResetPerson.Response:
+        known = ", ".join(self._lifter.known()) or "nobody"
+        forgotten = self._lifter.reset(request.person_id)
+        if request.person_id and not forgotten:
+            raise ValueError(f"person '{request.person_id}' is not known; known: {known}")
+        response.success, response.message = True, f"forgot {', '.join(forgotten) or 'nobody'}"
+        return response
+
+    def _report(self) -> None:
+        """What diagnostics show beyond what every stage shows."""
+        self.health.note("intrinsics", self._intrinsics.describe())
+        self.health.note("scale", self._lifter.scales())
+        self.health.note("rewinds", self._lifter.rewinds)
+        quality = self._lifter.quality
+        self.health.note("reprojection_p50_px", quality.median_px())
+        for joint, error in quality.joint_median_px().items():
+            self.health.note(f"reprojection_p50_px: {joint}", error)
+        for reason, count in quality.unplaced.items():
+            self.health.note(f"not placed: {reason}", count)
+
+
+def main() -> None:
+    """Entry point of the `lift3d` command."""
+    run(Lift3DNode)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""Parameters of the lifting stage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pose_core.config import StageParams, param
+
+MIN_HEIGHT, MAX_HEIGHT = 0.5, 2.6
+"""Standing heights in metres that a person may have: a small child to just under the tallest person on record."""
+
+
+@dataclass(frozen=True)
+class Lift3DParams(StageParams):
+    """Defaults that are measurements state where they come from."""
+
+    lifter: str = param("mediapipe_world", "how 2D becomes 3D: the name of a lifter")
+
+    height: float = param(
+        0.0,
+        "standing height of everybody in metres, 0.5 to 2.6; 0: not known; ~/set_subject states it for one person",
+        low=0.0,
+        high=MAX_HEIGHT,
+        live=True,
+    )
+    height_std: float = param(
+        0.02, "standard deviation of a height that was stated, in metres", low=0.0, high=0.5, live=True
+    )
+    # Adults of both sexes as one population: 1.69 m, 0.09 m (ANSUR II: men 1.756, 0.069; women 1.628, 0.064; Gordon et
+    # al. 2014, NATICK/TR-15/007). A little wider, because the world's adults vary more than one army's.
+    default_height: float = param(
+        1.70, "height in metres assumed where none is known", low=MIN_HEIGHT, high=MAX_HEIGHT, live=True
+    )
+    default_height_std: float = param(
+        0.10, "standard deviation of the assumed height, in metres", low=0.0, high=0.5, live=True
+    )
+
+    # 60 degrees is the middle of what cameras that look at people have: Raspberry Pi 53 to 66, laptops and web cameras 54
+    # to 70, telephones recording video 58 to 66. Structure from motion assumes a focal length of 1.2 image sides
+    # (45 degrees) for photographs without EXIF; a person before a web camera would come out a third too far away.
+    field_of_view_deg: float = param(
+        60.0,
+        "angle of view across the longer image side, used where no calibration comes on camera_info",
+        low=10.0,
+        high=150.0,
+    )
+    field_of_view_std_deg: float = param(
+        8.0, "standard deviation of that angle; it makes the depth uncertain", low=0.0, high=60.0
+    )
+
+    min_joints: int = param(
+        6, "joints that must be seen inside the image for a person to be placed", low=4, high=100
+    )
+    min_confidence: float = param(0.3, "confidence that a keypoint needs to take part", low=0.0, high=1.0)
+    keypoint_std: float = param(
+        0.005, "noise of a sure keypoint, as a share of the diagonal of the person's box", low=1e-5, high=0.1
+    )
+    rotation_std_deg: float = param(
+        10.0,
+        "how far the orientation that a lifter gives may be off about each axis; 0 trusts it fully",
+        low=0.0,
+        high=90.0,
+    )
+    # Twice the worst of 396 images of a walking person (0.03 as a rule, 0.06 at most); with left and right swapped: 0.27.
+    max_misfit: float = param(
+        0.15,
+        "median distance of keypoints from the placed shape, as a share of its size, beyond which it is not believed",
+        low=0.01,
+        high=10.0,
+    )
+    max_distance: float = param(
+        100.0, "metres from the camera beyond which no person is believed", low=1.0, high=10000.0
+    )
+    forget_after: float = param(
+        1.0,
+        "seconds after which what a lifter keeps of a person who is gone is forgotten",
+        low=0.0,
+        high=60.0,
+    )

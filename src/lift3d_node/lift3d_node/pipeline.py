@@ -1,0 +1,118 @@
+"""All of the lifting stage but ROS: everybody of an image from 2D to metres in the camera frame."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from lift3d_node.correspondence import Correspondence
+from lift3d_node.models import LIFTERS
+from lift3d_node.params import Lift3DParams
+from lift3d_node.placement import Placement
+from lift3d_node.quality import Quality
+from lift3d_node.subjects import Subjects
+from pose_core.camera import Camera
+from pose_core.people import People2D, People3D
+from pose_core.skeleton import SKELETONS
+
+SECOND = 1_000_000_000
+
+
+class PeopleLifter:
+    """Lifts and places people, image by image. Raises ValueError for parameters that cannot work."""
+
+    def __init__(self, params: Lift3DParams) -> None:
+        self._params = params
+        self.lifter = LIFTERS.get(params.lifter)(params)
+        self.subjects = Subjects(params)
+        self.quality = Quality(SKELETONS.get(self.lifter.skeleton_out))
+        self.rewinds = 0
+        """How often stamps went back, after which everything was forgotten."""
+        self._placement = Placement(params, self.lifter.skeleton_in, self.lifter.skeleton_out)
+        self._matches: dict[str, Correspondence] = {}
+        self._seen: dict[str, int] = {}
+        self._stamp = -1
+
+    def check(self, people: People2D) -> None:
+        """Raise ValueError where the keypoints of `people` cannot be made those that the lifter takes."""
+        wanted = self.lifter.skeleton_in
+        match = self._match(people.skeleton)
+        shared = int(match.known.sum())
+        if shared < self._params.min_joints:
+            raise ValueError(
+                f"skeleton '{people.skeleton}' has {shared} joints of '{wanted}', which lifter '{self._params.lifter}' takes; "
+                f"at least {self._params.min_joints} are needed: choose another lifter or detector"
+            )
+
+    def check_world(self, world: People3D) -> None:
+        """Raise ValueError where `world` is not of the lifter's skeleton."""
+        if world.skeleton != self.lifter.skeleton_in:
+            raise ValueError(
+                f"lifter '{self._params.lifter}' takes 3D of skeleton '{self.lifter.skeleton_in}', got '{world.skeleton}'"
+            )
+
+    def process(self, people: People2D, world: People3D | None, camera: Camera) -> People3D:
+        """Everybody of one image, in the order of `people`; those who cannot be placed are missing.
+
+        `people` has passed `check`, `world` is of the same image, `camera` of its size. `times` is left empty.
+        """
+        self._notice(people)
+        people = self._translated(people)
+        shapes = self.lifter.lift(people, camera, world)
+        placed = [
+            self._placement.place(person, shape, camera, self.subjects.of(person.id))
+            for person, shape in zip(people.people, shapes, strict=True)
+        ]
+        for one in placed:
+            self.quality.add(one)
+        return People3D(
+            stamp=people.stamp,
+            frame_id=people.frame_id,
+            skeleton=self.lifter.skeleton_out,
+            people=tuple(one.person for one in placed),
+        )
+
+    def reset(self, person: str = "") -> list[str]:
+        """Forget what images told about `person`, or about everybody; returns whom. What was stated stays."""
+        known = [person] if person else list(self._seen)
+        forgotten = [id for id in known if self._seen.pop(id, None) is not None]
+        self.lifter.reset(person or None)
+        return forgotten
+
+    def known(self) -> list[str]:
+        """Ids of the people seen lately."""
+        return list(self._seen)
+
+    def scales(self) -> str:
+        """Where the metric scale of the people seen lately comes from."""
+        subjects = {id: self.subjects.of(id) for id in self._seen}
+        return (
+            ", ".join(f"{id} {s.source.name.lower()} {s.height:.4g} m" for id, s in subjects.items())
+            or "nobody"
+        )
+
+    def _notice(self, people: People2D) -> None:
+        """Keep account of who is there; forget who is gone, and everybody where the stamp goes back."""
+        if people.stamp < self._stamp:
+            self.rewinds += 1
+            self.reset()
+        self._stamp = people.stamp
+        self._seen.update({person.id: people.stamp for person in people.people})
+        oldest = people.stamp - int(self._params.forget_after * SECOND)
+        for id in [id for id, stamp in self._seen.items() if stamp < oldest]:
+            self.reset(id)
+
+    def _match(self, skeleton: str) -> Correspondence:
+        if skeleton not in self._matches:
+            self._matches[skeleton] = Correspondence(skeleton, self.lifter.skeleton_in)
+        return self._matches[skeleton]
+
+    def _translated(self, people: People2D) -> People2D:
+        """`people` in the skeleton that the lifter takes."""
+        if people.skeleton == self.lifter.skeleton_in:
+            return people
+        match = self._match(people.skeleton)
+        translated = []
+        for person in people.people:
+            xy_px, confidence = match.keypoints(person.xy_px, person.joint_confidence)
+            translated.append(replace(person, xy_px=xy_px, joint_confidence=confidence))
+        return replace(people, skeleton=self.lifter.skeleton_in, people=tuple(translated))

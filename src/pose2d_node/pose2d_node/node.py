@@ -1,0 +1,260 @@
+"""The 2D stage as a ROS node: images from a source of its own or from a topic, people in 2D out."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from pose_msgs import msg as msgs
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from pose2d_node.detector import BadImage
+from pose2d_node.estimator import Estimate, Pose2DEstimator
+from pose2d_node.params import Pose2DParams
+from pose2d_node.sources import Frame, Source, open_source
+from pose_core.calibration import read_camera
+from pose_core.camera import Camera
+from pose_core.people import StageTime
+from pose_core.skeleton import MEDIAPIPE33
+from pose_ros import frames, qos, topics
+from pose_ros.conversions import (
+    MalformedMessage,
+    camera_to_msg,
+    header,
+    people2d_to_msg,
+    people3d_to_msg,
+    stamp_to_ns,
+)
+from pose_ros.images import compressed_from_msg, compressed_to_msg, image_from_msg, image_to_msg
+from pose_ros.stage import Stage, now_ns, run
+
+OLDEST_CAPTURE = 10_000_000_000
+"""ns; a stamp further back (a bag, simulated time) is no time at which this machine saw an image."""
+
+STOP_PATIENCE = 5.0
+"""Seconds that the last image may take when the node stops."""
+
+SAME_SHAPE = 0.01
+"""Relative difference of aspect ratios up to which an image counts as the calibrated one resized."""
+
+
+class Pose2DNode(Stage[Pose2DParams]):
+    """Publishes the people in each image, and the image itself where the node opens its source.
+
+    A source of its own is read by a worker thread. `gate`, where given, is called before each of its images
+    and ends the reading by returning False. `finished` is set when the reading has ended by itself: the
+    source had no more images, or the gate said so. `frames_read` counts the images read since activation.
+    """
+
+    def __init__(
+        self,
+        gate: Callable[[], bool] | None = None,
+        make_estimator: Callable[[Pose2DParams], Pose2DEstimator] = Pose2DEstimator.from_params,
+        **node_options: Any,
+    ) -> None:
+        self._gate = gate or _always
+        self._make_estimator = make_estimator
+        self.finished = threading.Event()
+        self.frames_read = 0
+        self._source: Source | None = None
+        self._worker: threading.Thread | None = None
+        self._failure: BaseException | None = None
+        super().__init__("pose2d", Pose2DParams, **node_options)
+
+    def on_start(self) -> None:
+        params = self.params
+        self._calibration = _read_calibration(params.calibration)
+        self._cameras: dict[tuple[int, int], Camera | None] = {}
+        self._estimator = self._make_estimator(params)
+        self._source = open_source(params, self._report) if params.source else None
+        self.health.note("device", self._estimator.detector.device)
+        self.health.note("model", params.model)
+        self.health.note(
+            "source", self._source.describe() if self._source else f"topic, {params.image_transport}"
+        )
+        self._people = self.publish_on(msgs.People2D, topics.PEOPLE2D)
+        self._world = self.publish_on(msgs.People3D, topics.WORLD)
+        self.publish_skeleton(topics.SKELETON2D, MEDIAPIPE33.name)
+        self._image_topic = self.resolve_topic_name(topics.IMAGE)
+        if self._source or self._calibration:
+            self._camera_info = self.publish_on(CameraInfo, topics.CAMERA_INFO)
+        if self._source:
+            self._image = self.publish_on(Image, topics.IMAGE, qos.IMAGES)
+            self._compressed = self.publish_on(CompressedImage, topics.IMAGE_COMPRESSED, qos.IMAGES)
+            self._wake = self.create_guard_condition(self._on_worker_failed)
+        elif params.image_transport == "raw":
+            self.listen(Image, topics.IMAGE, self._on_image, qos.IMAGES)
+        else:
+            self.listen(CompressedImage, topics.IMAGE_COMPRESSED, self._on_compressed, qos.IMAGES)
+
+    def on_run(self) -> None:
+        if self._source is None:
+            return
+        self.finished.clear()
+        self.health.clear("source")
+        self.frames_read = 0
+        self._stopping = threading.Event()
+        work = (self._source, iter(self._source))
+        self._worker = threading.Thread(target=self._work, args=work, name="pose2d", daemon=True)
+        self._worker.start()
+
+    def on_pause(self) -> None:
+        if self._worker is None or self._source is None:
+            return
+        self._stopping.set()
+        self._source.close()
+        self._worker.join(STOP_PATIENCE)
+        if self._worker.is_alive():
+            raise RuntimeError(
+                f"the image in work did not end within {STOP_PATIENCE:g} s; start the node anew"
+            )
+        self._worker = None
+
+    def on_stop(self) -> None:
+        if self._source is not None:
+            self._source.close()
+            self._source = None
+            self.destroy_guard_condition(self._wake)
+        self._estimator.close()
+
+    # A source of its own: everything below runs in the worker thread.
+
+    def _work(self, source: Source, images: Iterator[Frame]) -> None:
+        try:
+            self._read(source, images)
+        except BaseException as error:  # noqa: BLE001 - a thread's boundary: the executor raises it again
+            self._failure = error
+            self._wake.trigger()
+
+    def _read(self, source: Source, images: Iterator[Frame]) -> None:
+        while not self._stopping.is_set() and self._gate():
+            frame = next(images, None)
+            if frame is None:
+                break
+            self.frames_read += 1
+            self.health.note("skipped", source.skipped)
+            self._see(frame)
+        else:
+            source.close()
+        if self._stopping.is_set():
+            return
+        ended = f"{source.describe()} has no more images; activate the node again to start anew"
+        self.health.fault("source", ended, warn=True)
+        self.finished.set()
+
+    def _see(self, frame: Frame) -> None:
+        grabbed = StageTime("source", frame.grabbed_start, frame.grabbed_end)
+        try:
+            self._process(frame.stamp, frame.bgr, self.params.frame_id, grabbed)
+        except BadImage as error:
+            self.health.drop("bad image")
+            self.get_logger().warning(f"dropped an image: {error}", throttle_duration_sec=1.0)
+            return
+        if self._image.get_subscription_count():
+            self._image.publish(image_to_msg(frame.bgr, frame.stamp, self.params.frame_id))
+        if self._compressed.get_subscription_count():
+            self._compressed.publish(compressed_to_msg(frame.bgr, frame.stamp, self.params.frame_id))
+
+    def _report(self, name: str, sentence: str) -> None:
+        """A source's fault; only a missing camera keeps the node from working."""
+        if not sentence:
+            self.health.clear(name)
+        elif self.health.faults().get(name) != sentence:
+            self.health.fault(name, sentence, warn=name != "camera")
+            self.get_logger().warning(sentence)
+
+    # The image topic, and the executor's thread.
+
+    def _on_worker_failed(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    def _on_image(self, msg: Image) -> None:
+        received = now_ns()
+        self._hear(msg, image_from_msg(msg), received)
+
+    def _on_compressed(self, msg: CompressedImage) -> None:
+        received = now_ns()
+        self._hear(msg, compressed_from_msg(msg), received)
+
+    def _hear(self, msg: Image | CompressedImage, bgr: np.ndarray, received: int) -> None:
+        stamp = stamp_to_ns(msg.header.stamp)
+        if stamp == 0:
+            raise MalformedMessage(
+                "the image has no stamp; its driver must state the capture time in header.stamp"
+            )
+        captured = stamp if 0 <= received - stamp <= OLDEST_CAPTURE else received
+        try:
+            frame_id = msg.header.frame_id or self.params.frame_id
+            self._process(stamp, bgr, frame_id, StageTime("source", captured, received))
+        except BadImage as error:
+            raise MalformedMessage(str(error)) from error
+
+    # Both.
+
+    def _process(self, stamp: int, bgr: np.ndarray, frame_id: str, grabbed: StageTime) -> None:
+        start = now_ns()
+        frames.put(self._image_topic, stamp, bgr)
+        estimate = self._estimator.process(stamp, bgr, frame_id)
+        if reason := self._estimator.detector.restart_reason:
+            self.health.note("restarts", self._estimator.detector.restarts)
+            self.get_logger().warning(f"looking for people anew: {reason}")
+        times = self.stamped((grabbed, StageTime("detect", *self._estimator.detector.inference)), start)
+        self._publish(estimate, times)
+
+    def _publish(self, estimate: Estimate, times: tuple[StageTime, ...]) -> None:
+        """World landmarks and CameraInfo go first, so that they are there when the people arrive."""
+        people = replace(estimate.people, times=times)
+        if self._source or self._calibration:
+            self._camera_info.publish(
+                self._camera_info_of(people.width, people.height, people.stamp, people.frame_id)
+            )
+        self._world.publish(people3d_to_msg(replace(estimate.world, times=times)))
+        self._people.publish(people2d_to_msg(people))
+
+    def _camera_info_of(self, width: int, height: int, stamp: int, frame_id: str) -> CameraInfo:
+        if (width, height) not in self._cameras:
+            self._cameras = {(width, height): self._camera_of(width, height)}
+        camera = self._cameras[width, height]
+        if camera is None:  # K all zero: uncalibrated (sensor_msgs/CameraInfo)
+            return CameraInfo(header=header(stamp, frame_id), width=width, height=height)
+        return camera_to_msg(camera, stamp, frame_id)
+
+    def _camera_of(self, width: int, height: int) -> Camera | None:
+        """The calibration for images of this size; None where there is none that fits."""
+        calibrated = self._calibration
+        self.health.clear("camera_info")
+        if calibrated is None or (calibrated.width, calibrated.height) == (width, height):
+            return calibrated
+        sizes = (
+            f"{self.params.calibration} is for {calibrated.width} x {calibrated.height}, "
+            f"the images are {width} x {height}"
+        )
+        if abs(calibrated.width * height / (calibrated.height * width) - 1.0) > SAME_SHAPE:
+            self._report(
+                "camera_info", f"{sizes}, which is another shape: it is not used; calibrate at this size"
+            )
+            return None
+        self._report("camera_info", f"{sizes}: it is scaled, which is wrong where the image was cropped")
+        return calibrated.scaled(width, height)
+
+
+def _always() -> bool:
+    return True
+
+
+def _read_calibration(path: str) -> Camera | None:
+    if not path:
+        return None
+    try:
+        return read_camera(path)
+    except OSError as error:
+        raise ValueError(f"calibration '{path}' cannot be read: {error.strerror}; check the path") from error
+
+
+def main() -> None:
+    """Entry point of `ros2 run pose2d_node pose2d`."""
+    run(Pose2DNode)

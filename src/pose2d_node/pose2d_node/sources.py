@@ -1,0 +1,581 @@
+"""Where images come from: a camera, a video file or a folder of images.
+
+A source is iterated, and a thread of its own grabs ahead of the one that works:
+
+- camera, and recording in real time: only the newest image waits; older ones are dropped, so the work never
+  lags behind.
+- recording as fast as possible: every image, a few of them decoded ahead.
+
+Stamps increase strictly. A camera's image is stamped with the system time of its arrival; a recording's
+with its own time line, which starts at VIDEO_ORIGIN_NS, or in real time with the system time at which it is
+due.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from pose2d_node.params import Pose2DParams
+
+VIDEO_ORIGIN_NS = 1_000_000_000
+"""Stamp of a recording's first image: a ROS stamp of zero would mean that there is none."""
+
+AHEAD = 2
+"""Images decoded ahead: one is ready while the next one decodes; more would only cost memory."""
+
+IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+
+DEFAULT_FPS = 30.0
+"""Of a video that states no usable frame rate."""
+MAX_FPS = 1000.0
+"""A stated frame rate above this is a container's time base, not a rate."""
+
+MAX_LATE_IN_A_ROW = 10
+"""Late images dropped one after another before one is shown all the same: slow is better than nothing."""
+
+FIRST_RETRY, LAST_RETRY = 0.5, 5.0
+"""Seconds until a lost camera is tried again, doubled up to the latter."""
+
+THREAD_PATIENCE = 2.0
+"""Seconds that a driver may stay inside one grab before its thread is left to end by itself."""
+
+CAMERA_MODE = {
+    "width": cv2.CAP_PROP_FRAME_WIDTH,
+    "height": cv2.CAP_PROP_FRAME_HEIGHT,
+    "fps": cv2.CAP_PROP_FPS,
+}
+
+NS = 1_000_000_000
+PTS_MS = 1_000_000
+"""Nanoseconds in the unit of CAP_PROP_POS_MSEC."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One image. Times in ns: `stamp` of the image, `grabbed_*` of the system clock.
+
+    A camera's image is grabbed from its arrival until it is decoded, a real-time recording's from when it
+    is due. A recording read as fast as possible has no such instant: there it is the time that the pipeline
+    waited for the image.
+    """
+
+    stamp: int
+    bgr: np.ndarray  # (H, W, 3) uint8, never written to again
+    grabbed_start: int
+    grabbed_end: int
+
+
+@dataclass(frozen=True)
+class Clock:
+    """System time and time that never jumps, both in ns."""
+
+    system: Callable[[], int] = time.time_ns
+    steady: Callable[[], int] = time.monotonic_ns
+
+
+Report = Callable[[str, str], None]
+"""`report(name, sentence)` states a fault from any thread; an empty sentence takes it back."""
+
+
+def silent(name: str, sentence: str) -> None:
+    """A report that nobody reads."""
+
+
+class Capture(Protocol):
+    """The part of cv2.VideoCapture that is used."""
+
+    def isOpened(self) -> bool: ...  # noqa: N802
+
+    def grab(self) -> bool: ...
+
+    def retrieve(self) -> tuple[bool, np.ndarray]: ...
+
+    def get(self, prop: int, /) -> float: ...
+
+    def set(self, prop: int, value: float, /) -> bool: ...
+
+    def release(self) -> None: ...
+
+
+OpenCapture = Callable[..., Capture]
+
+
+class Handover:
+    """Frames between the thread that grabs and the one that works.
+
+    `put` drops the oldest, or waits, when it is full.
+    """
+
+    def __init__(self, length: int, drop_oldest: bool) -> None:
+        self._frames: deque[Frame] = deque()
+        self._length, self._drop_oldest = length, drop_oldest
+        self._changed = threading.Condition()
+        self._finished = self._closed = False
+        self._error: BaseException | None = None
+        self.dropped = 0
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    def put(self, frame: Frame) -> bool:
+        """Hand `frame` over; False once nobody wants any more."""
+        with self._changed:
+            if self._drop_oldest:
+                while len(self._frames) >= self._length:
+                    self._frames.popleft()
+                    self.dropped += 1
+            else:
+                self._changed.wait_for(lambda: self._closed or len(self._frames) < self._length)
+            if not self._closed:
+                self._frames.append(frame)
+            self._changed.notify_all()
+            return not self._closed
+
+    def take(self) -> Frame | None:
+        """The next frame, or None after the last one. Raises what the grabbing thread raised."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or self._finished or self._frames)
+            if self._closed:
+                return None
+            if self._frames:
+                frame = self._frames.popleft()
+                self._changed.notify_all()
+                return frame
+            if self._error is not None:
+                raise self._error
+            return None
+
+    def finish(self, error: BaseException | None = None) -> None:
+        """No frame follows, because of `error` where there is one."""
+        with self._changed:
+            self._finished, self._error = True, error
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Nobody takes frames any more."""
+        with self._changed:
+            self._closed = True
+            self._frames.clear()
+            self._changed.notify_all()
+
+    def pause(self, seconds: float) -> bool:
+        """Wait that long in the grabbing thread; False once nobody wants frames any more."""
+        with self._changed:
+            return not self._changed.wait_for(lambda: self._closed, timeout=seconds)
+
+
+class Source(ABC):
+    """Images one after another: `for frame in source`. Iterating again starts anew and ends the iteration
+    before.
+
+    `skipped` counts the images that were dropped because newer ones were there.
+    """
+
+    def __init__(self, report: Report, clock: Clock) -> None:
+        self.skipped = 0
+        self._report, self._clock = report, clock
+        self._handover: Handover | None = None
+
+    def __iter__(self) -> Iterator[Frame]:
+        self._end()
+        handover = self._handover = self._new_handover()
+        thread = threading.Thread(target=self._run, args=(handover,), name="grab", daemon=True)
+        thread.start()
+        return self._frames(handover, thread)
+
+    def _frames(self, handover: Handover, thread: threading.Thread) -> Iterator[Frame]:
+        skipped = self.skipped
+        try:
+            while (frame := self._take(handover)) is not None:
+                self.skipped = skipped + handover.dropped
+                yield frame
+        finally:
+            handover.close()
+            thread.join(THREAD_PATIENCE)
+
+    def close(self) -> None:
+        """End the iteration, from any thread. The source may be iterated again."""
+        self._end()
+
+    @abstractmethod
+    def describe(self) -> str:
+        """What it is, in a few words."""
+
+    @abstractmethod
+    def _new_handover(self) -> Handover: ...
+
+    @abstractmethod
+    def _grab(self, handover: Handover) -> None:
+        """Put frames until there are no more, or nobody wants them. Runs in a thread of its own."""
+
+    def _take(self, handover: Handover) -> Frame | None:
+        return handover.take()
+
+    def _end(self) -> None:
+        if self._handover is not None:
+            self._handover.close()
+
+    def _run(self, handover: Handover) -> None:
+        try:
+            self._grab(handover)
+        except BaseException as error:  # noqa: BLE001 - a thread's boundary: `take` raises it again
+            handover.finish(error)
+        else:
+            handover.finish()
+
+
+class CameraSource(Source):
+    """A camera or a network stream: the newest image only. A camera that vanishes is awaited."""
+
+    def __init__(
+        self,
+        address: int | str,
+        width: int = 0,
+        height: int = 0,
+        fps: float = 0.0,
+        report: Report = silent,
+        clock: Clock | None = None,
+        open_capture: OpenCapture = cv2.VideoCapture,
+    ) -> None:
+        """`address`: index, device or URL. `width`, `height`, `fps`: asked of the camera unless 0, fault
+        where refused.
+
+        Raises ValueError where it gives no image now.
+        """
+        super().__init__(report, clock or Clock())
+        self._address, self._open_capture = address, open_capture
+        self._asked = {"width": width, "height": height, "fps": fps}
+        self._last = 0
+        self._first = self._open()
+        if self._first is None:
+            found = ", ".join(sorted(str(device) for device in Path("/dev").glob("video*")))
+            raise ValueError(
+                f"camera {address} gives no image; check that it is plugged in and that no other program "
+                f"uses it (video devices here: {found or 'none'})"
+            )
+        self._mode = {name: self._first.get(prop) for name, prop in CAMERA_MODE.items()}
+
+    def describe(self) -> str:
+        return "camera {}, {width:g} x {height:g} at {fps:g} Hz".format(self._address, **self._mode)
+
+    def close(self) -> None:
+        super().close()
+        if self._first is not None:
+            self._first.release()
+            self._first = None
+
+    def _new_handover(self) -> Handover:
+        return Handover(1, drop_oldest=True)
+
+    def _grab(self, handover: Handover) -> None:
+        capture, self._first = self._first or self._open(), None
+        retry = FIRST_RETRY
+        try:
+            while not handover.closed:
+                frame = None if capture is None else self._read(capture)
+                if frame is not None:
+                    if retry > FIRST_RETRY:
+                        self._report("camera", "")
+                    retry = FIRST_RETRY
+                    handover.put(frame)
+                    continue
+                if capture is not None:
+                    capture.release()
+                self._report(
+                    "camera", f"camera {self._address} gives no image; check its cable (it is tried again)"
+                )
+                if handover.pause(retry):
+                    retry = min(2.0 * retry, LAST_RETRY)
+                    capture = self._open()
+        finally:
+            if capture is not None:
+                capture.release()
+
+    def _read(self, capture: Capture) -> Frame | None:
+        if not capture.grab():
+            return None
+        arrived = self._clock.system()
+        good, bgr = capture.retrieve()
+        if not good:
+            return None
+        self._last = max(arrived, self._last + 1)
+        return Frame(self._last, bgr, arrived, self._clock.system())
+
+    def _open(self) -> Capture | None:
+        """The camera, asked for its mode, or None where it gives no image."""
+        capture = self._open_capture(self._address)
+        asked = {name: value for name, value in self._asked.items() if value}
+        for name, value in asked.items():
+            capture.set(CAMERA_MODE[name], value)
+        if not capture.isOpened() or not capture.grab():
+            capture.release()
+            return None
+        given = {name: capture.get(CAMERA_MODE[name]) for name in asked}
+        refused = [name for name, value in asked.items() if abs(given[name] - value) > 0.01 * value]
+        words = ", ".join(f"{name} {given[name]:g} instead of {asked[name]:g}" for name in refused)
+        works = f"camera {self._address} works at {words}; ask for a mode that it has"
+        self._report("camera_mode", works if refused else "")
+        return capture
+
+
+class Shot(Protocol):
+    """Decodes one image; None where it cannot be read."""
+
+    def __call__(self) -> np.ndarray | None: ...
+
+
+class Recording(ABC):
+    """Images on disk with a time line: presentation times in ns, the first one 0, strictly increasing."""
+
+    path: Path
+    period: int
+    """Nominal time between two images, ns."""
+
+    @abstractmethod
+    def shots(self, report: Report) -> Iterator[tuple[int, Shot]]:
+        """Presentation times and what decodes the image, from the beginning;
+
+        a shot is valid until the next one.
+        """
+
+    @abstractmethod
+    def describe(self) -> str: ...
+
+
+class Video(Recording):
+    """A video file, turned upright as its rotation tag says. Raises ValueError where it cannot be read."""
+
+    def __init__(self, path: Path, open_capture: OpenCapture = cv2.VideoCapture) -> None:
+        self.path, self._open_capture = path, open_capture
+        capture = self._open()
+        try:
+            if not capture.isOpened():
+                raise ValueError(
+                    f"{path} is not a video that can be read; check that it plays and is complete"
+                )
+            fps = capture.get(cv2.CAP_PROP_FPS)
+            self._states_fps = math.isfinite(fps) and 0.0 < fps <= MAX_FPS
+            self.period = round(NS / (fps if self._states_fps else DEFAULT_FPS))
+            self._stated = max(capture.get(cv2.CAP_PROP_FRAME_COUNT), 0.0)
+            if not capture.grab() or not capture.retrieve()[0]:
+                raise ValueError(
+                    f"{path} holds no image that can be decoded; check that it plays and is complete"
+                )
+            self._size = tuple(capture.get(p) for p in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+        finally:
+            capture.release()
+
+    def describe(self) -> str:
+        return f"{self.path.name}, {self._size[0]:.0f} x {self._size[1]:.0f} at {NS / self.period:g} Hz"
+
+    def shots(self, report: Report) -> Iterator[tuple[int, Shot]]:
+        if not self._states_fps:
+            report(
+                "frame_rate",
+                f"{self.path} states no usable frame rate; {DEFAULT_FPS:g} Hz is assumed where times lack",
+            )
+        capture = self._open()
+        first, last, count = math.nan, -1, 0
+        try:
+            while capture.grab():
+                raw = capture.get(cv2.CAP_PROP_POS_MSEC)
+                first = raw if count == 0 else first
+                last = next_time(last, (raw - first) * PTS_MS, self.period)
+                count += 1
+                yield last, partial(_decoded, capture)
+        finally:
+            capture.release()
+        self._check_length(last + self.period, count, report)
+
+    def _check_length(self, duration: int, count: int, report: Report) -> None:
+        """Containers state, or OpenCV estimates, frames = duration x rate;
+
+        so the duration is what can be compared.
+        """
+        stated = self._stated * self.period
+        if duration < 0.98 * stated - 0.1 * NS:
+            report(
+                "source",
+                f"{self.path} broke off after {count} of the {self._stated:.0f} images it states; "
+                "it is cut off or damaged",
+            )
+
+    def _open(self) -> Capture:
+        capture = self._open_capture(str(self.path))
+        capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)  # not the default of every build
+        return capture
+
+
+class Folder(Recording):
+    """The images of a folder, ordered by the numbers in their names, at a stated rate.
+
+    An unreadable file is skipped and reported; its time passes. Raises ValueError where there is no
+    readable image.
+    """
+
+    def __init__(self, path: Path, rate_hz: float) -> None:
+        self.path, self.period = path, round(NS / rate_hz)
+        self._files = sorted(
+            (file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES), key=natural_order
+        )
+        if not self._files:
+            raise ValueError(
+                f"{path} holds no images; it needs files that end in {', '.join(IMAGE_SUFFIXES)}"
+            )
+        if all(read_image(file) is None for file in self._files):
+            raise ValueError(
+                f"{path} holds {len(self._files)} images, none of which can be read; check the files"
+            )
+
+    def describe(self) -> str:
+        return f"{self.path.name}, {len(self._files)} images at {NS / self.period:g} Hz"
+
+    def shots(self, report: Report) -> Iterator[tuple[int, Shot]]:
+        unreadable: list[str] = []
+
+        def read(file: Path) -> np.ndarray | None:
+            bgr = read_image(file)
+            if bgr is None:
+                unreadable.append(file.name)
+                report(
+                    "images",
+                    f"{len(unreadable)} images of {self.path} cannot be read, the last one is {file.name}",
+                )
+            return bgr
+
+        for index, file in enumerate(self._files):
+            yield index * self.period, partial(read, file)
+
+
+class Playback(Source):
+    """Plays a recording, again and again where `loop`; the time line then goes on.
+
+    In real time an image that is late by more than a period is dropped. A recording that cannot be decoded
+    at its own rate falls behind all the same, which its stamps do not hide.
+    """
+
+    def __init__(
+        self,
+        recording: Recording,
+        loop: bool = False,
+        real_time: bool = False,
+        report: Report = silent,
+        clock: Clock | None = None,
+    ) -> None:
+        super().__init__(report, clock or Clock())
+        self._recording, self._loop, self._real_time = recording, loop, real_time
+
+    def describe(self) -> str:
+        return self._recording.describe()
+
+    def _new_handover(self) -> Handover:
+        return Handover(1, drop_oldest=True) if self._real_time else Handover(AHEAD, drop_oldest=False)
+
+    def _take(self, handover: Handover) -> Frame | None:
+        if self._real_time:
+            return handover.take()
+        start = self._clock.system()
+        frame = handover.take()
+        return frame and replace(frame, grabbed_start=start, grabbed_end=self._clock.system())
+
+    def _grab(self, handover: Handover) -> None:
+        show = self._when_due(handover) if self._real_time else self._at_once(handover)
+        offset = 0
+        while True:
+            shown, last = 0, 0
+            for time_in_recording, shot in self._recording.shots(self._report):
+                last = offset + time_in_recording
+                if handover.closed:
+                    return
+                shown += show(last, shot)
+            offset = last + self._recording.period
+            if not self._loop or not shown:
+                return
+
+    def _at_once(self, handover: Handover) -> Callable[[int, Shot], bool]:
+        def show(at: int, shot: Shot) -> bool:
+            bgr = shot()
+            return bgr is not None and handover.put(Frame(VIDEO_ORIGIN_NS + at, bgr, 0, 0))
+
+        return show
+
+    def _when_due(self, handover: Handover) -> Callable[[int, Shot], bool]:
+        steady, system = self._clock.steady(), self._clock.system()
+        late_in_a_row = 0
+
+        def show(at: int, shot: Shot) -> bool:
+            nonlocal late_in_a_row
+            late = self._clock.steady() - steady - at
+            if late > self._recording.period and late_in_a_row < MAX_LATE_IN_A_ROW:
+                late_in_a_row += 1
+                handover.dropped += 1
+                return True
+            late_in_a_row = 0
+            bgr = shot()
+            if bgr is None:
+                return False
+            early = steady + at - self._clock.steady()
+            if early > 0 and not handover.pause(early / NS):
+                return False
+            return handover.put(Frame(system + at, bgr, system + at, self._clock.system()))
+
+        return show
+
+
+def next_time(last: int, stated: float, period: int) -> int:
+    """Presentation time in ns after `last`: the `stated` one where it is usable, else one period later."""
+    return (
+        round(stated) if math.isfinite(stated) and round(stated) > last else last + period if last >= 0 else 0
+    )
+
+
+def natural_order(file: Path) -> tuple[list[tuple[int, str]], str]:
+    """Sort key in which img2 comes before img10."""
+    words = re.split(r"(\d+)", file.stem.lower())
+    return [(int(word), "") if word.isdecimal() else (-1, word) for word in words], file.name
+
+
+def read_image(file: Path) -> np.ndarray | None:
+    """(H, W, 3) BGR, turned upright as its EXIF tag says, or None."""
+    return cv2.imread(str(file), cv2.IMREAD_COLOR)
+
+
+def open_source(params: Pose2DParams, report: Report = silent) -> Source:
+    """The source that `params.source` names.
+
+    Raises ValueError, saying what to check, where it gives no image.
+    """
+    name = params.source
+    if name.isdecimal() or "://" in name or name.startswith("/dev/"):
+        address = int(name) if name.isdecimal() else name
+        return CameraSource(address, params.camera_width, params.camera_height, params.camera_fps, report)
+    path = Path(name).expanduser()
+    if path.is_dir():
+        recording: Recording = Folder(path, params.image_rate_hz)
+    elif path.is_file():
+        recording = Video(path)
+    else:
+        raise ValueError(
+            f"source '{name}' is no camera index, no file and no folder; "
+            f"check the path (relative to {Path.cwd()})"
+        )
+    return Playback(recording, params.loop, params.real_time, report)
+
+
+def _decoded(capture: Capture) -> np.ndarray | None:
+    good, bgr = capture.retrieve()
+    return bgr if good else None

@@ -1,0 +1,33 @@
+"""Writing files so that nobody ever reads half of one."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+
+def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
+    """Put `content` under `path` at once: readers find the old file or the new one, never a part.
+
+    Raises OSError where the folder is missing or not writable.
+    """
+    path = Path(path)
+    handle, part = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(part, 0o666 & ~_umask())
+        os.replace(part, path)
+    except OSError:
+        os.unlink(part)
+        raise
+
+
+def _umask() -> int:
+    """The process's umask, which mkstemp ignores; reading it means setting it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,1 @@
+from pose_ros.testing import ros_context  # noqa: F401

@@ -1,0 +1,1 @@
+"""The `pose` command: the pipeline in one process, bags, replay, doctor, measurements."""

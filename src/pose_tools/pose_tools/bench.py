@@ -1,0 +1,208 @@
+"""`pose bench`: ratios, each measured side by side in one run, because absolute times depend on the machine and its load."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rclpy
+from pose_msgs.msg import People2D as People2DMsg
+from pose_msgs.msg import People3D as People3DMsg
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.serialization import deserialize_message, serialize_message
+
+from pose2d_node.detector import Detector
+from pose2d_node.params import Pose2DParams
+from pose2d_node.sources import VideoSource
+from pose_core import assets
+from pose_core.people import JointState, People2D, People3D, Person2D, Person3D, ScaleSource, StageTime
+from pose_core.skeleton import MEDIAPIPE33
+from pose_ros import topics
+from pose_ros.conversions import people2d_from_msg, people2d_to_msg, people3d_from_msg, people3d_to_msg
+from pose_ros.qos import RESULTS
+from pose_tools.demo import VIDEO
+from pose_tools.graph import EXECUTORS, Setup
+from pose_tools.live import Run, run
+from pose_tools.report import latencies, percentiles
+from pose_tools.workspace import config_file
+
+Say = Callable[[str], None]
+
+MESSAGE_ROUNDS = 500
+MEMORY_STEP_S = 10.0
+SETTLE_SHARE = 0.2
+"""Share of the memory run at its start that does not count for the slope: caches fill and windows grow."""
+SEPARATE_S = 20.0
+PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+def bench(*, minutes: float, rounds: int, say: Say) -> dict[str, Any]:
+    """All measurements; `rounds` of each comparison, interleaved."""
+    video = assets.path(VIDEO)
+    result: dict[str, Any] = {"message_ms_per_person": message_cost()}
+    say(
+        f"messages: {result['message_ms_per_person']:.3f} ms of Python per person and image through all topics"
+    )
+    result["throughput"] = throughput(video, rounds, say)
+    result["latency_ms"] = {
+        "composed": composed_latency(video),
+        "separate processes": separate_latency(video),
+    }
+    for name, values in result["latency_ms"].items():
+        say(f"{name}: age without detection p50 {values['overhead']['p50']:.1f} ms")
+    if minutes:
+        result["memory"] = memory(video, minutes, say)
+    return result
+
+
+def throughput(video: Path, rounds: int, say: Say) -> dict[str, Any]:
+    """Images per second of a bare MediaPipe loop over decoded frames and of the whole graph under each executor.
+
+    The graph decodes, tracks, lifts, refines and publishes as well; the ratio is that of medians over rounds.
+    """
+    images = list(VideoSource(video))
+    rates: dict[str, list[float]] = {"mediapipe": [], **{name: [] for name in EXECUTORS}}
+    for number in range(rounds):
+        rates["mediapipe"].append(_bare_rate([(frame.stamp, frame.bgr) for frame in images]))
+        for name in EXECUTORS:
+            rates[name].append(run(Run(_setup(video, executor=name)))["fps"])
+        say(
+            f"round {number + 1} of {rounds}: "
+            + ", ".join(f"{name} {values[-1]:.1f} fps" for name, values in rates.items())
+        )
+    bare = statistics.median(rates["mediapipe"])
+    ratios = {name: statistics.median(rates[name]) / bare for name in EXECUTORS}
+    return {"mediapipe_fps": bare, "ratio": ratios}
+
+
+def _bare_rate(images: list[tuple[int, np.ndarray]]) -> float:
+    detector = Detector(Pose2DParams())
+    try:
+        detector.detect(images[0][1], images[0][0] - 1_000_000)
+        start = time.perf_counter()
+        for stamp, bgr in images:
+            detector.detect(bgr, stamp)
+        return len(images) / (time.perf_counter() - start)
+    finally:
+        detector.close()
+
+
+def composed_latency(video: Path) -> dict[str, dict[str, float]]:
+    """Ages in ms with all stages in one process and the video played at its own rate, like a camera."""
+    setup = _setup(video, live=True, loop=True)
+    return run(Run(setup, max_frames=200))["latency_ms"]
+
+
+def separate_latency(video: Path) -> dict[str, dict[str, float]]:
+    """The same with each stage in a process of its own, as the launch file starts them."""
+    context = Context()
+    rclpy.init(context=context)
+    ages: dict[str, list[float]] = {}
+    node = rclpy.create_node("pose_bench", context=context)
+
+    def add(message: People3DMsg) -> None:
+        for name, value in latencies(people3d_from_msg(message).times).items():
+            ages.setdefault(name, []).append(value)
+
+    node.create_subscription(People3DMsg, topics.REFINED, add, RESULTS)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+    source = ["-p", f"source:={video}", "-p", "real_time:=true", "-p", "loop:=true"]
+    try:
+        with _stage("refine_node"), _stage("lift3d_node"), _stage("pose2d_node", *source):
+            deadline = time.monotonic() + SEPARATE_S
+            while time.monotonic() < deadline:
+                executor.spin_once(timeout_sec=0.1)
+    finally:
+        executor.shutdown()
+        node.destroy_node()
+        context.try_shutdown()
+    if not ages:
+        raise RuntimeError("no refined message came from the separate processes; run `pose doctor`")
+    return {name: percentiles(values[len(values) // 4 :]) for name, values in ages.items()}
+
+
+@contextmanager
+def _stage(package: str, *ros_args: str) -> Iterator[None]:
+    process = subprocess.Popen([sys.executable, "-m", f"{package}.node", "--ros-args", *ros_args])
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=20)
+
+
+def message_cost() -> float:
+    """Median ms to build, serialize, deserialize and read one person's messages on all people topics."""
+    joints = len(MEDIAPIPE33)
+    rng = np.random.default_rng(0)
+    times = tuple(StageTime(name, 1, 2) for name in ("source", "detect", "pose2d", "lift3d", "refine"))
+    flat = Person2D("p1", 0.9, rng.random(4), rng.random((joints, 2)), rng.random(joints))
+    solid = Person3D(
+        "p1",
+        0.9,
+        rng.random((joints, 3)),
+        rng.random(joints),
+        rng.random(3),
+        rng.random(joints),
+        np.full(joints, JointState.LIFTED, np.uint8),
+        1.7,
+        0.1,
+        ScaleSource.SUBJECT,
+    )
+    people2d = People2D(1, "camera_optical_frame", MEDIAPIPE33.name, 1080, 1920, (flat,), times)
+    people3d = People3D(1, "camera_optical_frame", MEDIAPIPE33.name, (solid,), times=times)
+    spans = []
+    for _ in range(MESSAGE_ROUNDS):
+        start = time.perf_counter()
+        people2d_from_msg(deserialize_message(serialize_message(people2d_to_msg(people2d)), People2DMsg))
+        for _topic in (topics.WORLD, topics.LIFTED, topics.REFINED):
+            people3d_from_msg(deserialize_message(serialize_message(people3d_to_msg(people3d)), People3DMsg))
+        spans.append(time.perf_counter() - start)
+    return statistics.median(spans) * 1e3
+
+
+def memory(video: Path, minutes: float, say: Say) -> dict[str, float]:
+    """Resident memory in MB over a loop of the video through the whole graph: start and end of the settled part, slope."""
+    started = time.monotonic()
+    samples: list[tuple[float, float]] = []
+
+    def sample(frames: int) -> None:
+        now = time.monotonic() - started
+        if not samples or now - samples[-1][0] >= MEMORY_STEP_S:
+            gc.collect()
+            samples.append((now, _resident_mb()))
+            say(f"{now / 60:4.1f} of {minutes:g} min, {frames} images, {samples[-1][1]:.0f} MB")
+        if now >= 60 * minutes:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    run(Run(_setup(video, loop=True), progress=sample))
+    settled = np.array([s for s in samples if s[0] >= SETTLE_SHARE * 60 * minutes] or samples)
+    slope = float(np.polyfit(settled[:, 0] / 60, settled[:, 1], 1)[0]) if len(settled) > 1 else 0.0
+    return {
+        "minutes": minutes,
+        "start_mb": settled[0, 1],
+        "end_mb": settled[-1, 1],
+        "slope_mb_per_min": slope,
+    }
+
+
+def _resident_mb() -> float:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE / 1e6
+
+
+def _setup(video: Path, *, executor: str = "", live: bool = False, **pose2d: bool) -> Setup:
+    chosen = {"executor": executor} if executor else {}
+    overrides = {"pose2d": {"source": str(video), "real_time": live, **pose2d}}
+    return Setup(private=True, params_file=config_file("live.yaml"), overrides=overrides, live=live, **chosen)

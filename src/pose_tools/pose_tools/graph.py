@@ -1,0 +1,269 @@
+"""All stages in one process: the same nodes as the launch file starts, one executor, one report."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import rclpy
+from lift3d_node.node import Lift3DNode
+from pose_msgs.msg import People2D as People2DMsg
+from pose_msgs.msg import People3D as People3DMsg
+from rclpy.context import Context
+from rclpy.executors import Executor, MultiThreadedExecutor, SingleThreadedExecutor
+from rclpy.experimental import EventsExecutor
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from rclpy.signals import SignalHandlerOptions
+
+from pose2d_node.node import Pose2DNode
+from pose_core.people import People2D, People3D
+from pose_ros import topics
+from pose_ros.conversions import people2d_from_msg, people3d_from_msg
+from pose_ros.domains import private_domain
+from pose_ros.qos import RESULTS
+from pose_viz.node import VizNode
+from refine_node.node import RefineNode
+
+STAGES: dict[str, type[Node]] = {
+    "pose2d": Pose2DNode,
+    "lift3d": Lift3DNode,
+    "refine": RefineNode,
+    "viz": VizNode,
+}
+"""Node name and class of each stage, in processing order."""
+
+EXECUTORS: dict[str, Callable[[Context], Executor]] = {
+    "single": lambda context: SingleThreadedExecutor(context=context),
+    "multi": lambda context: MultiThreadedExecutor(num_threads=2, context=context),
+    "events": lambda context: EventsExecutor(context=context),
+}
+DEFAULT_EXECUTOR = "single"
+"""The best of the three in `pose bench`; see docs/performance.md."""
+
+DISCOVERY_S = 0.5
+"""How long nodes of other processes are given to show themselves."""
+
+IN_FLIGHT = 3
+"""Images between grabbing and the refined message: enough to overlap detection with the later stages."""
+
+STALL_S = 10.0
+"""An image that has not come out after this long was dropped by a stage; the next one may go in."""
+
+
+class Pace:
+    """Lets an image into the graph when fewer than `IN_FLIGHT` are inside, so that no stage has to drop one."""
+
+    def __init__(self) -> None:
+        self._free = threading.Semaphore(IN_FLIGHT)
+        self._stop = threading.Event()
+        self._open = threading.Event()
+        self.stalls = 0
+
+    def open(self) -> None:
+        """Everything is connected: let the first images in."""
+        self._open.set()
+
+    def stop(self) -> None:
+        """Let no further image in; a waiting source returns at once."""
+        self._stop.set()
+        self._open.set()
+        self._free.release()
+
+    def __call__(self) -> bool:
+        """Wait for a free place. False when the source shall stop."""
+        self._open.wait()
+        if not self._stop.is_set() and not self._free.acquire(timeout=STALL_S):
+            self.stalls += 1
+        return not self._stop.is_set()
+
+    def done(self) -> None:
+        """An image has come out at the end."""
+        self._free.release()
+
+
+class OpenDoor(Pace):
+    """For live sources, which drop images themselves: waits for the connections only."""
+
+    def __call__(self) -> bool:
+        self._open.wait()
+        return not self._stop.is_set()
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """What the graph made of one image."""
+
+    stamp: int
+    people2d: People2D
+    lifted: People3D
+    refined: People3D
+
+
+@dataclass
+class _Parts:
+    people2d: People2D | None = None
+    lifted: People3D | None = None
+    refined: People3D | None = None
+
+
+class Monitor(Node):
+    """Puts the results of each image together and hands them to `observers`, in order of stamps."""
+
+    KEEP = 32
+
+    def __init__(self, pace: Pace, **node_options: Any) -> None:
+        super().__init__("pose_monitor", **node_options)
+        self.observers: list[Callable[[Bundle], None]] = []
+        self._pace = pace
+        self._parts: dict[int, _Parts] = {}
+        self.create_subscription(People2DMsg, topics.PEOPLE2D, self._on_people2d, RESULTS)
+        self.create_subscription(People3DMsg, topics.LIFTED, self._on_lifted, RESULTS)
+        self.create_subscription(People3DMsg, topics.REFINED, self._on_refined, RESULTS)
+
+    def _on_people2d(self, message: People2DMsg) -> None:
+        people = people2d_from_msg(message)
+        self._part(people.stamp).people2d = people
+        self._complete(people.stamp)
+
+    def _on_lifted(self, message: People3DMsg) -> None:
+        people = people3d_from_msg(message)
+        self._part(people.stamp).lifted = people
+        self._complete(people.stamp)
+
+    def _on_refined(self, message: People3DMsg) -> None:
+        self._pace.done()
+        people = people3d_from_msg(message)
+        self._part(people.stamp).refined = people
+        self._complete(people.stamp)
+
+    def _part(self, stamp: int) -> _Parts:
+        while len(self._parts) > self.KEEP:
+            self._parts.pop(next(iter(self._parts)))
+        return self._parts.setdefault(stamp, _Parts())
+
+    def _complete(self, stamp: int) -> None:
+        parts = self._parts[stamp]
+        if parts.people2d is None or parts.lifted is None or parts.refined is None:
+            return
+        del self._parts[stamp]
+        for observer in self.observers:
+            observer(Bundle(stamp, parts.people2d, parts.lifted, parts.refined))
+
+
+@dataclass
+class Setup:
+    """Which stages run in this process, and with which parameters beyond the YAML file."""
+
+    params_file: Path | None = None
+    stages: tuple[str, ...] = tuple(STAGES)
+    overrides: dict[str, dict[str, bool | int | float | str]] = field(default_factory=dict)
+    namespace: str = ""
+    executor: str = DEFAULT_EXECUTOR
+    live: bool = False
+    """The source drops images itself, as a camera does; otherwise every image is processed."""
+    ros_args: tuple[str, ...] = ()
+    """Remappings and the like, as after --ros-args."""
+    private: bool = False
+    """On a ROS domain of its own, unless ROS_DOMAIN_ID asks for one: no other node can disturb the run."""
+
+
+class Graph:
+    """The stages, a monitor and their executor."""
+
+    def __init__(self, setup: Setup, context: Context) -> None:
+        self.setup = setup
+        self.context = context
+        self.pace: Pace = OpenDoor() if setup.live else Pace()
+        self.executor = EXECUTORS[setup.executor](context)
+        self.nodes: dict[str, Node] = {}
+        self.monitor = Monitor(self.pace, context=context, namespace=setup.namespace)
+        self.executor.add_node(self.monitor)
+        for name in setup.stages:
+            self.add(self._stage(name))
+
+    def _stage(self, name: str) -> Node:
+        arguments = list(self.setup.ros_args)
+        if self.setup.params_file is not None:
+            arguments += ["--params-file", str(self.setup.params_file)]
+        extra = {"gate": self.pace} if name == "pose2d" else {}
+        return STAGES[name](
+            context=self.context,
+            namespace=self.setup.namespace or None,
+            cli_args=["--ros-args", *arguments] if arguments else None,
+            parameter_overrides=[
+                Parameter(k, value=v) for k, v in self.setup.overrides.get(name, {}).items()
+            ],
+            **extra,
+        )
+
+    def add(self, node: Node) -> None:
+        """Spin a further node, such as a recorder, with the stages."""
+        self.nodes[node.get_name()] = node
+        self.executor.add_node(node)
+
+    @property
+    def pose2d(self) -> Pose2DNode:
+        """The first stage. Raises KeyError where the set-up leaves it out."""
+        return self.nodes["pose2d"]  # type: ignore[return-value]
+
+    def connected(self) -> bool:
+        """Whether every subscription to a result topic of this graph has found its publisher."""
+        published = {p.topic_name for node in self.nodes.values() for p in node.publishers}
+        nodes = [self.monitor, *self.nodes.values()]
+        wanted = [s for node in nodes for s in node.subscriptions if s.topic_name in published]
+        return all(s.get_publisher_count() > 0 for s in wanted)
+
+    def strangers(self) -> list[str]:
+        """Result topics that a node outside this graph publishes on, too."""
+        own = Counter(p.topic_name for node in self.nodes.values() for p in node.publishers)
+        resolved = (
+            self.monitor.resolve_topic_name(topic)
+            for topic in (topics.PEOPLE2D, topics.LIFTED, topics.REFINED)
+        )
+        return [topic for topic in resolved if self.monitor.count_publishers(topic) > own[topic]]
+
+    def spin_until(self, condition: Callable[[], bool], step_s: float = 0.05) -> None:
+        """Run callbacks until `condition` holds or the context is shut down."""
+        while self.context.ok() and not condition():
+            self.executor.spin_once(timeout_sec=step_s)
+
+    def close(self) -> None:
+        """Stop the source, then take every node down."""
+        self.pace.stop()
+        for node in [*self.nodes.values(), self.monitor]:
+            self.executor.remove_node(node)
+            node.destroy_node()
+        self.executor.shutdown()
+
+
+@contextmanager
+def running(setup: Setup) -> Iterator[Graph]:
+    """A connected graph in a ROS context of its own; taken down at the end.
+
+    Raises ValueError where another pipeline publishes on the same topics: their results would mix.
+    """
+    with ExitStack() as stack:
+        alone = setup.private and "ROS_DOMAIN_ID" not in os.environ
+        domain = stack.enter_context(private_domain()) if alone else None
+        context = Context()
+        rclpy.init(context=context, domain_id=domain, signal_handler_options=SignalHandlerOptions.NO)
+        stack.callback(context.try_shutdown)
+        graph = Graph(setup, context)
+        stack.callback(graph.close)
+        graph.spin_until(graph.connected)
+        if not alone:
+            deadline = time.monotonic() + DISCOVERY_S
+            graph.spin_until(lambda: time.monotonic() > deadline)
+            if strangers := graph.strangers():
+                raise ValueError(
+                    f"another node publishes on {' and '.join(strangers)}; stop it, or set another ROS_DOMAIN_ID"
+                )
+        yield graph

@@ -1,0 +1,80 @@
+"""`pose live`: the whole graph in one process, from a source to topics and a bag."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sensor_msgs.msg import CameraInfo
+
+from pose_ros import topics
+from pose_ros.conversions import camera_from_msg
+from pose_ros.qos import RESULTS
+from pose_ros.signals import Signals
+from pose_tools.bag import BagWriter, Recorder
+from pose_tools.graph import Bundle, Graph, Setup, running
+from pose_tools.report import Report
+
+DRAIN_S = 5.0
+"""How long to wait for the results of the last images after the source ended."""
+
+
+@dataclass
+class Run:
+    """What to run and what to do with each result."""
+
+    setup: Setup
+    record: Path | None = None
+    record_images: bool = False
+    max_frames: int = 0
+    """Stop after this many images; 0: all."""
+    stay: bool = False
+    """Keep the nodes up after the source has ended, until interrupted."""
+    observers: list[Callable[[Bundle], None]] = field(default_factory=list)
+    progress: Callable[[int], None] = lambda frames: None
+
+
+def run(job: Run) -> dict[str, Any]:
+    """Run until the source has ended (or an interrupt came). Returns the report."""
+    report = Report()
+    with ExitStack() as stack:
+        interrupted = stack.enter_context(Signals()).received
+        writer = stack.enter_context(BagWriter(job.record)) if job.record is not None else None
+        graph = stack.enter_context(running(job.setup))
+        _learn_camera(graph, report)
+        if writer is not None:
+            graph.add(
+                Recorder(
+                    writer, images=job.record_images, context=graph.context, namespace=job.setup.namespace
+                )
+            )
+            graph.spin_until(graph.connected)
+        graph.monitor.observers += [report, *job.observers, lambda bundle: job.progress(report.frames)]
+        graph.pace.open()
+        graph.spin_until(lambda: interrupted.is_set() or _ended(graph, job, report))
+        graph.pace.stop()
+        _drain(graph, report)
+        if job.stay:
+            graph.spin_until(interrupted.is_set)
+    return {**report.as_dict(), "interrupted": interrupted.is_set(), "stalls": graph.pace.stalls}
+
+
+def _learn_camera(graph: Graph, report: Report) -> None:
+    def learn(message: CameraInfo) -> None:
+        report.camera = report.camera or camera_from_msg(message)
+
+    graph.monitor.create_subscription(CameraInfo, topics.CAMERA_INFO, learn, RESULTS)
+
+
+def _ended(graph: Graph, job: Run, report: Report) -> bool:
+    enough = bool(job.max_frames) and report.frames >= job.max_frames
+    return enough or ("pose2d" in graph.nodes and graph.pose2d.finished.is_set())
+
+
+def _drain(graph: Graph, report: Report) -> None:
+    deadline = time.monotonic() + DRAIN_S
+    graph.spin_until(lambda: report.frames >= graph.pose2d.frames_read or time.monotonic() > deadline)

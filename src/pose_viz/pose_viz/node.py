@@ -1,0 +1,190 @@
+"""The node `viz`: markers of 3D people, and the image with everybody drawn on it while somebody looks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from builtin_interfaces.msg import Duration
+from geometry_msgs.msg import Point
+from pose_msgs.msg import People2D as People2DMsg
+from pose_msgs.msg import People3D as People3DMsg
+from rclpy.subscription import Subscription
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import ColorRGBA, Header
+from visualization_msgs.msg import Marker, MarkerArray
+
+from pose_core.camera import Camera
+from pose_core.people import People3D
+from pose_ros import frames, topics
+from pose_ros.conversions import camera_from_msg, header, people2d_from_msg, people3d_from_msg, stamp_to_ns
+from pose_ros.images import compressed_from_msg, compressed_to_msg, image_from_msg
+from pose_ros.qos import IMAGES
+from pose_ros.stage import Stage, now_ns, run
+from pose_viz.overlay import draw
+from pose_viz.pairing import Pairing
+from pose_viz.params import VizParams
+from pose_viz.scene import Key, MarkerSpec, Scene, SceneBuilder, Shape
+
+PEOPLE = {"refine": topics.REFINED, "lift3d": topics.LIFTED}
+"""Topic of each choice of the parameter `people`."""
+
+IMAGELESS = 60
+"""2D people in a row without their image after which a wanted overlay is reported as failing."""
+
+SHAPES = {
+    Shape.SPHERES: Marker.SPHERE_LIST,
+    Shape.LINES: Marker.LINE_LIST,
+    Shape.TEXT: Marker.TEXT_VIEW_FACING,
+    Shape.ELLIPSOID: Marker.SPHERE,
+}
+
+
+class VizNode(Stage[VizParams]):
+    """Draws what the other stages publish. What nobody looks at is neither built nor subscribed to."""
+
+    def __init__(self, **node_options: Any) -> None:
+        super().__init__("viz", VizParams, **node_options)
+
+    def on_start(self) -> None:
+        self._scene = SceneBuilder(self.params)
+        self._pairing = Pairing()
+        self._camera: Camera | None = None
+        self._imageless = 0
+        self._followed: dict[str, Subscription] = {}
+        self._image_topic = self.resolve_topic_name(topics.IMAGE)
+        self._markers = self.publish_on(MarkerArray, topics.MARKERS)
+        self._overlay = self.publish_on(CompressedImage, topics.OVERLAY, IMAGES)
+        self.listen(People3DMsg, PEOPLE[self.params.people], self._on_people3d)
+        self.listen(People2DMsg, topics.PEOPLE2D, self._on_people2d)
+
+    def on_pause(self) -> None:
+        self._stop_overlay()
+
+    def on_params(self, params: VizParams) -> None:
+        self._scene.params = params
+
+    def _on_people3d(self, msg: People3DMsg) -> None:
+        start = now_ns()
+        people = people3d_from_msg(msg)
+        if self._markers.get_subscription_count() > 0:
+            scene = self._scene.build(people)
+            self._markers.publish(scene_to_msg(scene, people, self.params.lifetime))
+        if self._overlay_wanted():
+            self._pairing.put_people3d(people)
+            self._draw()
+        self.stamped(people.times, start)
+
+    def _on_people2d(self, msg: People2DMsg) -> None:
+        if not self._overlay_wanted():
+            self._stop_overlay()
+            return
+        people = people2d_from_msg(msg)
+        if not self._pairing.due(people.stamp, self.params.overlay_rate):
+            return
+        image = frames.get(self._image_topic, people.stamp)
+        self._follow(image_outside=image is None)
+        self._pairing.put_people2d(people)
+        if image is not None:
+            self._pairing.put_image(people.stamp, image)
+        self._imageless += 1
+        if self._imageless == IMAGELESS:
+            self.health.fault("overlay", self._why_imageless(), warn=True)
+        self._draw()
+
+    def _on_image(self, msg: Image) -> None:
+        self._receive(stamp_to_ns(msg.header.stamp), lambda: image_from_msg(msg))
+
+    def _on_compressed(self, msg: CompressedImage) -> None:
+        self._receive(stamp_to_ns(msg.header.stamp), lambda: compressed_from_msg(msg))
+
+    def _receive(self, stamp: int, decode: Callable[[], Any]) -> None:
+        if self._pairing.due(stamp, self.params.overlay_rate):
+            self._pairing.put_image(stamp, decode())
+            self._draw()
+
+    def _on_camera_info(self, msg: CameraInfo) -> None:
+        self._camera = camera_from_msg(msg)
+
+    def _draw(self) -> None:
+        frame = self._pairing.take(self.params.overlay_rate)
+        if frame is None:
+            return
+        self._imageless = 0
+        self.health.clear("overlay")
+        image = draw(frame.image, frame.people2d, frame.people3d, self._camera, self.params)
+        people = frame.people2d
+        self._overlay.publish(
+            compressed_to_msg(image, people.stamp, people.frame_id, self.params.overlay_quality)
+        )
+
+    def _overlay_wanted(self) -> bool:
+        return self.params.overlay and self._overlay.get_subscription_count() > 0
+
+    def _stop_overlay(self) -> None:
+        for topic in list(self._followed):
+            self.destroy_subscription(self._followed.pop(topic))
+        self._pairing.reset()
+        self._imageless = 0
+        self.health.clear("overlay")
+
+    def _follow(self, image_outside: bool) -> None:
+        """Subscribe to what the overlay needs: the camera, and the image unless this process has it."""
+        wanted: dict[str, tuple[type, Callable[[Any], None]]] = {}
+        if self.params.overlay_reprojection:
+            wanted[topics.CAMERA_INFO] = (CameraInfo, self._on_camera_info)
+        if image_outside and self._compressed():
+            wanted[topics.IMAGE_COMPRESSED] = (CompressedImage, self._on_compressed)
+        elif image_outside:
+            wanted[topics.IMAGE] = (Image, self._on_image)
+        for topic in self._followed.keys() - wanted.keys():
+            self.destroy_subscription(self._followed.pop(topic))
+        for topic in wanted.keys() - self._followed.keys():
+            kind, callback = wanted[topic]
+            self._followed[topic] = self.listen(kind, topic, callback, IMAGES)
+
+    def _compressed(self) -> bool:
+        if self.params.image_transport != "auto":
+            return self.params.image_transport == "compressed"
+        return not self._published(topics.IMAGE) and self._published(topics.IMAGE_COMPRESSED)
+
+    def _published(self, topic: str) -> bool:
+        return self.count_publishers(self.resolve_topic_name(topic)) > 0
+
+    def _why_imageless(self) -> str:
+        topic = self.resolve_topic_name(topics.IMAGE_COMPRESSED if self._compressed() else topics.IMAGE)
+        return f"no image on {topic} has the stamp of any 2D people; remap {topics.IMAGE} to their image"
+
+
+def scene_to_msg(scene: Scene, people: People3D, lifetime: float) -> MarkerArray:
+    """The markers of a scene of `people`, which vanish after `lifetime` seconds."""
+    stamp = header(people.stamp, people.frame_id)
+    markers = [Marker(header=stamp, action=Marker.DELETEALL)] if scene.clear else []
+    markers += [_deletion(stamp, key) for key in scene.deleted]
+    vanish = Duration(sec=int(lifetime), nanosec=int(lifetime % 1.0 * 1e9))
+    markers += [_marker(stamp, spec, vanish) for spec in scene.markers]
+    return MarkerArray(markers=markers)
+
+
+def _deletion(stamp: Header, key: Key) -> Marker:
+    namespace, number = key
+    return Marker(header=stamp, ns=namespace, id=number, action=Marker.DELETE)
+
+
+def _marker(stamp: Header, spec: MarkerSpec, lifetime: Duration) -> Marker:
+    points = [Point(x=x, y=y, z=z) for x, y, z in spec.points.tolist()]
+    colours = [ColorRGBA(r=r, g=g, b=b, a=a) for r, g, b, a in spec.colours.tolist()]
+    marker = Marker(header=stamp, ns=spec.namespace, id=spec.number, type=SHAPES[spec.shape], text=spec.text)
+    marker.lifetime = lifetime
+    marker.scale.x, marker.scale.y, marker.scale.z = spec.scale
+    marker.color = colours[-1]
+    if spec.shape in (Shape.SPHERES, Shape.LINES):
+        marker.points, marker.colors = points, colours
+    else:
+        marker.pose.position = points[0]
+    return marker
+
+
+def main() -> None:
+    """Entry point of `ros2 run pose_viz viz`."""
+    run(VizNode)

@@ -1,0 +1,264 @@
+"""Bone lengths of one person: learnt online by a running median, and enforced along the tree.
+
+A body's bones keep their length while a lifter's do not. `BoneTree` holds the geometry of a skeleton, `BoneLengths`
+what has been learnt of one person.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pose_core.people import JointState, Person3D
+from pose_core.skeleton import Skeleton
+from refine_node.params import RefineParams
+
+INTERVAL = 45_000_000
+"""Nanoseconds between two observations of the lengths: nearer ones repeat the same error and only cost time."""
+WINDOW = 120
+"""Observations over which the median runs."""
+MIN_LENGTH = 1e-6
+"""Metres; a shorter bone has no direction."""
+NOISE_FLOOR = 1e-3
+"""Metres; no joint is weighed as if it were known better."""
+FOLLOW = 20
+"""Observations after which a contradiction to a settled length is believed."""
+CONTRADICTION = 1.5
+"""Factor by which a bone cannot differ from its settled length, nor from its mirror."""
+FEW = 10
+"""Observations below which a side's median is too uncertain to say that it differs from the other side's."""
+
+
+class BoneTree:
+    """Geometry of the bones of a skeleton; (J,) joints, (B,) bones in the order of `skeleton.bones`.
+
+    Raises ValueError for a skeleton with a virtual point that does not carry the two joints it is the mean of: their
+    bones could not keep a length without moving the point off the mean.
+    """
+
+    def __init__(self, skeleton: Skeleton) -> None:
+        self.skeleton = skeleton
+        self.parent, self.child = skeleton.edges.T
+        self._sources = np.array(
+            [[joint, joint] for joint in range(len(skeleton))]
+            + [skeleton.indices(a, b) for _, a, b in skeleton.virtual]
+        )
+        bone_of = {int(child): bone for bone, child in enumerate(self.child)}
+        flip = skeleton.flip_nodes
+        self.mirror = np.array([bone_of[int(flip[child])] for child in self.child], np.intp)
+        """(B,) the same bone on the other side; itself in the middle."""
+        self.tied = np.zeros(len(self.child), bool)
+        """(B,) bones from a virtual point to the joints it is the mean of: always as long as their mirror."""
+        for point, *joints in skeleton.virtual:
+            for joint in joints:
+                if skeleton.parents[skeleton.index(joint)] != skeleton.index(point):
+                    raise ValueError(
+                        f"skeleton '{skeleton.name}' must have a bone {point}-{joint} to keep {point} its mean"
+                    )
+                self.tied[bone_of[skeleton.index(joint)]] = True
+        self.below = np.zeros((len(skeleton.nodes), len(self.child)), bool)
+        """(J, B) whether the joint hangs below the bone."""
+        for bone, (parent, child) in enumerate(skeleton.edges):
+            self.below[child] = self.below[parent]
+            self.below[child, bone] = True
+        self.below = self.below[: len(skeleton)]
+        self._paths = self.below.astype(float)
+
+    def at_nodes(self, values: np.ndarray) -> np.ndarray:
+        """Values (N, ...) at joints and virtual points from those (J, ...) at the joints; NaN where a source is NaN."""
+        a, b = self._sources.T
+        return 0.5 * (values[a] + values[b])
+
+    def measure(self, xyz: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Lengths (B,) in metres and unit vectors (B, 3) from parent to child; NaN where an end is missing.
+
+        A bone shorter than `MIN_LENGTH` has no direction: its vector is zero.
+        """
+        nodes = self.at_nodes(xyz)
+        bones = nodes[self.child] - nodes[self.parent]
+        length = np.sqrt(np.einsum("bi,bi->b", bones, bones))
+        return length, bones * ((length >= MIN_LENGTH) / np.maximum(length, MIN_LENGTH))[:, None]
+
+    def lengthen(self, xyz: np.ndarray, change: np.ndarray, direction: np.ndarray) -> np.ndarray:
+        """Joints (J, 3) after each bone has grown by `change` (B,) metres along `direction` (B, 3), from the root outward.
+
+        The root stays, and so do the directions of all bones: a joint moves by the sum of the changes along its path
+        from the root. A bone with a missing end or an unknown (NaN) change keeps its offset, so what hangs below a
+        missing joint follows the nearest known joint above it. Tied bones must have the same change.
+        """
+        step = change[:, None] * direction
+        return xyz + self._paths @ np.where(np.isfinite(step), step, 0.0)
+
+    def with_lengths(self, xyz: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        """Joints (J, 3) with the bone `lengths` (B,) in metres; NaN lengths leave their bone as it is. See `lengthen`."""
+        length, direction = self.measure(xyz)
+        return self.lengthen(xyz, lengths - length, direction)
+
+
+class BoneLengths:
+    """What has been learnt of one person's bones.
+
+    Each bone's length is the weighted median of its last `WINDOW` observations, with weights confidence / variance. Noise
+    of standard deviation s along each axis of the bone's vector makes the observed length
+    sqrt((L + n1)^2 + n2^2 + n3^2) = L + n1 + (n2^2 + n3^2) / 2L + ..., whose median is L + s^2 / L. The spread of the
+    observations (half of what lies between their 16 % and 84 % quantiles) is s, and L follows from the median m as
+    (m + sqrt(m^2 - 4 s^2)) / 2.
+
+    Left and right share one length, the weighted mean of both, unless both are known and differ by more than
+    `symmetry`; bones to the two joints of a virtual point always do.
+
+    A bone is settled, and its length frozen, once its last `settle_observations` lengths lie within `settle_change` of
+    each other and the spread of its observations is at most `settle_spread`, both relative to the length.
+    """
+
+    def __init__(self, tree: BoneTree, params: RefineParams) -> None:
+        self.tree = tree
+        self.params = params
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all lengths."""
+        bones = len(self.tree.child)
+        self.lengths = np.full(bones, np.nan)
+        """(B,) metres; NaN where a bone has never been seen."""
+        self.count = np.zeros(bones, int)
+        """(B,) observations so far."""
+        self._observed = np.full((bones, WINDOW), np.nan)
+        self._weights = np.zeros((bones, WINDOW))
+        self._history = np.full((bones, self.params.settle_observations), np.nan)
+        self._settled_at = np.full(bones, np.inf)  # ns
+        self._log_ratio = np.zeros(bones)
+        self._last: int | None = None
+
+    @property
+    def settled(self) -> np.ndarray:
+        """(B,) bones whose length is frozen."""
+        return np.isfinite(self._settled_at)
+
+    def rescale(self, factor: float) -> None:
+        """Follow a change of the metric scale: everything learnt is `factor` times as long."""
+        self.lengths *= factor
+        self._observed *= factor
+        self._weights /= factor**2
+        self._history *= factor
+
+    def observe(self, person: Person3D, stamp: int) -> None:
+        """Learn from a person at `stamp` (ns); joints that this frame has not shown (by their state) teach nothing."""
+        if self._last is not None and stamp - self._last < INTERVAL:
+            return
+        self._last = stamp
+        length, weight = self._observation(person)
+        self._follow_settled(length)
+        learning = ~self.settled & np.isfinite(length)
+        if not learning.any():
+            return
+        bones = np.flatnonzero(learning)
+        place = self.count[bones] % WINDOW
+        self._observed[bones, place] = length[bones]
+        self._weights[bones, place] = weight[bones]
+        self.count[bones] += 1
+        spread = self._learn()
+        self._history[bones, self.count[bones] % self._history.shape[1]] = self.lengths[bones]
+        self._settle(spread, stamp)
+
+    def _observation(self, person: Person3D) -> tuple[np.ndarray, np.ndarray]:
+        """Lengths (B,) and weights (B,); NaN where this frame does not show the bone."""
+        tree = self.tree
+        shown = (person.state == JointState.MEASURED) | (person.state == JointState.LIFTED)
+        length, _ = tree.measure(np.where(shown[:, None], person.xyz, np.nan))
+        confidence = tree.at_nodes(person.joint_confidence)
+        variance = tree.at_nodes(np.square(person.std) + NOISE_FLOOR**2)
+        weight = confidence[tree.parent] * confidence[tree.child]
+        weight /= variance[tree.parent] + variance[tree.child]
+        weight = np.where(tree.tied, np.minimum(weight, weight[tree.mirror]), weight)
+        return np.where(np.isfinite(weight), length, np.nan), weight
+
+    def _learn(self) -> np.ndarray:
+        """Set the lengths of all bones that are not settled from their windows; their spread (B,) in metres."""
+        tree = self.tree
+        filled = min(int(self.count.max()), WINDOW)
+        (low, median, high), total = weighted_quantiles(
+            self._observed[:, :filled], self._weights[:, :filled], (0.16, 0.5, 0.84)
+        )
+        spread = (high - low) / 2
+        with np.errstate(invalid="ignore"):
+            length = (median + np.sqrt(np.maximum(median**2 - 4 * spread**2, 0.0))) / 2
+            other, other_total = length[tree.mirror], total[tree.mirror]
+            known = (self.count >= FEW) & (self.count[tree.mirror] >= FEW)
+            tolerance = self.params.symmetry * (length + other) / 2
+            differ = known & ~tree.tied & (np.abs(length - other) > tolerance)
+            pooled = np.nan_to_num(length) * total + np.nan_to_num(other) * other_total
+            pooled /= total + other_total
+        self.lengths = np.where(self.settled, self.lengths, np.where(differ, length, pooled))
+        return spread
+
+    def _settle(self, spread: np.ndarray, stamp: int) -> None:
+        # a ring that is not full yet still holds NaN, and comparisons with NaN are false
+        change = self._history.max(1) - self._history.min(1)
+        params = self.params
+        still = change <= params.settle_change * self.lengths
+        still &= spread <= params.settle_spread * self.lengths
+        still &= ~self.tree.tied | still[self.tree.mirror]
+        self._settled_at[still & ~self.settled] = stamp
+
+    def _follow_settled(self, length: np.ndarray) -> None:
+        """Average the ratio of observed to settled lengths over about `FOLLOW` observations."""
+        bones = self.settled & np.isfinite(length) & (length > MIN_LENGTH)
+        ratio = np.log(length[bones] / self.lengths[bones])
+        self._log_ratio[bones] += (ratio - self._log_ratio[bones]) / FOLLOW
+
+    def contradictions(self) -> list[str]:
+        """What no body does: bones (by name) that left their settled length, or are far from their mirror's.
+
+        Joints are swapped then, the unit has changed, or another person has taken over the id.
+        """
+        names, mirror = self.tree.skeleton.bone_names, self.tree.mirror
+        factor = np.exp(np.abs(self._log_ratio))
+        both = self.settled & self.settled[mirror]
+        ratio = np.divide(self.lengths, self.lengths[mirror], out=np.ones(len(mirror)), where=both)
+        off, uneven = np.flatnonzero(factor > CONTRADICTION), np.flatnonzero(ratio > CONTRADICTION)
+        return [
+            *(f"{names[i]} is off by a factor of {factor[i]:.1f}" for i in off),
+            *(f"{names[i]} is {ratio[i]:.1f} times {names[mirror[i]]}" for i in uneven),
+        ]
+
+    def enforce(self, xyz: np.ndarray, std: np.ndarray, stamp: int) -> np.ndarray:
+        """Joints (J, 3) with this person's bone lengths; `std` (J,) in metres. The root and all directions stay.
+
+        Settled bones get their length exactly. Of the others each may change only so much that no joint moves by more
+        than its own standard deviation on their account: they share it equally along the joint's path to the root.
+        """
+        tree = self.tree
+        length, direction = tree.measure(xyz)
+        change = self.lengths - length
+        exact = np.clip((stamp - self._settled_at) / (self.params.blend_time * 1e9), 0.0, 1.0)
+        open_bones = exact < 1.0
+        if open_bones.any():
+            limit = self._limits(std, open_bones)
+            change = exact * change + (1.0 - exact) * np.clip(change, -limit, limit)
+        return tree.lengthen(xyz, change, direction)
+
+    def _limits(self, std: np.ndarray, open_bones: np.ndarray) -> np.ndarray:
+        """(B,) metres by which each bone may change: the least share of any joint below it, the same for tied bones."""
+        tree = self.tree
+        share = std / np.maximum((tree.below & open_bones).sum(1), 1)
+        share = np.where(np.isfinite(share), share, np.inf)
+        limit = np.where(tree.below, share[:, None], np.inf).min(0)
+        return np.where(tree.tied, np.minimum(limit, limit[tree.mirror]), limit)
+
+
+def weighted_quantiles(
+    values: np.ndarray, weights: np.ndarray, fractions: tuple[float, ...]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Quantiles (F, B) of each row of (B, N) `values`, and the sums (B,) of the weights; NaN values do not count.
+
+    The lower weighted quantile: the smallest value that at least the fraction of the weight does not exceed. NaN in
+    an empty row.
+    """
+    order = np.argsort(values, axis=1)  # NaN last
+    values = np.take_along_axis(values, order, 1)
+    weights = np.where(np.isnan(values), 0.0, np.take_along_axis(weights, order, 1))
+    cumulated = np.cumsum(weights, axis=1)
+    total = cumulated[:, -1]
+    places = np.stack([np.argmax(cumulated >= fraction * total[:, None], axis=1) for fraction in fractions])
+    quantiles = values[np.arange(len(values)), places]
+    return np.where(total > 0, quantiles, np.nan), total

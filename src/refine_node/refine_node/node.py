@@ -1,0 +1,89 @@
+"""The refinement stage as a node: lift3d/people in, refine/people out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from pose_msgs import msg as msgs
+from pose_msgs.srv import ResetPerson
+
+from pose_core.people import People3D
+from pose_ros import topics
+from pose_ros.conversions import MalformedMessage, people3d_from_msg, people3d_to_msg
+from pose_ros.stage import Stage, now_ns, run
+from refine_node.params import RefineParams
+from refine_node.pipeline import PeopleRefiner
+
+UNIT, BONES = "unit", "bones"
+"""Names of the faults: positions that are not in metres, and joints that contradict a person's bones."""
+
+
+class RefineNode(Stage[RefineParams]):
+    """Smooths everybody and holds their bones at one length; `~/reset` forgets what was learnt of a person."""
+
+    def __init__(self, **node_options: Any) -> None:
+        super().__init__("refine", RefineParams, **node_options)
+
+    def on_start(self) -> None:
+        self._refiner = PeopleRefiner(self.params)
+        self._skeleton = ""
+        self._output = self.publish_on(msgs.People3D, topics.REFINED)
+        self.listen(msgs.People3D, topics.LIFTED, self._on_people)
+        self.serve(ResetPerson, "~/reset", self._on_reset)
+        self.health.note("refiner", self.params.refiner)
+
+    def on_params(self, params: RefineParams) -> None:
+        self._refiner.retune(params)
+        self.health.note("refiner", params.refiner)
+
+    def _on_people(self, msg: msgs.People3D) -> None:
+        start = now_ns()
+        people = people3d_from_msg(msg)
+        if people.stamp == self._refiner.last_stamp:
+            raise MalformedMessage(f"the stamp {people.stamp} ns has come twice; each image may come once")
+        refined = self._refiner.process(people)
+        if people.skeleton != self._skeleton:
+            self._skeleton = people.skeleton
+            self.publish_skeleton(topics.REFINED_SKELETON, people.skeleton)
+        self._report(refined)
+        self._output.publish(people3d_to_msg(replace(refined, times=self.stamped(people.times, start))))
+
+    def _on_reset(self, request: ResetPerson.Request, response: ResetPerson.Response) -> ResetPerson.Response:
+        forgotten = self._refiner.reset(request.person_id)
+        if request.person_id and not forgotten:
+            known = ", ".join(self._refiner.settled()) or "nobody"
+            raise ValueError(f"person '{request.person_id}' is not known; known: {known}")
+        response.success, response.message = True, f"forgot {', '.join(forgotten) or 'nobody'}"
+        return response
+
+    def _report(self, people: People3D) -> None:
+        refiner, health = self._refiner, self.health
+        health.note("people", len(people.people))
+        health.note("bridged", refiner.bridged)
+        health.note("resets", ", ".join(f"{reason} {n}" for reason, n in refiner.resets.items()) or "none")
+        settled = refiner.settled()
+        health.note(
+            "settled bones", ", ".join(f"{id} {n} of {of}" for id, (n, of) in settled.items()) or "none"
+        )
+        if refiner.wrong_units:
+            health.fault(UNIT, "; ".join(refiner.wrong_units.values()))
+        else:
+            health.clear(UNIT)
+        contradictions = [f"'{id}': {', '.join(found)}" for id, found in refiner.contradictions().items()]
+        if contradictions:
+            remedy = "are joints swapped, or is it another person? Then call ~/reset"
+            health.fault(
+                BONES, f"bones do not change, but of person {'; '.join(contradictions)}; {remedy}", warn=True
+            )
+        else:
+            health.clear(BONES)
+
+
+def main() -> None:
+    """Entry point of the `refine` command."""
+    run(RefineNode)
+
+
+if __name__ == "__main__":
+    main()

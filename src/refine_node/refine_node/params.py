@@ -1,0 +1,111 @@
+"""Parameters of the refinement stage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pose_core.config import StageParams, param
+
+
+@dataclass(frozen=True)
+class RefineParams(StageParams):
+    """Defaults that were measured state on what: MediaPipe's world landmarks, placed in the camera frame, of Pose2Sim's demo
+    videos (people walking and balancing, 60 and 30 frames per second), against triangulation from four views.
+    """
+
+    refiner: str = param(
+        "kalman", "how people are smoothed: kalman, one_euro, or raw for not at all", live=True
+    )
+
+    max_gap: float = param(
+        0.3, "seconds for which a person or joint that is not seen is predicted", low=0.0, high=5.0, live=True
+    )
+    forget_after: float = param(
+        30.0,
+        "seconds after which what was learnt of a person not seen is forgotten",
+        low=0.0,
+        high=3600.0,
+        live=True,
+    )
+    max_speed: float = param(
+        10.0, "metres per second at which a person may move between frames", low=0.1, high=100.0, live=True
+    )
+    gate: float = param(
+        4.0,
+        "standard deviations of the root by which a person may be farther off than max_speed allows",
+        low=1.0,
+        high=100.0,
+        live=True,
+    )
+    gate_frames: int = param(
+        3,
+        "frames that must agree on a jump before it is believed, of a person or of a joint",
+        low=1,
+        high=100,
+        live=True,
+    )
+
+    # Second differences put the share at 0.05 to 0.13 for joints and at 0.05 to 0.25 for the root; errors that last a few
+    # frames count as well, and a somewhat larger share is what brings velocities closest to the truth.
+    white_share: float = param(
+        0.2,
+        "share of a joint's standard deviation that is independent from frame to frame; a filter cannot remove the rest",
+        low=0.01,
+        high=1.0,
+        live=True,
+    )
+    root_white_share: float = param(
+        0.3, "the same for the position of the whole person", low=0.01, high=1.0, live=True
+    )
+    # From 5 to 20 m^2/s^3 the acceleration rises by a fifth and the lag falls by 4 ms; 10 is in the middle.
+    process_noise: float = param(
+        10.0,
+        "kalman: spectral density of the acceleration of joints relative to the root, in m^2/s^3; more follows faster",
+        low=1e-3,
+        high=1e4,
+        live=True,
+    )
+    root_process_noise: float = param(
+        1.0, "kalman: the same for the root, in m^2/s^3", low=1e-3, high=1e4, live=True
+    )
+    # At 8 three of 3300 measurements were kept out, at 6 half a percent, and good ones among them.
+    joint_gate: float = param(
+        8.0,
+        "kalman: standard deviations by which a joint may miss its prediction; 0 lets all through",
+        low=0.0,
+        high=100.0,
+        live=True,
+    )
+
+    min_cutoff_hz: float = param(
+        2.0, "one_euro: cutoff of joints that stand still", low=0.01, high=100.0, live=True
+    )
+    beta: float = param(
+        10.0, "one_euro: rise of the cutoff with speed, in Hz per m/s", low=0.0, high=1000.0, live=True
+    )
+    root_min_cutoff_hz: float = param(
+        1.0, "one_euro: cutoff of a root that stands still", low=0.01, high=100.0, live=True
+    )
+    root_beta: float = param(3.0, "one_euro: the same rise for the root", low=0.0, high=1000.0, live=True)
+    d_cutoff_hz: float = param(1.0, "one_euro: cutoff of the speed itself", low=0.01, high=100.0, live=True)
+
+    bone_lengths: bool = param(True, "hold bones at their learnt lengths", live=True)
+    # Medians over 0.8 s differed by 2 to 6 percent for most long bones and by up to a third: the pose must change meanwhile.
+    settle_observations: int = param(
+        100,
+        "observations (at most one every 45 ms) over which a bone's length must stand still",
+        low=2,
+        high=10000,
+    )
+    settle_change: float = param(
+        0.02, "relative change of a length that counts as standing still", low=0.0, high=1.0
+    )
+    settle_spread: float = param(
+        0.25, "relative spread of its observations above which a length never settles", low=0.0, high=10.0
+    )
+    symmetry: float = param(
+        0.1, "relative difference of left and right up to which they share one length", low=0.0, high=1.0
+    )
+    blend_time: float = param(
+        0.5, "seconds in which a settled bone passes to its exact length", low=0.001, high=60.0
+    )

@@ -1,0 +1,306 @@
+"""What every refiner must do, run over the registry: a file dropped into `refiners` is covered at once."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+
+from pose_core.people import JointState, Person3D, with_missing
+from pose_core.skeleton import SKELETONS
+from refine_node.params import RefineParams
+from refine_node.refiner import Refiner
+from refine_node.refiners import REFINERS
+
+ALL = pytest.mark.parametrize("name", REFINERS.names())
+PREDICTING = pytest.mark.parametrize("name", [name for name in REFINERS if name != "raw"])
+MS = 1_000_000
+STEP = 1_000_000_000 / 60
+
+
+def stamps(frames: int, step: float = STEP) -> list[int]:
+    return [1_000_000_000 + round(k * step) for k in range(frames)]
+
+
+def uneven(frames: int) -> list[int]:
+    steps = np.random.default_rng(1).choice([1, 8, 16, 33, 100, 500], frames)
+    return (1_000_000_000 + np.cumsum(steps) * MS).tolist()
+
+
+def make(name: str, skeleton: str = "mediapipe33", **params) -> Refiner:
+    return REFINERS.get(name)(RefineParams(**params), SKELETONS.get(skeleton))
+
+
+def walk(
+    figure, times: list[int], velocity=(1.0, 0.0, 0.5), noise: float = 0.0, seed: int = 0
+) -> list[Person3D]:
+    rng = np.random.default_rng(seed)
+    return [
+        figure.person(
+            figure.xyz
+            + np.array([0.0, 0.0, 3.0])
+            + np.array(velocity) * (t - times[0]) * 1e-9
+            + noise * rng.normal(size=figure.xyz.shape)
+        )
+        for t in times
+    ]
+
+
+def refine(refiner: Refiner, people: list[Person3D], times: list[int]) -> np.ndarray:
+    """(T, J, 3)"""
+    return np.array([refiner.refine(person, t).xyz for person, t in zip(people, times, strict=True)])
+
+
+def content(person: Person3D) -> list[bytes]:
+    return [np.asarray(getattr(person, field.name)).tobytes() for field in fields(person)]
+
+
+def test_the_registry_knows_the_files():
+    assert {"raw", "one_euro", "kalman"} <= set(REFINERS)
+    with pytest.raises(ValueError, match="unknown refiner 'kalmann'; did you mean 'kalman'"):
+        REFINERS.get("kalmann")
+
+
+@ALL
+@pytest.mark.parametrize("skeleton", SKELETONS.names())
+def test_any_skeleton_from_the_first_frame_with_any_missing_joints(name, skeleton):
+    rng = np.random.default_rng(0)
+    joints = len(SKELETONS.get(skeleton))
+    refiner, shape = make(name, skeleton), rng.normal(size=(joints, 3))
+    for t in uneven(40):
+        seen = rng.random(joints) < rng.choice([0.0, 0.3, 0.7, 1.0])
+        person = Person3D(
+            id="p1",
+            confidence=1.0,
+            xyz=np.where(seen[:, None], shape + 0.01 * rng.normal(size=(joints, 3)), np.nan),
+            std=np.where(seen, 0.05, np.nan),
+            root_std=np.full(3, 0.02),
+            joint_confidence=seen.astype(float),
+            state=np.where(seen, JointState.LIFTED, JointState.MISSING).astype(np.uint8),
+        )
+        out = refiner.refine(person, t)
+        assert out.state.dtype == np.uint8
+        given = out.state != JointState.MISSING
+        assert given[seen].all()
+        assert (out.state[given & ~seen] == JointState.PREDICTED).all()
+        for values in (out.xyz[:, 0], out.xyz[:, 1], out.xyz[:, 2], out.std):
+            np.testing.assert_array_equal(np.isfinite(values), given)
+        assert np.isfinite(out.root_std).all() or not given.any()
+        assert (out.joint_confidence[~given] == 0.0).all()
+        assert np.abs(out.xyz[seen] - shape[seen]).max(initial=0.0) < 0.5
+
+
+@ALL
+def test_first_frame_comes_back(name, figure):
+    person = figure.person()
+    out = make(name).refine(person, 5)
+    np.testing.assert_allclose(out.xyz, person.xyz, atol=1e-12)
+    np.testing.assert_allclose(out.std, person.std, atol=1e-12)
+    np.testing.assert_allclose(out.root_std, person.root_std, atol=1e-12)
+    assert (out.id, out.confidence, out.height, out.height_std) == ("p1", 0.9, 1.75, 0.02)
+    assert out.scale_source == person.scale_source
+
+
+@ALL
+def test_what_stands_still_stays(name, figure):
+    times = uneven(50)
+    out = refine(make(name), [figure.person()] * 50, times)
+    np.testing.assert_allclose(
+        out, np.broadcast_to(figure.xyz + np.array([0.0, 0.0, 3.0]), out.shape), atol=1e-9
+    )
+
+
+@ALL
+def test_later_frames_change_nothing(name, figure):
+    times = stamps(60)
+    people = walk(figure, times, noise=0.02)
+    other = people[:30] + walk(figure, times, velocity=(-2.0, 1.0, 0.0), noise=0.1, seed=9)[30:]
+    a, b = (refine(make(name), seen, times) for seen in (people, other))
+    np.testing.assert_array_equal(a[:30], b[:30])
+    assert make(name).delay == 0.0
+
+
+@ALL
+def test_people_do_not_touch_each_other(name, figure):
+    times = stamps(20)
+    mine, other = (
+        walk(figure, times, noise=0.02),
+        walk(figure, times, velocity=(-1.0, 0, 0), noise=0.05, seed=3),
+    )
+    alone = refine(make(name), mine, times)
+    first, second = make(name), make(name)
+    together = []
+    for a, b, t in zip(mine, other, times, strict=True):
+        together.append(first.refine(a, t).xyz)
+        second.refine(b, t)
+    np.testing.assert_array_equal(np.array(together), alone)
+
+
+@ALL
+def test_input_is_not_changed_and_output_stays_as_it_was(name, figure):
+    refiner, times = make(name), stamps(10)
+    people = walk(figure, times, noise=0.02)
+    people[5] = with_missing(people[5], np.arange(33) < 12)
+    before = [content(person) for person in people]
+    out = [refiner.refine(person, t) for person, t in zip(people, times, strict=True)]
+    given = [content(person) for person in out]
+    refiner.refine(figure.person(), times[-1] + 1)
+    refiner.predict(times[-1] + 10)
+    assert [content(person) for person in people] == before
+    assert [content(person) for person in out] == given
+
+
+@ALL
+def test_reset_is_a_new_start(name, figure):
+    times = stamps(20)
+    people = walk(figure, times, noise=0.02)
+    refiner = make(name)
+    refine(refiner, walk(figure, stamps(30), velocity=(3.0, 0, 0)), stamps(30))
+    refiner.reset()
+    assert refiner.predict(times[0]) is None
+    np.testing.assert_array_equal(refine(refiner, people, times), refine(make(name), people, times))
+
+
+@ALL
+def test_replay_gives_the_same_bytes(name, figure):
+    times = uneven(40)
+    people = walk(figure, times, noise=0.05)
+    assert refine(make(name), people, times).tobytes() == refine(make(name), people, times).tobytes()
+
+
+@ALL
+@pytest.mark.parametrize("rate", [15.0, 30.0, 60.0])
+def test_a_step_of_the_pose_arrives_within_a_fifth_of_a_second(name, rate, figure):
+    # a wrist that moves by 5 cm about the body, too little for any gate
+    times = stamps(60, 1e9 / rate)
+    wrist = figure.skeleton.index("left_wrist")
+    moved = figure.person().xyz
+    moved[wrist] += (0.05, 0.0, 0.0)
+    people = [figure.person() if k < 30 else figure.person(moved.copy()) for k in range(60)]
+    x = refine(make(name), people, times)[:, wrist, 0] - figure.xyz[wrist, 0]
+    at = 30 + int(np.ceil(0.2 * rate))
+    assert np.abs(x[:30]).max() < 1e-9
+    assert x[at] > 0.8 * 0.05
+    assert x.max() < 1.35 * 0.05
+    assert x[-1] == pytest.approx(0.05, rel=0.1)
+
+
+@ALL
+def test_a_walk_is_followed_without_much_lag(name, figure):
+    times = stamps(180)
+    people = walk(figure, times, velocity=(1.4, 0.0, 0.7))
+    lag = np.array([p.xyz for p in people])[-1] - refine(make(name), people, times)[-1]
+    assert np.abs(lag[:, 0] / 1.4).max() < 0.05
+    assert np.abs(lag[:, 2] / 0.7).max() < 0.08
+
+
+@PREDICTING
+def test_noise_becomes_less(name, figure):
+    times, params = stamps(600), RefineParams()
+    rng = np.random.default_rng(4)
+    walked = [replace(p, std=np.full(33, 0.1), root_std=np.full(3, 0.06)) for p in walk(figure, times)]
+    true = np.array([p.xyz for p in walked])
+    # the share of the stated deviations that is independent from frame to frame
+    joints, root = params.white_share * 0.1, params.root_white_share * 0.06
+    seen = [
+        replace(p, xyz=p.xyz + joints * rng.normal(size=(33, 3)) + root * rng.normal(size=3)) for p in walked
+    ]
+    raw = np.array([p.xyz for p in seen])
+    out = refine(make(name), seen, times)
+    root, root_raw, root_true = (x[:, [23, 24]].mean(1) for x in (out, raw, true))
+    about, about_raw, about_true = out - root[:, None], raw - root_raw[:, None], true - root_true[:, None]
+    # of the motion that is left after its own lag, which is a constant offset here
+    for got, had, was in ((root, root_raw, root_true), (about, about_raw, about_true)):
+        assert (got - was)[100:].std(0).mean() < 0.8 * (had - was)[100:].std(0).mean()
+    acceleration = [np.abs(np.diff(x, 2, axis=0)).mean() for x in (out, raw)]
+    assert acceleration[0] < 0.5 * acceleration[1]
+
+
+@PREDICTING
+def test_predictions_grow_uncertain_and_change_nothing(name, figure):
+    refiner, times = make(name), stamps(60)
+    people = walk(figure, times)
+    last = [refiner.refine(person, t) for person, t in zip(people, times, strict=True)][-1]
+    stds, places = [], []
+    for ahead in (0, 16, 50, 100, 200, 400):
+        predicted = refiner.predict(times[-1] + ahead * MS)
+        assert (predicted.state == JointState.PREDICTED).all()
+        assert (predicted.id, predicted.height, predicted.scale_source) == (
+            "p1",
+            1.75,
+            people[0].scale_source,
+        )
+        stds.append(np.concatenate([predicted.std, predicted.root_std]))
+        places.append(predicted.xyz)
+    assert (np.diff(stds, axis=0) > 0.0).all()
+    np.testing.assert_allclose(stds[0][:33], last.std, rtol=1e-9)
+    np.testing.assert_allclose(places[0], last.xyz, atol=1e-9)
+    assert np.isfinite(places).all()
+    assert np.abs(places[-1] - places[0]).max() < 1.0
+    again = make(name)
+    refine(again, people, times)
+    after = [r.refine(people[-1], times[-1] + 20 * MS) for r in (refiner, again)]
+    np.testing.assert_array_equal(after[0].xyz, after[1].xyz)
+
+
+@PREDICTING
+def test_a_missing_joint_is_carried_on_and_comes_back(name, figure):
+    refiner, times = make(name), stamps(60)
+    wrist = np.arange(33) == figure.skeleton.index("left_wrist")
+    stds = []
+    for k, (person, t) in enumerate(zip(walk(figure, times), times, strict=True)):
+        gone = 30 <= k < 40
+        out = refiner.refine(with_missing(person, wrist) if gone else person, t)
+        assert out.state[wrist] == (JointState.PREDICTED if gone else JointState.LIFTED)
+        assert (out.state[~wrist] == JointState.LIFTED).all()
+        stds.append(float(out.std[wrist][0]))
+        assert np.abs(out.xyz[wrist] - person.xyz[wrist]).max() < 0.06
+    assert (np.diff(stds[29:40]) > 0.0).all()
+    assert stds[41] < stds[39]
+
+
+@ALL
+def test_a_joint_never_seen_is_missing(name, figure):
+    refiner = make(name)
+    nose = np.arange(33) == 0
+    for t in stamps(5):
+        out = refiner.refine(with_missing(figure.person(), nose), t)
+        assert out.state[0] == JointState.MISSING
+        assert out.joint_confidence[0] == 0.0
+        assert np.isnan(out.xyz[0]).all()
+        assert np.isnan(out.std[0])
+
+
+@PREDICTING
+def test_without_a_hip_the_root_is_inferred(name, figure):
+    """The person walks on while a hip is hidden: the other joints must follow as they do with it."""
+    times = stamps(90)
+    people = walk(figure, times)
+    hip = np.arange(33) == figure.skeleton.index("left_hip")
+    hidden = people[:30] + [with_missing(person, hip) for person in people[30:60]] + people[60:]
+    whole, without = refine(make(name), people, times), refine(make(name), hidden, times)
+    np.testing.assert_allclose(without[:, ~hip], whole[:, ~hip], atol=1e-3)
+
+
+@PREDICTING
+def test_a_person_whose_hips_were_never_seen_is_refined_and_then_rooted(name, figure):
+    times = stamps(60)
+    people = walk(figure, times)
+    hips = np.isin(np.arange(33), figure.skeleton.indices("left_hip", "right_hip"))
+    hidden = [with_missing(person, hips) for person in people[:30]] + people[30:]
+    out = refine(make(name), hidden, times)
+    true = np.array([p.xyz for p in people])
+    assert np.isnan(out[:30, hips]).all()
+    assert np.abs(out[:30, ~hips] - true[:30, ~hips]).max() < 0.06
+    np.testing.assert_allclose(out[30], true[30], atol=1e-9)
+
+
+@PREDICTING
+@pytest.mark.parametrize("rates", [(60, 30), (60, 10), (15, 60)])
+def test_a_change_of_frame_rate_does_not_show(name, rates, figure):
+    times = stamps(60, 1e9 / rates[0])
+    times += [times[-1] + round((k + 1) * 1e9 / rates[1]) for k in range(30)]
+    people = walk(figure, times, velocity=(1.0, 0.0, 0.0))
+    error = refine(make(name), people, times) - np.array([p.xyz for p in people])
+    assert np.abs(error[60:]).max() < np.abs(error[:60]).max() + 1e-9
