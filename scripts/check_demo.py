@@ -19,7 +19,7 @@ FRAMES_WITH_PERSON = 95
 """At least, at every stage; the person walks in view throughout."""
 
 REPROJECTION_PX = 40.0
-"""At most, for the median joint; the video is 1088 px wide, the person some 600 px high."""
+"""At most, for the median joint; the images are 1080 px wide and 1920 px high."""
 
 
 def complaints(summary: dict[str, Any], folder: Path) -> list[str]:

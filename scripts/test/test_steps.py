@@ -179,6 +179,8 @@ def test_shell_shows_the_last_words_of_a_failure_and_logs_all(tmp_path):
             shell(
                 ["sh", "-c", "echo no such thing >&2; exit 3"], "it could not be shown", os.environ, tmp_path
             )
+        with pytest.raises(SetUpError, match="there is no such program"):
+            shell([tmp_path / "nowhere"], "there is no such program", os.environ, tmp_path)
     log = (tmp_path / "log.txt").read_text()
     assert "$ echo fine\nfine\n" in log
     assert "no such thing" in log

@@ -120,9 +120,13 @@ class Workspace:
         self.shell(
             command,
             "pip could not install the packages; check the network and run again",
-            self.environ(),
+            self.environ(PYTHONPATH=""),
             self.root,
         )
+        # matplotlib's mpl_toolkits has no __init__.py, so that one of an older apt matplotlib would win over it.
+        toolkits = self.site_packages / "mpl_toolkits"
+        if toolkits.is_dir():
+            (toolkits / "__init__.py").touch()
 
     def patch_wheels(self) -> None:
         numpy_headers = self.shell(
@@ -159,7 +163,9 @@ class Workspace:
         return digest_of(*parts)
 
     def build(self) -> None:
-        command = [self.venv / "bin" / "colcon", "--log-base", "log", "build", "--base-paths", "src"]
+        # Not bin/colcon: where colcon is an apt package, the virtual environment has the module but no script.
+        command = [self.python, "-c", "import sys; from colcon_core.command import main; sys.exit(main())"]
+        command += ["--log-base", "log", "build", "--base-paths", "src"]
         command += ["--merge-install", "--symlink-install", "--cmake-args", "-DCMAKE_BUILD_TYPE=Release"]
         command += ["-DBUILD_TESTING=OFF", f"-DPython3_EXECUTABLE={self.python}", "--no-warn-unused-cli"]
         extra = {}

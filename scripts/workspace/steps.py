@@ -153,18 +153,21 @@ class Shell:
     def __call__(self, command: Sequence[object], why: str, env: Mapping[str, str], cwd: Path) -> str:
         """Run `command` and return what it printed. Raises SetUpError with its last words and the sentence `why`."""
         words = [str(word) for word in command]
-        done = subprocess.run(
-            words,
-            env=dict(env),
-            cwd=cwd,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            pass_fds=(self._lock,),
-            check=False,
-        )
+        try:
+            done = subprocess.run(
+                words,
+                env=dict(env),
+                cwd=cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                pass_fds=(self._lock,),
+                check=False,
+            )
+        except OSError as error:
+            raise SetUpError(f"{why} ({error})") from error
         with self._log.open(self._log_mode) as log:
             log.write(f"$ {' '.join(words)}\n{done.stdout}\n")
         self._log_mode = "a"

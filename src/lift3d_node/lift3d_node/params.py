@@ -61,7 +61,7 @@ class Lift3DParams(StageParams):
         low=0.0,
         high=90.0,
     )
-    # Twice the worst of 396 images of a walking person (0.03 as a rule, 0.06 at most); with left and right swapped: 0.27.
+    # 396 images of a walking person: 0.04 as a rule, 0.06 at most; with left and right swapped 0.27, rarely below 0.13.
     max_misfit: float = param(
         0.15,
         "median distance of keypoints from the placed shape, as a share of its size, beyond which it is not believed",

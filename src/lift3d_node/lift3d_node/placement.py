@@ -186,14 +186,15 @@ def _towards_keypoints(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Joints (J, 3) moved across their rays by the best linear estimate of shape and keypoint, and their deviations.
 
-    A keypoint that the robust fit found to be an outlier counts as little here as there. Along the ray nothing changes.
+    Along the ray nothing changes. As far as the robust fit takes a keypoint for an outlier, it is as wrong as it looks.
     """
     joints = seen.joints
     depth = _depth(xyz[joints], seen.rays)
     off = xyz[joints] - seen.rays * depth[:, None]
-    doubt = 1.0 + np.einsum("ni,ni->n", off, off) / (depth**2 * variance * (NU * pose.tau))
+    off2 = np.einsum("ni,ni->n", off, off)
+    outlier = off2 / (off2 + NU * pose.tau * variance * depth**2)
     of_shape = std[joints] ** 2
-    of_keypoint = seen.noise * depth**2 * doubt / seen.confidence
+    of_keypoint = seen.noise * depth**2 / seen.confidence + outlier * off2
     share = of_shape / (of_shape + of_keypoint)
     moved, spread = xyz.copy(), UNSEEN * std
     moved[joints] -= share[:, None] * off

@@ -46,6 +46,8 @@ class Subjects:
 
         Returns what now holds, as a sentence. Raises ValueError for values that no person has.
         """
+        if person and not person[0].isalpha():
+            raise ValueError(f"a person's id must start with a letter, got '{person}'")
         if height != 0.0:
             check_height(height)
         if mass != 0.0 and not MIN_MASS <= mass <= MAX_MASS:

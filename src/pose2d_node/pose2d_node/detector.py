@@ -90,12 +90,8 @@ class PoseDetector:
             "min_pose_presence_confidence": min_presence_confidence,
             "min_tracking_confidence": min_tracking_confidence,
         }
-        self._model, self._max_frame_gap, self._create, self._clock = (
-            model,
-            round(max_frame_gap * NS),
-            create,
-            clock,
-        )
+        self._model, self._create, self._clock = model, create, clock
+        self._max_frame_gap = round(max_frame_gap * NS)
         self.device = "cpu" if delegate == "cpu" else "gpu"
         self.restarts, self.restart_reason = 0, ""
         self.inference = (0, 0)
@@ -112,8 +108,8 @@ class PoseDetector:
         try:
             result = self._landmarker.detect_for_video(image, time_ms)
         except RuntimeError as error:
-            self._restart(f"MediaPipe failed: {_first_line(error)}")
-            raise BadImage(f"MediaPipe cannot use the image of {stamp} ns: {_first_line(error)}") from error
+            self._restart(f"MediaPipe failed: {_reason(error)}")
+            raise BadImage(f"MediaPipe cannot use the image of {stamp} ns: {_reason(error)}") from error
         self.inference = (start, self._clock())
         height, width = bgr.shape[:2]
         pairs = zip(result.pose_landmarks, result.pose_world_landmarks, strict=True)
@@ -158,11 +154,11 @@ class PoseDetector:
                     self.device = "cpu"
                     return self._first_landmarker("cpu")
                 raise ValueError(
-                    f"delegate is 'gpu', but MediaPipe cannot use a GPU here ({_first_line(error)}); "
+                    f"delegate is 'gpu', but MediaPipe cannot use a GPU here ({_reason(error)}); "
                     "set it to cpu or auto"
                 ) from error
             raise ValueError(
-                f"MediaPipe cannot use {self._model}: {_first_line(error)}; fetch or choose another"
+                f"MediaPipe cannot use {self._model}: {_reason(error)}; fetch or choose another"
             ) from error
 
     def _new_landmarker(self) -> Landmarker:
@@ -176,10 +172,7 @@ class PoseDetector:
 
 
 def model_path(model: str) -> Path:
-    """The file of a model:
-
-    lite, full or heavy from the cache, or the path of a .task file. Raises ValueError.
-    """
+    """The file of a model by its name (in the cache) or by the path of a .task file. Raises ValueError."""
     if model in MODELS:
         try:
             return assets.path(f"pose_landmarker_{model}{SUFFIX}")
@@ -240,5 +233,6 @@ def _detection(landmarks: list[Any], world: list[Any], width: int, height: int) 
     return Detection(xy_px, confidence, metres, box_px, float(confidence.mean()))
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n", 1)[0] or type(error).__name__
+def _reason(error: Exception) -> str:
+    """The end of the first line, which is where MediaPipe says what is wrong."""
+    return str(error).strip().split("\n", 1)[0].rsplit(": ", 1)[-1] or type(error).__name__

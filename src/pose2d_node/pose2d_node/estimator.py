@@ -75,6 +75,7 @@ class Pose2DEstimator:
     def __init__(self, detector: Detector, tracker: Tracker) -> None:
         self.detector, self.tracker = detector, tracker
         self._stamp: int | None = None
+        self._restarts = 0
 
     @classmethod
     def from_params(cls, params: Pose2DParams) -> Pose2DEstimator:
@@ -89,7 +90,8 @@ class Pose2DEstimator:
         if stamp == self._stamp:
             raise BadImage(f"two images have the stamp {stamp} ns; each image needs its own capture time")
         detections = distinct(self.detector.detect(stamp, bgr))
-        if self.detector.restart_reason:
+        if self.detector.restarts != self._restarts:  # also where an image failed after time had gone back
+            self._restarts = self.detector.restarts
             self.tracker.reset()
         self._stamp = stamp
         ids = self.tracker.update(stamp, detections)
@@ -112,9 +114,9 @@ def _person2d(name: str, seen: Detection) -> Person2D:
 
 
 def _person3d(name: str, seen: Detection) -> Person3D:
-    """MediaPipe's metres as they are:
+    """MediaPipe's metres as they are, about the middle of the hips.
 
-    about the middle of the hips, which is not placed, so `root_std` is unknown (NaN).
+    That root is not placed in the camera's frame, so `root_std` is unknown (NaN).
     """
     missing = np.isnan(seen.world).any(1)
     return Person3D(

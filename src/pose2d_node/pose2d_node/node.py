@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from pose_msgs import msg as msgs
+from rclpy.clock import Clock, ClockType
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from pose2d_node.detector import BadImage
@@ -33,6 +34,9 @@ from pose_ros.stage import Stage, now_ns, run
 
 OLDEST_CAPTURE = 10_000_000_000
 """ns; a stamp further back (a bag, simulated time) is no time at which this machine saw an image."""
+
+WATCH_PERIOD = 0.2
+"""Seconds between two looks at whether the worker thread has failed."""
 
 STOP_PATIENCE = 5.0
 """Seconds that the last image may take when the node stops."""
@@ -84,7 +88,9 @@ class Pose2DNode(Stage[Pose2DParams]):
         if self._source:
             self._image = self.publish_on(Image, topics.IMAGE, qos.IMAGES)
             self._compressed = self.publish_on(CompressedImage, topics.IMAGE_COMPRESSED, qos.IMAGES)
-            self._wake = self.create_guard_condition(self._on_worker_failed)
+            # A timer, as not every executor takes guard conditions.
+            steady = Clock(clock_type=ClockType.STEADY_TIME)
+            self._watch = self.create_timer(WATCH_PERIOD, self._raise_failure, clock=steady)
         elif params.image_transport == "raw":
             self.listen(Image, topics.IMAGE, self._on_image, qos.IMAGES)
         else:
@@ -117,7 +123,7 @@ class Pose2DNode(Stage[Pose2DParams]):
         if self._source is not None:
             self._source.close()
             self._source = None
-            self.destroy_guard_condition(self._wake)
+            self.destroy_timer(self._watch)
         self._estimator.close()
 
     # A source of its own: everything below runs in the worker thread.
@@ -127,7 +133,6 @@ class Pose2DNode(Stage[Pose2DParams]):
             self._read(source, images)
         except BaseException as error:  # noqa: BLE001 - a thread's boundary: the executor raises it again
             self._failure = error
-            self._wake.trigger()
 
     def _read(self, source: Source, images: Iterator[Frame]) -> None:
         while not self._stopping.is_set() and self._gate():
@@ -168,7 +173,7 @@ class Pose2DNode(Stage[Pose2DParams]):
 
     # The image topic, and the executor's thread.
 
-    def _on_worker_failed(self) -> None:
+    def _raise_failure(self) -> None:
         if self._failure is not None:
             raise self._failure
 

@@ -192,13 +192,14 @@ class Source(ABC):
 
     def __iter__(self) -> Iterator[Frame]:
         self._end()
-        handover = self._handover = self._new_handover()
+        self._handover = self._new_handover()
+        return self._frames(self._handover)
+
+    def _frames(self, handover: Handover) -> Iterator[Frame]:
+        """Grabbing begins with the first frame that is asked for: nobody would end it for an iterator that is dropped."""
+        skipped = self.skipped
         thread = threading.Thread(target=self._run, args=(handover,), name="grab", daemon=True)
         thread.start()
-        return self._frames(handover, thread)
-
-    def _frames(self, handover: Handover, thread: threading.Thread) -> Iterator[Frame]:
-        skipped = self.skipped
         try:
             while (frame := self._take(handover)) is not None:
                 self.skipped = skipped + handover.dropped
@@ -347,10 +348,7 @@ class Recording(ABC):
 
     @abstractmethod
     def shots(self, report: Report) -> Iterator[tuple[int, Shot]]:
-        """Presentation times and what decodes the image, from the beginning;
-
-        a shot is valid until the next one.
-        """
+        """Presentation times and what decodes the image; each shot is valid until the next one."""
 
     @abstractmethod
     def describe(self) -> str: ...
@@ -402,14 +400,15 @@ class Video(Recording):
         self._check_length(last + self.period, count, report)
 
     def _check_length(self, duration: int, count: int, report: Report) -> None:
-        """Containers state, or OpenCV estimates, frames = duration x rate;
+        """Report a video that ends early.
 
-        so the duration is what can be compared.
+        The number of images that a container states, or OpenCV estimates, may only be duration x rate, so
+        durations are compared.
         """
         stated = self._stated * self.period
         if duration < 0.98 * stated - 0.1 * NS:
             report(
-                "source",
+                "recording",
                 f"{self.path} broke off after {count} of the {self._stated:.0f} images it states; "
                 "it is cut off or damaged",
             )
@@ -514,11 +513,14 @@ class Playback(Source):
         return show
 
     def _when_due(self, handover: Handover) -> Callable[[int, Shot], bool]:
-        steady, system = self._clock.steady(), self._clock.system()
+        start: tuple[int, int] | None = None
         late_in_a_row = 0
 
         def show(at: int, shot: Shot) -> bool:
-            nonlocal late_in_a_row
+            nonlocal start, late_in_a_row
+            if start is None:  # not before the recording is open, which takes time
+                start = self._clock.steady(), self._clock.system()
+            steady, system = start
             late = self._clock.steady() - steady - at
             if late > self._recording.period and late_in_a_row < MAX_LATE_IN_A_ROW:
                 late_in_a_row += 1
@@ -538,9 +540,9 @@ class Playback(Source):
 
 def next_time(last: int, stated: float, period: int) -> int:
     """Presentation time in ns after `last`: the `stated` one where it is usable, else one period later."""
-    return (
-        round(stated) if math.isfinite(stated) and round(stated) > last else last + period if last >= 0 else 0
-    )
+    if math.isfinite(stated) and round(stated) > last:
+        return round(stated)
+    return last + period if last >= 0 else 0
 
 
 def natural_order(file: Path) -> tuple[list[tuple[int, str]], str]:

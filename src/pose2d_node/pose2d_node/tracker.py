@@ -85,10 +85,9 @@ class Tracker:
     """Gives ids "p1", "p2", ... to detections of increasing stamps."""
 
     def __init__(self, max_gap: float = 1.0, min_similarity: float = 0.2) -> None:
-        """`max_gap`:
+        """`max_gap`: seconds out of sight after which a person is forgotten.
 
-        seconds out of sight after which a person is forgotten. `min_similarity`: below, it is another
-        person.
+        `min_similarity`: what is less like a person than that is another one.
         """
         self._max_gap, self._min_similarity = round(max_gap * NS), min_similarity
         self._numbers = count(1)
@@ -134,9 +133,9 @@ class Tracker:
 
 
 def distinct(detections: list[Detection]) -> list[Detection]:
-    """`detections` without those that see a person a second time;
+    """`detections` without those that see a person a second time.
 
-    of two, the one with the higher score stays.
+    Of two, the one with the higher score stays.
     """
     kept: list[Detection] = []
     for candidate in sorted(detections, key=lambda seen: -seen.score):

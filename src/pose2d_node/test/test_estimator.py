@@ -56,6 +56,13 @@ def test_when_time_goes_back_people_are_new():
     assert ids == ["p1", "p1", "p2"]
 
 
+def test_when_the_first_image_after_that_fails_too():
+    estimator = fake_estimator([figure(0.0)])
+    estimator.process(10**9, image_of(0), "camera")
+    estimator.detector.restarts += 1  # time went back, and the image could not be used
+    assert estimator.process(5, image_of(0), "camera").people.people[0].id == "p2"
+
+
 def test_an_image_with_the_stamp_of_the_one_before_is_refused():
     estimator = fake_estimator([figure(0.0)])
     estimator.process(5, image_of(0), "camera")

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from diagnostic_msgs.msg import DiagnosticStatus
 from pose_msgs import msg as msgs
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -266,20 +267,31 @@ def test_the_end_of_the_source_is_a_fault(ros_context, make_video):
         )
 
 
+def test_a_video_cut_short_ends_with_two_sentences(ros_context, make_video):
+    path = make_video(frames=40)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    node = new_node(source=str(path))
+    with executing(node) as executor:
+        assert spin_until(executor, node.finished.is_set)
+        assert f"broke off after {node.frames_read} of the 40 images" in node.health.faults()["recording"]
+        assert "has no more images" in node.health.faults()["source"]
+    assert 5 < node.frames_read < 30
+
+
 def test_only_a_missing_camera_is_an_error(ros_context):
     node = new_node()
     with executing(node):
         node._report("images", "2 images cannot be read")
-        assert node.health.report(0, "active").level == DiagnosticStatus.WARN
+        assert node.health.report(0, "active", active=True).level == DiagnosticStatus.WARN
         node._report("camera", "camera 0 gives no image")
         assert node.health.faults() == {
             "images": "2 images cannot be read",
             "camera": "camera 0 gives no image",
         }
-        assert node.health.report(0, "active").level == DiagnosticStatus.ERROR
+        assert node.health.report(0, "active", active=True).level == DiagnosticStatus.ERROR
         node._report("camera", "")
         node._report("images", "")
-        assert node.health.report(0, "active").level == DiagnosticStatus.OK
+        assert node.health.report(0, "active", active=True).level == DiagnosticStatus.OK
 
 
 def test_a_loop_has_no_end_but_stops_at_once(ros_context, make_video):

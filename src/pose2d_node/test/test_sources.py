@@ -158,7 +158,7 @@ def test_a_video_cut_short_plays_to_its_end_and_is_reported(make_video):
     images = played(Playback(Video(path), report=reports))
     assert 5 < len(images) < 30
     assert images == [(VIDEO_ORIGIN_NS + i * PERIOD, i) for i in range(len(images))]
-    assert f"broke off after {len(images)} of the 40 images" in reports.about("source")[0]
+    assert f"broke off after {len(images)} of the 40 images" in reports.about("recording")[0]
 
 
 def test_a_whole_video_is_not_reported(make_video):
@@ -397,3 +397,12 @@ def test_the_source_is_chosen_by_its_name(make_video, folder, monkeypatch):
         ValueError, match=r"source 'nowhere\.mp4' is no camera index, no file and no folder; check"
     ):
         open_source(Pose2DParams(source="nowhere.mp4"))
+
+
+def test_an_iterator_that_is_never_used_starts_no_thread(make_video):
+    source = Playback(Video(make_video()))
+    before = threading.active_count()
+    unused = iter(source)
+    assert threading.active_count() == before
+    del unused
+    assert len(played(source)) == 10

@@ -51,7 +51,7 @@ def _check_value(field: dataclasses.Field[Any], kind: type, value: Any) -> None:
     name, low, high = field.name, field.metadata.get("low"), field.metadata.get("high")
     if type(value) is not kind:
         raise ValueError(f"{name} must be of type {kind.__name__}, got {value!r}")
-    if kind is float and math.isnan(value):
+    if isinstance(value, float) and math.isnan(value):
         raise ValueError(f"{name} must be a number, got nan")
     if (low is not None and value < low) or (high is not None and value > high):
         bounds = (
@@ -68,7 +68,8 @@ def _check_value(field: dataclasses.Field[Any], kind: type, value: Any) -> None:
 
 
 def build(cls: type[D], values: dict[str, Any]) -> D:
-    """A checked `cls` from named values; the rest are defaults. An int is accepted where a float is meant.
+    """A checked `cls` from named values; the rest are defaults. An int is accepted where a float or a string is meant
+    (camera 0: YAML and ROS read `source: 0` as a number).
 
     Raises ValueError for an unknown name (with the nearest known one), a wrong type or a value out of range.
     """
@@ -77,10 +78,13 @@ def build(cls: type[D], values: dict[str, Any]) -> D:
     for name in values:
         if name not in known:
             raise ValueError(f"unknown parameter '{name}'; {suggest(name, known)}")
-    ready = {n: float(v) if kinds[n] is float and type(v) is int else v for n, v in values.items()}
-    params = cls(**ready)
+    params = cls(**{name: _from_int(value, kinds[name]) for name, value in values.items()})
     check(params)
     return params
+
+
+def _from_int(value: Any, kind: type) -> Any:
+    return kind(value) if type(value) is int and kind in (float, str) else value
 
 
 @dataclasses.dataclass(frozen=True)

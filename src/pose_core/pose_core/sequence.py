@@ -31,6 +31,7 @@ ARRAYS = {
     "person_confidence": np.float64,
 }
 
+PLAIN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 DAMAGE = (ValueError, KeyError, TypeError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error)
 """What reading a foreign or damaged archive raises."""
 
@@ -276,6 +277,9 @@ def _members(content: bytes) -> dict[str, Any]:
     """The arguments of a PoseSequence, from the bytes of its file."""
     if not zipfile.is_zipfile(io.BytesIO(content)):
         raise ValueError("it is no .npz archive, or was cut off")
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        if any(info.compress_type not in PLAIN or info.flag_bits & 1 for info in archive.infolist()):
+            raise ValueError("it is encrypted, or compressed in a way that no .npz archive is")
     with np.load(io.BytesIO(content), allow_pickle=False) as file:
         header = json.loads(str(file["header"]))
         if header["format"] != FORMAT:

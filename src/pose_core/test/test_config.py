@@ -16,6 +16,11 @@ class Camera(StageParams):
     loop: bool = param(False, "start again at the end", live=True)
 
 
+@dataclass(frozen=True)
+class Source(StageParams):
+    source: str = param("", "index or file")
+
+
 def test_defaults_pass_the_check():
     assert build(Camera, {}) == Camera()
     check(Camera())
@@ -29,6 +34,13 @@ def test_values_replace_defaults_and_inherited_ones():
         0.5,
         "video",
     )
+
+
+def test_a_whole_number_may_stand_for_a_string_as_yaml_reads_camera_0():
+    assert build(Camera, {"mode": "folder"}).mode == "folder"
+    assert build(Source, {"source": 0}).source == "0"
+    with pytest.raises(ValueError, match="source must be of type str, got True"):
+        build(Source, {"source": True})
 
 
 def test_a_whole_number_may_stand_for_a_float_but_not_the_reverse():

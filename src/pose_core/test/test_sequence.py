@@ -174,6 +174,16 @@ def foreign(**changes) -> bytes:
     return content.getvalue()
 
 
+def encrypted() -> bytes:
+    """The same with the flag that says so set in every entry of the directory."""
+    content = bytearray(foreign())
+    place = content.find(b"PK\x01\x02")
+    while place >= 0:
+        content[place + 8] |= 1
+        place = content.find(b"PK\x01\x02", place + 1)
+    return bytes(content)
+
+
 def npy(array: np.ndarray) -> bytes:
     content = io.BytesIO()
     np.save(content, array)
@@ -194,6 +204,7 @@ def plain_zip() -> bytes:
         (b"hello", "no .npz archive"),
         (npy(np.zeros(3)), "no .npz archive"),
         (plain_zip(), "header"),
+        (encrypted(), "encrypted"),
         (foreign(header=None), "header"),
         (foreign(header=np.array("{")), "Expecting property name"),
         (foreign(header=np.array('{"format": "pose_sequence 2"}')), "its format is 'pose_sequence 2'"),

@@ -642,7 +642,7 @@ class Recorder(Node):
             self._seen[resolved.name] = deque(maxlen=self.REMEMBERED)
             self.create_subscription(topic.kind, topic.name, callback, self._queue(topic), raw=True)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self.create_timer(self.FLUSH_S, partial(self._write, writer.flush), clock=steady)
+        self.create_timer(self.FLUSH_S, self._on_timer, clock=steady)
 
     def has(self, stamp: int) -> bool:
         """Whether each topic with people has brought a message of this stamp (ns) among its latest ones."""
@@ -667,6 +667,9 @@ class Recorder(Node):
         reliability = ReliabilityPolicy.BEST_EFFORT if is_camera else ReliabilityPolicy.RELIABLE
         depth = self.IMAGE_QUEUE if is_image else self.QUEUE
         return QoSProfile(depth=depth, reliability=reliability, durability=topic.qos.durability)
+
+    def _on_timer(self) -> None:
+        self._write(self._writer.flush)
 
     def _on_message(self, index: int, cdr: bytes) -> None:
         topic = self._topics[index]

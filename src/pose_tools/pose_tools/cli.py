@@ -62,12 +62,18 @@ def live(
     from pose_tools.live import Run, run
     from pose_tools.workspace import config_file
 
-    chosen = {
-        "pose2d": {"source": source, "model": model, "num_poses": num_poses, "calibration": calibration},
+    chosen: dict[str, dict[str, Any]] = {
+        "pose2d": {
+            "source": source,
+            "model": model,
+            "num_poses": num_poses,
+            "calibration": calibration,
+            "real_time": real_time,
+            "loop": loop,
+        },
         "lift3d": {"lifter": lifter, "height": height},
         "refine": {"refiner": refiner},
     }
-    chosen["pose2d"] |= {"real_time": real_time, "loop": loop}
     setup = _setup(
         chosen, params or config_file("live.yaml"), is_live=real_time or source.isdigit() or not source
     )
@@ -115,7 +121,10 @@ def replay(
     from pose_tools.replay import replay as run_replay
     from pose_tools.workspace import config_file
 
-    chosen = {"lift3d": {"lifter": lifter, "height": height}, "refine": {"refiner": refiner}}
+    chosen: dict[str, dict[str, Any]] = {
+        "lift3d": {"lifter": lifter, "height": height},
+        "refine": {"refiner": refiner},
+    }
     setup = _setup(chosen, params or config_file("replay.yaml"), is_live=True)
     with _Progress("replay") as progress:
         result = run_replay(bag, record, setup, images=images, progress=progress)

@@ -16,6 +16,7 @@ import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.srv import GetState
+from rclpy.client import Client
 from rclpy.context import Context
 from rclpy.executors import Executor, SingleThreadedExecutor
 from rclpy.node import Node
@@ -125,6 +126,8 @@ def _mismatches(node: Node, topic: str) -> Checks:
 
 
 def _name(end: TopicEndpointInfo) -> str:
+    if end.node_name.startswith("_NODE_NAME_UNKNOWN"):
+        return "a program that is no ROS node"
     return f"{end.node_namespace.rstrip('/')}/{end.node_name}"
 
 
@@ -241,13 +244,16 @@ def stages(guest: Visit) -> Checks:
 
 
 def _state(guest: Visit, node: str) -> Check:
-    client = guest.node.create_client(GetState, f"{node}/get_state")
+    client: Client[GetState.Request, GetState.Response] = guest.node.create_client(
+        GetState, f"{node}/get_state"
+    )
     try:
         answer = client.call_async(GetState.Request()) if guest.wait(client.service_is_ready) else None
-        if answer is None or not guest.wait(answer.done):
+        response = answer.result() if answer is not None and guest.wait(answer.done) else None
+        if response is None:
             remedy = f"end the process of {node}; launch starts it again"
             return Check(node, FAIL, "does not answer; it is hung or was killed a moment ago", remedy)
-        state = answer.result().current_state.label
+        state = response.current_state.label
     finally:
         guest.node.destroy_client(client)
     if state == "active":

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import rclpy
-from lift3d_node.node import Lift3DNode
 from pose_msgs.msg import People2D as People2DMsg
 from pose_msgs.msg import People3D as People3DMsg
 from rclpy.context import Context
@@ -23,16 +22,18 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.signals import SignalHandlerOptions
 
+from lift3d_node.node import Lift3DNode
 from pose2d_node.node import Pose2DNode
 from pose_core.people import People2D, People3D
 from pose_ros import topics
 from pose_ros.conversions import people2d_from_msg, people3d_from_msg
 from pose_ros.domains import private_domain
 from pose_ros.qos import RESULTS
+from pose_ros.stage import Stage
 from pose_viz.node import VizNode
 from refine_node.node import RefineNode
 
-STAGES: dict[str, type[Node]] = {
+STAGES: dict[str, type[Stage[Any]]] = {
     "pose2d": Pose2DNode,
     "lift3d": Lift3DNode,
     "refine": RefineNode,
@@ -176,7 +177,7 @@ class Setup:
 
 
 class Graph:
-    """The stages, a monitor and their executor."""
+    """The stages, a monitor and their executor. `start` makes the stages, `close` takes everything down."""
 
     def __init__(self, setup: Setup, context: Context) -> None:
         self.setup = setup
@@ -184,16 +185,20 @@ class Graph:
         self.pace: Pace = OpenDoor() if setup.live else Pace()
         self.executor = EXECUTORS[setup.executor](context)
         self.nodes: dict[str, Node] = {}
+        """Stages and further nodes by name."""
         self.monitor = Monitor(self.pace, context=context, namespace=setup.namespace)
         self.executor.add_node(self.monitor)
-        for name in setup.stages:
+
+    def start(self) -> None:
+        """Make the stages. Raises ValueError for parameters that one of them refuses; `close` is due then, too."""
+        for name in self.setup.stages:
             self.add(self._stage(name))
 
     def _stage(self, name: str) -> Node:
         arguments = list(self.setup.ros_args)
         if self.setup.params_file is not None:
             arguments += ["--params-file", str(self.setup.params_file)]
-        extra = {"gate": self.pace} if name == "pose2d" else {}
+        extra: dict[str, Any] = {"gate": self.pace} if name == "pose2d" else {}
         return STAGES[name](
             context=self.context,
             namespace=self.setup.namespace or None,
@@ -210,16 +215,30 @@ class Graph:
         self.executor.add_node(node)
 
     @property
-    def pose2d(self) -> Pose2DNode:
-        """The first stage. Raises KeyError where the set-up leaves it out."""
-        return self.nodes["pose2d"]  # type: ignore[return-value]
+    def pose2d(self) -> Pose2DNode | None:
+        """The first stage, None where the set-up leaves it out."""
+        node = self.nodes.get("pose2d")
+        return node if isinstance(node, Pose2DNode) else None
+
+    @property
+    def lift3d(self) -> Lift3DNode:
+        """The lifting stage, which every set-up has."""
+        node = self.nodes["lift3d"]
+        assert isinstance(node, Lift3DNode)
+        return node
 
     def connected(self) -> bool:
-        """Whether every subscription to a result topic of this graph has found its publisher."""
-        published = {p.topic_name for node in self.nodes.values() for p in node.publishers}
+        """Whether the publishers and subscriptions of this graph that belong together have all found each other."""
         nodes = [self.monitor, *self.nodes.values()]
-        wanted = [s for node in nodes for s in node.subscriptions if s.topic_name in published]
-        return all(s.get_publisher_count() > 0 for s in wanted)
+        sources = Counter(p.topic_name for node in nodes for p in node.publishers)
+        sinks = Counter(s.topic_name for node in nodes for s in node.subscriptions)
+        heard = (
+            s.get_publisher_count() >= sources[s.topic_name] for node in nodes for s in node.subscriptions
+        )
+        hearing = (
+            p.get_subscription_count() >= sinks[p.topic_name] for node in nodes for p in node.publishers
+        )
+        return all(heard) and all(hearing)
 
     def strangers(self) -> list[str]:
         """Result topics that a node outside this graph publishes on, too."""
@@ -258,6 +277,7 @@ def running(setup: Setup) -> Iterator[Graph]:
         stack.callback(context.try_shutdown)
         graph = Graph(setup, context)
         stack.callback(graph.close)
+        graph.start()
         graph.spin_until(graph.connected)
         if not alone:
             deadline = time.monotonic() + DISCOVERY_S

@@ -9,6 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import rclpy
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo
 
 from pose_ros import topics
@@ -21,6 +25,10 @@ from pose_tools.report import Report
 
 DRAIN_S = 5.0
 """How long to wait for the results of the last images after the source ended."""
+
+
+SETTLE_S = 0.5
+"""How long the last image may take to the recorder; it is sent behind the people in it."""
 
 
 @dataclass
@@ -46,6 +54,7 @@ def run(job: Run) -> dict[str, Any]:
         writer = stack.enter_context(BagWriter(job.record)) if job.record is not None else None
         graph = stack.enter_context(running(job.setup))
         _learn_camera(graph, report)
+        report.field_of_view_deg = graph.lift3d.params.field_of_view_deg
         if writer is not None:
             graph.add(
                 Recorder(
@@ -58,6 +67,9 @@ def run(job: Run) -> dict[str, Any]:
         graph.spin_until(lambda: interrupted.is_set() or _ended(graph, job, report))
         graph.pace.stop()
         _drain(graph, report)
+        if job.record_images:
+            settled = time.monotonic() + SETTLE_S
+            graph.spin_until(lambda: time.monotonic() > settled)
         if job.stay:
             graph.spin_until(interrupted.is_set)
     return {**report.as_dict(), "interrupted": interrupted.is_set(), "stalls": graph.pace.stalls}
@@ -72,9 +84,31 @@ def _learn_camera(graph: Graph, report: Report) -> None:
 
 def _ended(graph: Graph, job: Run, report: Report) -> bool:
     enough = bool(job.max_frames) and report.frames >= job.max_frames
-    return enough or ("pose2d" in graph.nodes and graph.pose2d.finished.is_set())
+    return enough or (graph.pose2d is not None and graph.pose2d.finished.is_set())
 
 
 def _drain(graph: Graph, report: Report) -> None:
     deadline = time.monotonic() + DRAIN_S
-    graph.spin_until(lambda: report.frames >= graph.pose2d.frames_read or time.monotonic() > deadline)
+    read = graph.pose2d.frames_read if graph.pose2d is not None else 0
+    graph.spin_until(lambda: report.frames >= read or time.monotonic() > deadline)
+
+
+def record(out: Path, *, images: bool, ros_args: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Record the results of nodes in other processes until a signal comes. Returns what was recorded.
+
+    `ros_args`: remappings and the like, as after --ros-args.
+    """
+    with ExitStack() as stack:
+        signals = stack.enter_context(Signals())
+        context = Context()
+        rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)
+        stack.callback(context.try_shutdown)
+        writer = stack.enter_context(BagWriter(out))
+        cli_args = ["--ros-args", *ros_args] if ros_args else None
+        recorder = Recorder(writer, images=images, context=context, cli_args=cli_args)
+        stack.callback(recorder.destroy_node)
+        executor = SingleThreadedExecutor(context=context)
+        executor.add_node(recorder)
+        stack.callback(executor.shutdown)
+        signals.spin(executor)
+    return {"bag": str(out), "messages": writer.messages, "dropped": recorder.dropped}

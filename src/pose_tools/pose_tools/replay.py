@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from pose_msgs.msg import People2D, People3D
 from rclpy.node import Node
+from rclpy.publisher import Publisher
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from pose_ros import topics
@@ -40,7 +42,9 @@ class Player(Node):
     def __init__(self, kinds: dict[str, type], **node_options: Any) -> None:
         super().__init__("pose_player", **node_options)
         self._order = list(kinds)
-        self._outlets = {topic: self.create_publisher(kind, topic, RESULTS) for topic, kind in kinds.items()}
+        self._outlets: dict[str, Publisher] = {
+            topic: self.create_publisher(kind, topic, RESULTS) for topic, kind in kinds.items()
+        }
 
     def send(self, frame: list[BagMessage]) -> None:
         """Publish the messages of one stamp, the one that starts the stages last."""
@@ -62,7 +66,7 @@ def replay(
     stages = ("pose2d", "lift3d", "refine") if images else ("lift3d", "refine")
     if images:
         transport = "compressed" if topics.IMAGE_COMPRESSED in kinds else "raw"
-        pose2d = {
+        pose2d: dict[str, bool | int | float | str] = {
             **setup.overrides.get("pose2d", {}),
             "source": "",
             "image_transport": transport,
@@ -85,16 +89,16 @@ def replay(
         graph.spin_until(graph.connected)
         for done, frame in enumerate(frames, start=1):
             player.send(frame)
-            _await(
-                graph,
-                lambda done=done, frame=frame: report.frames >= done and recorder.has(frame[0].stamp),
-                frame,
-            )
+            _await(graph, partial(_is_out, report, done, recorder, frame[0].stamp), frame)
             recorder.flush()
             progress(done, len(frames))
             if signals.received.is_set():
                 break
     return {**report.as_dict(), "bag": str(record), "interrupted": signals.received.is_set()}
+
+
+def _is_out(report: Report, frames: int, recorder: Recorder, stamp: int) -> bool:
+    return report.frames >= frames and recorder.has(stamp)
 
 
 def read_frames(bag: Path, kinds: dict[str, type]) -> list[list[BagMessage]]:

@@ -44,9 +44,11 @@ def latencies(times: tuple[StageTime, ...]) -> dict[str, float]:
 class Report:
     """An observer of a graph's bundles that adds them up."""
 
-    def __init__(self, camera: Camera | None = None) -> None:
-        """`camera`: intrinsics for the reprojection error; may be set later, None leaves the error out."""
-        self.camera = camera
+    def __init__(self) -> None:
+        self.camera: Camera | None = None
+        """Intrinsics for the reprojection error, where there is a calibration."""
+        self.field_of_view_deg = 0.0
+        """Angle of view across the longer image side for the reprojection error without calibration; 0: none."""
         self.frames = 0
         self.with_person: dict[str, int] = {"pose2d": 0, "lift3d": 0, "refine": 0}
         self.ids: dict[str, int] = defaultdict(int)
@@ -70,11 +72,17 @@ class Report:
             self.ids[person.id] += 1
         for name, value in latencies(bundle.refined.times).items():
             self._ms[name].append(value)
-        if self.camera is not None:
+        camera = self.camera or self._guess(bundle.people2d)
+        if camera is not None:
             for stage, people3d in (("lift3d", bundle.lifted), ("refine", bundle.refined)):
-                errors = reprojection_errors(self.camera, bundle.people2d, people3d)
+                errors = reprojection_errors(camera, bundle.people2d, people3d)
                 if len(errors):
                     self._reprojection[stage].append(float(np.median(errors)))
+
+    def _guess(self, people: People2D) -> Camera | None:
+        if not self.field_of_view_deg:
+            return None
+        return Camera.from_field_of_view(people.width, people.height, self.field_of_view_deg)
 
     @property
     def fps(self) -> float:

@@ -9,6 +9,9 @@ import pytest
 import yaml
 
 from pose_ros import topics
+from pose_ros.qos import IMAGES, RESULTS
+from pose_viz.params import VizParams
+from pose_viz.scene import SceneBuilder
 
 CONFIG = yaml.safe_load((Path(__file__).parents[3] / "config" / "pose.rviz").read_text())[
     "Visualization Manager"
@@ -23,8 +26,6 @@ def display(kind):
 
 
 def test_topics_and_quality_of_service():
-    from pose_ros.qos import IMAGES, RESULTS
-
     for kind, topic, qos in (("MarkerArray", topics.MARKERS, RESULTS), ("Image", topics.OVERLAY, IMAGES)):
         shown = display(kind)["Topic"]
         assert shown["Value"] == topic
@@ -33,9 +34,6 @@ def test_topics_and_quality_of_service():
 
 
 def test_namespaces_are_those_of_the_markers(studio):
-    from pose_viz.params import VizParams
-    from pose_viz.scene import SceneBuilder
-
     scene = SceneBuilder(VizParams(uncertainty="ellipsoids")).build(studio.people3d(studio.person3d()))
     assert set(display("MarkerArray")["Namespaces"]) == {spec.namespace for spec in scene.markers}
 

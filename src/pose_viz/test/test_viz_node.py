@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -311,12 +310,3 @@ def test_bad_parameters_are_refused(ros_context):
     ):
         with pytest.raises(ValueError, match=sentence):
             VizNode(parameter_overrides=[Parameter(name, value=value)])
-
-
-def test_times_of_the_stages_are_passed_on_for_diagnostics(ros_context, studio):
-    from pose_core.people import StageTime
-
-    people = replace(studio.people3d(stamp=1), times=(StageTime("source", 5, 10),))
-    with stage() as made:
-        made.refined.publish(people3d_to_msg(people))
-        assert made.until(handled(made.viz, 1))

@@ -46,7 +46,7 @@ class RefineParams(StageParams):
     )
 
     # Second differences put the share at 0.05 to 0.13 for joints and at 0.05 to 0.25 for the root; errors that last a few
-    # frames count as well, and a somewhat larger share is what brings velocities closest to the truth.
+    # frames count as well. A larger share brings velocities closer to the truth, at the price of lag.
     white_share: float = param(
         0.2,
         "share of a joint's standard deviation that is independent from frame to frame; a filter cannot remove the rest",

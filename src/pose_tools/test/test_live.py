@@ -1,0 +1,199 @@
+"""The whole graph in one process on real video: topics, stamps, bags, determinism, bad input."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pose_msgs.msg import People3D, Person3D
+from rosbags.highlevel import AnyReader
+
+from pose2d_node.sources import VIDEO_ORIGIN_NS
+from pose_core import assets
+from pose_ros import topics
+from pose_tools.bag import read
+from pose_tools.demo import VIDEO, demo
+from pose_tools.graph import Setup
+from pose_tools.live import Run, run
+from pose_tools.replay import FROM_PEOPLE, read_frames, replay
+
+FRAMES = 24
+FPS = 60
+PEOPLE_TOPICS = (topics.PEOPLE2D, topics.WORLD, topics.LIFTED, topics.REFINED)
+SKELETON_TOPICS = (topics.SKELETON2D, topics.LIFTED_SKELETON, topics.REFINED_SKELETON)
+
+pytestmark = pytest.mark.skipif(
+    not all(assets.is_intact(name) for name in (VIDEO, "pose_landmarker_full.task")),
+    reason="NOT RUN ON REAL VIDEO: fetch it with `python -m pose_core.assets`",
+)
+
+
+def video_setup(**pose2d: bool | int | float | str) -> Setup:
+    chosen = {"source": str(assets.path(VIDEO)), **pose2d}
+    return Setup(overrides={"pose2d": chosen, "lift3d": {"height": 1.7}}, private=True)
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
+    """A bag of the first frames of the demo video with images, and the report."""
+    bag = tmp_path_factory.mktemp("live") / "bag"
+    return bag, run(Run(video_setup(), record=bag, record_images=True, max_frames=FRAMES))
+
+
+@pytest.fixture(scope="module")
+def messages(recorded: tuple[Path, dict]) -> dict[str, list[tuple[int, object]]]:
+    """(log time, message) by topic, as the rosbags library reads them."""
+    found: dict[str, list[tuple[int, object]]] = {}
+    with AnyReader([recorded[0]]) as reader:
+        for connection, stamp, raw in reader.messages():
+            message = reader.deserialize(raw, connection.msgtype)
+            found.setdefault(connection.topic.lstrip("/"), []).append((stamp, message))
+    return found
+
+
+def test_every_frame_holds_a_person_at_every_stage(recorded: tuple[Path, dict]) -> None:
+    report = recorded[1]
+    assert report["frames"] >= FRAMES
+    assert set(report["frames_with_person"].values()) == {report["frames"]}
+    assert list(report["people"]) == ["p1"]
+    assert report["stalls"] == 0
+
+
+def test_the_bag_holds_every_result_topic_with_the_capture_times(messages: dict) -> None:
+    for topic in (*PEOPLE_TOPICS, topics.CAMERA_INFO):
+        stamps = [m.header.stamp.sec * 10**9 + m.header.stamp.nanosec for _, m in messages[topic]]
+        assert stamps == [stamp for stamp, _ in messages[topic]]
+        expected = VIDEO_ORIGIN_NS + np.arange(len(stamps)) * 10**9 / FPS
+        np.testing.assert_allclose(stamps, expected, atol=1e6, err_msg=topic)
+        assert (np.diff(stamps) > 0).all()
+        assert len(stamps) >= FRAMES
+    assert len(messages[topics.IMAGE_COMPRESSED]) >= FRAMES - 1
+    assert topics.MARKERS in messages
+
+
+def test_skeletons_stand_first_and_name_the_joints(recorded: tuple[Path, dict], messages: dict) -> None:
+    first = [m.topic.lstrip("/") for m, _ in zip(read(recorded[0]), range(3), strict=False)]
+    assert set(first) == set(SKELETON_TOPICS)
+    [(_, skeleton)] = messages[topics.REFINED_SKELETON]
+    assert (skeleton.name, len(skeleton.joints), skeleton.joints[15]) == ("mediapipe33", 33, "left_wrist")
+
+
+def test_a_stated_height_is_the_scale_and_the_person_stands_where_the_image_has_him(messages: dict) -> None:
+    person = messages[topics.REFINED][-1][1].people[0]
+    assert person.scale_source == Person3D.SCALE_SUBJECT
+    assert person.height == pytest.approx(1.7)
+    xyz = person.xyz.reshape(-1, 3)
+    nose, ankles = xyz[0], xyz[[27, 28]].mean(0)
+    assert 0.8 < ankles[1] - nose[1] < 1.7  # bent forward; y points down
+    assert 2.0 < xyz[:, 2].mean() < 6.0
+
+
+def test_messages_say_when_each_stage_worked(messages: dict) -> None:
+    times = messages[topics.REFINED][-1][1].times
+    assert times.stage == ["source", "detect", "pose2d", "lift3d", "refine"]
+    assert (np.asarray(times.end) >= np.asarray(times.start)).all()
+    assert times.start[1] >= times.end[0]
+
+
+def digest(bag: Path) -> str:
+    return hashlib.sha256((bag / f"{bag.name}_0.mcap").read_bytes()).hexdigest()
+
+
+def no_times() -> Setup:
+    return Setup(overrides={"lift3d": {"stage_times": False}, "refine": {"stage_times": False}})
+
+
+@pytest.mark.parametrize("images", [False, True])
+def test_two_replays_of_a_bag_are_equal_to_the_byte(
+    recorded: tuple[Path, dict], tmp_path: Path, images: bool
+) -> None:
+    setup = no_times()
+    setup.overrides["pose2d"] = {"stage_times": False}
+    bags = [tmp_path / number / "bag" for number in ("1", "2")]
+    reports = [
+        replay(recorded[0], bag, setup, images=images, progress=lambda done, total: None) for bag in bags
+    ]
+    assert [report["frames"] for report in reports] == [len(read_frames(recorded[0], FROM_PEOPLE))] * 2
+    assert digest(bags[0]) == digest(bags[1])
+
+
+def test_a_replay_gives_the_positions_of_the_live_run(
+    recorded: tuple[Path, dict], messages: dict, tmp_path: Path
+) -> None:
+    setup = no_times()
+    setup.overrides["lift3d"]["height"] = 1.7
+    replay(recorded[0], tmp_path / "bag", setup, images=False, progress=lambda done, total: None)
+    again = [m.decode() for m in read(tmp_path / "bag", [f"/{topics.REFINED}"])]
+    assert all(isinstance(message, People3D) for message in again)
+    for (_, live), replayed in zip(messages[topics.REFINED], again, strict=False):
+        np.testing.assert_array_equal(live.people[0].xyz, np.asarray(replayed.people[0].xyz))
+
+
+def test_a_bag_without_the_topics_is_refused(recorded: tuple[Path, dict], tmp_path: Path) -> None:
+    replay(recorded[0], tmp_path / "bag", no_times(), images=False, progress=lambda done, total: None)
+    with pytest.raises(ValueError, match="no message on /pose2d/people"):
+        replay(
+            tmp_path / "bag", tmp_path / "more", no_times(), images=False, progress=lambda done, total: None
+        )
+
+
+def test_demo_leaves_everything_and_replaces_only_its_own(tmp_path: Path) -> None:
+    out = tmp_path / "demo"
+    for _ in range(2):
+        summary = demo(out, 4, lambda done, total: None)
+    assert json.loads((out / "summary.json").read_text()) == summary
+    assert {path.name for path in out.iterdir()} >= {"bag", "overlay.mp4", "overlay.png", "skeleton.png"}
+    assert not list(tmp_path.glob(".*.part"))
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("keep")
+    with pytest.raises(ValueError, match="holds other files"):
+        demo(tmp_path / "mine", 4, lambda done, total: None)
+
+
+def pose(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command as a user types it."""
+    code = "from pose_tools.cli import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=120
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--source", "nowhere.mp4"], "nowhere.mp4"),
+        (["--source", "93"], "camera"),
+        (["--source", "SELF"], "test_live.py"),
+        (["--source", "VIDEO", "--lifter", "mediapipe_wold"], "did you mean 'mediapipe_world'?"),
+        (["--source", "VIDEO", "--refiner", "kalmann"], "did you mean 'kalman'?"),
+        (["--source", "VIDEO", "--height", "30"], "height must be from 0.0 to 2.6, got 30.0"),
+        (["--source", "VIDEO", "--model", "giant"], "giant"),
+    ],
+)
+def test_bad_input_is_one_sentence(arguments: list[str], sentence: str) -> None:
+    places = {"SELF": __file__, "VIDEO": str(assets.path(VIDEO))}
+    done = pose("live", *(places.get(word, word) for word in arguments))
+    said = [line for line in done.stderr.splitlines() if line.startswith("pose: ")]
+    assert done.returncode == 1
+    assert len(said) == 1
+    assert sentence in said[0]
+    assert "Traceback" not in done.stderr
+
+
+def test_a_misspelt_parameter_in_yaml_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "live.yaml"
+    file.write_text("/**/refine:\n  ros__parameters:\n    refinr: kalman\n")
+    done = pose("live", "--source", str(assets.path(VIDEO)), "--params", str(file))
+    assert done.returncode == 1
+    assert "did you mean 'refiner'?" in done.stderr
+
+
+def test_json_is_all_that_stdout_holds() -> None:
+    done = pose("live", "--source", str(assets.path(VIDEO)), "--max-frames", "3", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["frames"] >= 3
