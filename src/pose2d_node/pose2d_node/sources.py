@@ -189,17 +189,17 @@ class Source(ABC):
         self.skipped = 0
         self._report, self._clock = report, clock
         self._handover: Handover | None = None
+        self._thread: threading.Thread | None = None
 
     def __iter__(self) -> Iterator[Frame]:
         self._end()
-        self._handover = self._new_handover()
-        return self._frames(self._handover)
-
-    def _frames(self, handover: Handover) -> Iterator[Frame]:
-        """Grabbing begins with the first frame that is asked for: nobody would end it for an iterator that is dropped."""
-        skipped = self.skipped
-        thread = threading.Thread(target=self._run, args=(handover,), name="grab", daemon=True)
+        handover = self._handover = self._new_handover()
+        thread = self._thread = threading.Thread(target=self._run, args=(handover,), name="grab", daemon=True)
         thread.start()
+        return self._frames(handover, thread)
+
+    def _frames(self, handover: Handover, thread: threading.Thread) -> Iterator[Frame]:
+        skipped = self.skipped
         try:
             while (frame := self._take(handover)) is not None:
                 self.skipped = skipped + handover.dropped
@@ -227,8 +227,10 @@ class Source(ABC):
         return handover.take()
 
     def _end(self) -> None:
-        if self._handover is not None:
+        if self._handover is not None and self._thread is not None:
             self._handover.close()
+            # A thread that reads a video while the process ends would abort it.
+            self._thread.join(THREAD_PATIENCE)
 
     def _run(self, handover: Handover) -> None:
         try:

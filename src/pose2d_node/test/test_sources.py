@@ -399,10 +399,11 @@ def test_the_source_is_chosen_by_its_name(make_video, folder, monkeypatch):
         open_source(Pose2DParams(source="nowhere.mp4"))
 
 
-def test_an_iterator_that_is_never_used_starts_no_thread(make_video):
+def test_closing_ends_the_thread_of_an_iterator_that_was_never_used(make_video):
     source = Playback(Video(make_video()))
     before = threading.active_count()
     unused = iter(source)
+    assert threading.active_count() == before + 1
+    source.close()
     assert threading.active_count() == before
-    del unused
-    assert len(played(source)) == 10
+    assert next(unused, None) is None
