@@ -155,8 +155,10 @@ class Workspace:
         """Covers what colcon copies or links one by one; modules of Python packages are linked as whole folders."""
         parts: list[str | Path] = []
         for file in sorted((self.root / "src").glob("*/**/*")):
-            package, inside = file.relative_to(self.root / "src").parts[:2]
-            if file.is_file() and inside not in (package, "test") and "__pycache__" not in file.parts:
+            package, *inside = file.relative_to(self.root / "src").parts
+            # Caches of the tools change with every run of them.
+            is_cache = any(part.startswith(".") or part == "__pycache__" for part in inside)
+            if file.is_file() and inside[0] not in (package, "test") and not is_cache:
                 parts += [str(file), file]
         for folder in ("launch", "config"):
             parts += [str(file) for file in sorted((self.root / folder).glob("*"))]

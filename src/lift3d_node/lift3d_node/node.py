@@ -16,7 +16,7 @@ from lift3d_node.pairing import SIZE, Pairing
 from lift3d_node.params import Lift3DParams
 from lift3d_node.pipeline import PeopleLifter
 from pose_core.people import People2D, People3D
-from pose_ros import topics
+from pose_ros import qos, topics
 from pose_ros.conversions import (
     MalformedMessage,
     camera_from_msg,
@@ -49,7 +49,7 @@ class Lift3DNode(Stage[Lift3DParams]):
         self.health.note("device", lifter.device)
         self._output = self.publish_on(msgs.People3D, topics.LIFTED)
         self.publish_skeleton(topics.LIFTED_SKELETON, lifter.skeleton_out)
-        self._camera_info = self.listen(CameraInfo, topics.CAMERA_INFO, self._on_camera_info)
+        self._camera_info = self.listen(CameraInfo, topics.CAMERA_INFO, self._on_camera_info, qos.IMAGES)
         if lifter.uses_world:
             self.listen(msgs.People3D, topics.WORLD, self._on_world)
         self.listen(msgs.People2D, topics.PEOPLE2D, self._on_people)

@@ -76,9 +76,10 @@ def triangulate(
     rows, rest = [], []
     for i, calibrated in enumerate(cameras):
         xy = calibrated.camera.undistort(xy_px[i])
-        scale = np.where(np.isnan(xy).any(-1), 0.0, 1.0 if weights is None else np.asarray(weights[i], float))
+        weight = np.ones(xy.shape[:-1]) if weights is None else np.asarray(weights[i], float)
+        scale = np.where(np.isfinite(xy).all(-1) & np.isfinite(weight), weight, 0.0)
         for axis in range(2):
-            coordinate = np.nan_to_num(xy[..., axis])
+            coordinate = np.where(scale != 0.0, xy[..., axis], 0.0)
             rows.append(
                 scale[..., None]
                 * (coordinate[..., None] * calibrated.R_cam_world[2] - calibrated.R_cam_world[axis])
@@ -86,8 +87,7 @@ def triangulate(
             rest.append(scale * (calibrated.t[axis] - coordinate * calibrated.t[2]))
     A, b = np.stack(rows, -2), np.stack(rest, -1)
     views = np.count_nonzero(A.any(-1), axis=-1) // 2
-    with np.errstate(invalid="ignore"):
-        points = (np.linalg.pinv(A) @ b[..., None])[..., 0]
+    points = (np.linalg.pinv(A) @ b[..., None])[..., 0]
     return np.where((views >= 2)[..., None], points, np.nan)
 
 
@@ -127,7 +127,7 @@ def write_camera_yaml(path: str | os.PathLike[str], camera: Camera, name: str = 
     lines = [f"image_width: {camera.width}", f"image_height: {camera.height}", f"camera_name: {name}"]
     lines.append(f"distortion_model: {camera.model}")
     for key, matrix in matrices:
-        data = ", ".join(repr(float(value)) for value in matrix.flat)
+        data = ", ".join(_yaml_number(float(value)) for value in matrix.flat)
         lines += [f"{key}:", f"  rows: {matrix.shape[0]}", f"  cols: {matrix.shape[1]}", f"  data: [{data}]"]
     write_whole(path, ("\n".join(lines) + "\n").encode())
 
@@ -216,34 +216,42 @@ def _qualisys_camera(path: Path, element: _Element) -> CalibratedCamera:
 def _read_camera_yaml(path: Path) -> Camera:
     import yaml  # only those who read YAML need it
 
+    text = _read_text(path)
     try:
-        content = yaml.safe_load(_read_text(path))
-    except yaml.YAMLError as error:
+        content = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, Mapping):
         raise ValueError(f"{path}: not a camera_info file: it holds no names with values")
     try:
         return Camera(
-            _yaml_value(content, "image_width", (int,)),
-            _yaml_value(content, "image_height", (int,)),
+            _yaml_value(content, "image_width", int),
+            _yaml_value(content, "image_height", int),
             _yaml_numbers(content, "camera_matrix", 9).reshape(3, 3),
             _yaml_numbers(content, "distortion_coefficients"),
-            _yaml_value(content, "distortion_model", (str,)),
+            _yaml_value(content, "distortion_model", str),
             source="calibration_file",
         )
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
 
-def _yaml_value(content: Mapping[str, Any], key: str, kinds: tuple[type, ...]) -> Any:
-    if not isinstance(content.get(key), kinds):
-        raise ValueError(f"{key} must be given as {kinds[0].__name__}, got {content.get(key)!r}")
+def _yaml_number(value: float) -> str:
+    """Every digit, and a point before any exponent, without which YAML 1.1 reads a string."""
+    digits, exponent, power = repr(value).partition("e")
+    return digits + (".0" if exponent and "." not in digits else "") + exponent + power
+
+
+def _yaml_value(content: Mapping[str, Any], key: str, kind: type) -> Any:
+    if type(content.get(key)) is not kind:
+        raise ValueError(f"{key} must be given as {kind.__name__}, got {content.get(key)!r}")
     return content[key]
 
 
 def _yaml_numbers(content: Mapping[str, Any], key: str, count: int | None = None) -> np.ndarray:
-    data = _yaml_value(_yaml_value(content, key, (dict,)), "data", (list,))
-    if not all(type(value) in (int, float) for value in data):
+    data = _yaml_value(_yaml_value(content, key, dict), "data", list)
+    # PyYAML takes 1e-05, which C++ programs write, for a string.
+    if not all(type(value) in (int, float, str) and NUMBER.fullmatch(str(value)) for value in data):
         raise ValueError(f"{key} must hold numbers, got {data}")
     if count is not None and len(data) != count:
         raise ValueError(f"{key} must hold {count} numbers, got {len(data)}")

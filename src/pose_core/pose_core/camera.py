@@ -139,12 +139,10 @@ class Camera:
 
         NaN where no ray within 90 degrees of the optical axis and within the model's field meets the pixel.
         """
-        distorted = (np.asarray(xy_px, float) - self.matrix[:2, 2]) @ self._from_pixels
-        if self._straight:
-            return distorted
         solve = self._undistort_angle if self.model == "equidistant" else self._undistort_plane
         with np.errstate(all="ignore"):
-            return _real(solve(_complex(distorted)), distorted.shape)
+            distorted = (np.asarray(xy_px, float) - self.matrix[:2, 2]) @ self._from_pixels
+            return distorted if self._straight else _real(solve(_complex(distorted)), distorted.shape)
 
     def ray(self, xy_px: Points2) -> Points3:
         """Unit vectors (..., 3) from the camera through pixels (..., 2); NaN as in `undistort`."""
@@ -219,7 +217,7 @@ class Camera:
             moving = np.abs(step) > NEWTON_STEP
             if not moving.any():
                 break
-        w[moving | (np.abs(w) > self._field)] = NOWHERE
+        w[moving | ~(np.abs(w) <= self._field)] = NOWHERE
         return w
 
     def _undistort_angle(self, target: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ A skeleton without a joint at the pelvis or neck states them as virtual points, 
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -43,7 +44,9 @@ class Skeleton:
         reached = {self.root}
         for parent, child in self.bones:
             if parent not in reached or child in reached:
-                raise ValueError(f"skeleton '{self.name}': bone {parent}-{child} does not extend a tree from {self.root}")
+                raise ValueError(
+                    f"skeleton '{self.name}': bone {parent}-{child} does not extend a tree from {self.root}"
+                )
             reached.add(child)
         if reached != set(self.nodes):
             raise ValueError(f"skeleton '{self.name}': no bone reaches {sorted(set(self.nodes) - reached)}")
@@ -140,7 +143,9 @@ def mirror(name: str) -> str:
     return "_".join(SIDES.get(word, word) for word in name.split("_"))
 
 
-def remap(source: Skeleton, target: Skeleton, synonyms: dict[str, tuple[str, ...]] | None = None) -> np.ndarray:
+def remap(
+    source: Skeleton, target: Skeleton, synonyms: dict[str, tuple[str, ...]] | None = None
+) -> np.ndarray:
     """Linear map M (J_target, J_source) with `target_xyz = M @ source_xyz`, built from names.
 
     A target joint is the source joint or virtual point of the same name, else the mean of the source joints that
@@ -181,7 +186,14 @@ MEDIAPIPE33 = _define(
         name="mediapipe33",
         joints=(
             "nose",
-            *("left_eye_inner", "left_eye", "left_eye_outer", "right_eye_inner", "right_eye", "right_eye_outer"),
+            *(
+                "left_eye_inner",
+                "left_eye",
+                "left_eye_outer",
+                "right_eye_inner",
+                "right_eye",
+                "right_eye_outer",
+            ),
             *("left_ear", "right_ear", "mouth_left", "mouth_right"),
             *("left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist"),
             *("left_pinky", "right_pinky", "left_index", "right_index", "left_thumb", "right_thumb"),
@@ -266,7 +278,7 @@ _FINGERS = tuple(
         ("thumb", ("cmc", "mcp", "ip", "tip")),
         *((finger, ("mcp", "pip", "dip", "tip")) for finger in ("index", "middle", "ring", "pinky")),
     )
-    for a, b in zip(knuckles, knuckles[1:])
+    for a, b in itertools.pairwise(knuckles)
 )
 
 HAND21 = _define(
@@ -287,7 +299,15 @@ POSE2SIM22 = _define(
     Skeleton(
         name="pose2sim22",
         joints=(
-            *("pelvis", "right_hip", "right_knee", "right_ankle", "right_big_toe", "right_small_toe", "right_heel"),
+            *(
+                "pelvis",
+                "right_hip",
+                "right_knee",
+                "right_ankle",
+                "right_big_toe",
+                "right_small_toe",
+                "right_heel",
+            ),
             *("left_hip", "left_knee", "left_ankle", "left_big_toe", "left_small_toe", "left_heel"),
             *("neck", "head", "nose"),
             *("right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist"),

@@ -100,10 +100,17 @@ def test_a_camera_info_file_as_ros_documents_it(tmp_path):
     np.testing.assert_array_equal(camera.distortion, [-0.361976, 0.11051, 0.001014, 0.000505, 0.0])
 
 
+def test_numbers_as_a_cpp_program_writes_them(tmp_path):
+    path = tmp_path / "camera.yaml"
+    path.write_text(ROS_FILE.replace("0.001014", "1e-05").replace("305.59", "3.0559e+02"))
+    assert read_camera(path).distortion[2] == 1e-5
+    assert read_camera(path).matrix[0, 2] == 305.59
+
+
 @pytest.mark.parametrize(
     ("model", "distortion"),
     [
-        ("plumb_bob", [-0.05, 0.1, 0.001, -0.002, 1 / 3]),
+        ("plumb_bob", [-0.05, 1e-05, 2.5e-07, -0.002, 1 / 3]),
         ("rational_polynomial", [0.1] * 8),
         ("equidistant", [0.1] * 4),
     ],
@@ -114,6 +121,7 @@ def test_reading_gives_back_what_was_written_to_the_last_bit(tmp_path, model, di
     assert read_camera(tmp_path / "one.yaml") == camera
     written = yaml.safe_load((tmp_path / "one.yaml").read_text())
     assert written["camera_name"] == "left-eye_2"
+    assert written["distortion_coefficients"]["data"] == camera.distortion.tolist()
     assert written["projection_matrix"]["data"][:3] == camera.matrix[0].tolist()
     assert [path.name for path in tmp_path.iterdir()] == ["one.yaml"]
 
@@ -129,7 +137,11 @@ def test_reading_gives_back_what_was_written_to_the_last_bit(tmp_path, model, di
         ("640", "0", "width must be a positive"),
         ("plumb_bob", "barrel", "unknown distortion model 'barrel'"),
         ("438.78", "0.0", "focal lengths must be positive"),
-        ("438.78", ".nan", "must be finite"),
+        ("438.78", ".nan", "camera_matrix must hold numbers"),
+        ("438.78", "true", "camera_matrix must hold numbers"),
+        ("640", "true", "image_width must be given as int, got True"),
+        ("640", "2001-99-99", "not valid YAML"),
+        (ROS_FILE, "[" * 100_000, "not valid YAML"),
         ("438.78, ", "", "camera_matrix must hold 9 numbers, got 8"),
         ("438.78", "much", "camera_matrix must hold numbers"),
         ("-0.361976, ", "[1], ", "distortion_coefficients must hold numbers"),
@@ -245,6 +257,7 @@ def test_a_missing_view_takes_no_part_and_one_view_is_too_few():
     px = views(cameras, xyz)
     px[0, 3] = px[2, 3, 0] = np.nan
     px[1:, 5] = np.nan
+    px[1, 8] = np.inf
     found = triangulate(cameras, px)
     np.testing.assert_allclose(np.delete(found, 5, 0), np.delete(xyz, 5, 0), rtol=0, atol=1e-9)
     assert np.isnan(found[5]).all()
@@ -256,7 +269,7 @@ def test_a_view_of_weight_zero_does_no_harm_and_one_of_weight_one_does():
     px[1] += 40.0
     weights = np.ones((4, 33))
     assert np.linalg.norm(triangulate(cameras, px, weights) - xyz, axis=-1).min() > 0.005
-    weights[1] = 0.0
+    weights[1] = [0.0, np.nan, *[0.0] * 31]
     np.testing.assert_allclose(triangulate(cameras, px, weights), xyz, rtol=0, atol=1e-9)
 
 

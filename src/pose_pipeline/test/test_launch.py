@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from lift3d_node.params import Lift3DParams
 from pose2d_node.params import Pose2DParams
 from pose_core import config

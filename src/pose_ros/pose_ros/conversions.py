@@ -124,9 +124,8 @@ def skeleton_from_msg(msg: msgs.Skeleton) -> Skeleton:
 
     Raises MalformedMessage for what is no tree, and for a known name that means other joints or bones here.
     """
-    if len(msg.virtual_joints) != 2 * len(msg.virtual_points) or len(msg.bone_parents) != len(
-        msg.bone_children
-    ):
+    bones, points = len(msg.bone_children), len(msg.virtual_points)
+    if len(msg.bone_parents) != bones or len(msg.virtual_joints) != 2 * points:
         raise MalformedMessage(f"skeleton '{msg.name}' has lists of different lengths")
     if any(joint >= len(msg.joints) for joint in msg.virtual_joints):
         raise MalformedMessage(

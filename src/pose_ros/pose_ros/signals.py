@@ -5,61 +5,44 @@ The signal handlers of rclpy take the middleware away at once, from threads that
 
 from __future__ import annotations
 
-import os
 import signal
-import threading
 from types import FrameType, TracebackType
 
 from rclpy.executors import Executor
 
 ENDING = (signal.SIGINT, signal.SIGTERM)
 
+LOOK = 0.2
+"""Seconds after which an idle executor looks for a signal: Python handles none while the middleware waits."""
+
 
 class Signals:
-    """Listens to the signals that end a process, as a context manager in the main thread.
+    """Notes the signals that end a process, as a context manager in the main thread.
 
     Open it before ROS is initialised, and initialise that with `SignalHandlerOptions.NO`. A second signal raises
     KeyboardInterrupt, for whoever cannot wait.
     """
 
     def __init__(self) -> None:
-        self.received = threading.Event()
-        self._executor: Executor | None = None
+        self.received = False
+        """Whether the process is to end."""
 
     def __enter__(self) -> Signals:
-        reader, self._writer = os.pipe()
-        os.set_blocking(self._writer, False)
-        # Python's own handlers wait until the main thread leaves the middleware; the pipe is written to at once.
-        threading.Thread(target=self._watch, args=(reader,), daemon=True).start()
-        self._wakeup = signal.set_wakeup_fd(self._writer)
-        self._handlers = {number: signal.signal(number, _interrupt_next_time) for number in ENDING}
+        self._before = {number: signal.signal(number, self._on_signal) for number in ENDING}
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for number, handler in self._handlers.items():
+        for number, handler in self._before.items():
             signal.signal(number, handler)
-        signal.set_wakeup_fd(self._wakeup)
-        os.close(self._writer)
 
     def spin(self, executor: Executor) -> None:
         """Let `executor` work until a signal was received."""
-        self._executor = executor
-        while not self.received.is_set():
-            executor.spin_once()
+        while not self.received:
+            executor.spin_once(timeout_sec=LOOK)
 
-    def _watch(self, reader: int) -> None:
-        while os.read(reader, 1):
-            self.received.set()
-            if self._executor is not None:
-                self._executor.create_task(_nothing)  # so that spin_once returns
-        os.close(reader)
-
-
-def _interrupt_next_time(number: int, _frame: FrameType | None) -> None:
-    signal.signal(number, signal.default_int_handler)
-
-
-def _nothing() -> None:
-    pass
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        if self.received:
+            raise KeyboardInterrupt
+        self.received = True

@@ -8,8 +8,6 @@ A package's `test/conftest.py` makes the fixture known to its tests:
 from __future__ import annotations
 
 import contextlib
-import random
-import socket
 import time
 from collections.abc import Callable, Iterator
 
@@ -20,15 +18,13 @@ from rclpy.executors import Executor, SingleThreadedExecutor
 from rclpy.node import Node
 
 from pose_ros import frames
-
-DOMAINS = range(1, 101)
-"""Domains whose ports stay below those that Linux hands out to other programs."""
+from pose_ros.domains import private_domain
 
 
 @pytest.fixture
 def ros_context() -> Iterator[Context]:
     """ROS, initialised for one test on a random domain that no other test uses at the time."""
-    with _own_domain() as domain:
+    with private_domain() as domain:
         rclpy.init(domain_id=domain)
         try:
             yield rclpy.get_default_context()
@@ -59,17 +55,3 @@ def spin_until(executor: Executor, condition: Callable[[], object], timeout: flo
             return False
         executor.spin_once(timeout_sec=0.05)
     return True
-
-
-@contextlib.contextmanager
-def _own_domain() -> Iterator[int]:
-    """A domain, reserved among tests by a port DDS does not use (RTPS 9.6.1.1: 7400 + 250 domain + 9)."""
-    for domain in random.SystemRandom().sample(DOMAINS, len(DOMAINS)):
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as reservation:
-            try:
-                reservation.bind(("127.0.0.1", 7400 + 250 * domain + 9))
-            except OSError:
-                continue
-            yield domain
-            return
-    raise RuntimeError("all ROS domains are in use by other tests; wait until they have ended")

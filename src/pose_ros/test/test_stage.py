@@ -30,8 +30,9 @@ from pose_core.people import People2D, Person2D, StageTime
 from pose_core.skeleton import SKELETONS
 from pose_ros import diagnostics, qos, stage, topics
 from pose_ros.conversions import people2d_from_msg, people2d_to_msg, skeleton_from_msg
+from pose_ros.domains import private_domain
 from pose_ros.stage import Stage, now_ns
-from pose_ros.testing import _own_domain, executing, spin_until
+from pose_ros.testing import executing, spin_until
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 ERROR = TransitionCallbackReturn.ERROR
@@ -312,7 +313,7 @@ def test_a_latched_message_waits_for_activation(ros_context):
         assert spin_until(executor, latched.get_subscription_count)
         for name in ("first", "last"):
             latched.publish(msgs.Skeleton(name=name))
-            assert spin_until(executor, lambda: messages and messages[-1].name == name)
+            assert spin_until(executor, lambda name=name: messages and messages[-1].name == name)
         assert node.skeletons == []
         node.trigger_activate()
         assert node.skeletons == ["last"]
@@ -567,7 +568,7 @@ def program(*arguments: str, start: str = "pass", run: str = "pass") -> subproce
 
 @pytest.fixture
 def _own_graph(monkeypatch):
-    with _own_domain() as domain:
+    with private_domain() as domain:
         monkeypatch.setenv("ROS_DOMAIN_ID", str(domain))
         yield
 
@@ -611,8 +612,3 @@ def test_a_bug_ends_the_process_with_its_traceback():
     assert process.returncode == 1
     assert "ZeroDivisionError" in err
     assert out == "running\nstopped\n"
-
-
-def test_tests_do_not_share_a_domain():
-    with _own_domain() as one, _own_domain() as other:
-        assert one != other

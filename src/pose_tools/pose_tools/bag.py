@@ -130,6 +130,10 @@ class _Channel:
     layout: Layout | None = None
     number: int = 0
 
+    @property
+    def is_latched(self) -> bool:
+        return any(profile["durability"] == "transient_local" for profile in self.qos)
+
     @cached_property
     def metadata(self) -> str:
         """The topic's part of metadata.yaml but for its message count, which follows: made once, not at each chunk."""
@@ -167,15 +171,13 @@ class BagWriter:
         self._changed = True
         self._closed = False
         self._failure = ""
-        self._counts = Counts()
-        """Of the committed chunks."""
         self._readable = Counts()
         """Of all that the file holds."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        if any(self.folder.iterdir()):
+        if self.folder.exists() and not (self.folder.is_dir() and not any(self.folder.iterdir())):
             raise FileExistsError(
-                f"{self.folder} exists and is not empty; choose another folder for the bag or remove it"
+                f"{self.folder} exists and is not an empty folder; choose another one for the bag or remove it"
             )
+        self.folder.mkdir(parents=True, exist_ok=True)
         self._file = McapFile(self.folder / self._file_name, sync=sync)
         try:
             for topic in topics:
@@ -192,7 +194,7 @@ class BagWriter:
     @property
     def messages(self) -> int:
         """Messages handed over so far, without repeated descriptions."""
-        return self._counts.messages + len(self._opening) + len(self._pending)
+        return self._file.counts.messages + len(self._opening) + len(self._pending)
 
     def add(self, topic: Topic) -> None:
         """State a topic; none is written that was not.
@@ -228,15 +230,27 @@ class BagWriter:
             if channel.layout is not None:
                 cdr = channel.layout.clean(cdr)
                 stamp = channel.layout.stamp(cdr) if stamp is None else stamp
-            if stamp is None and channel.qos[0]["durability"] == "transient_local":
+            if stamp is not None:
+                self._put(channel, cdr, stamp)
+                self._last = stamp
+            elif channel.is_latched:
                 self._describe(channel, cdr)
-                return
-            self._last = self._last if stamp is None else stamp
-            self._put(channel, cdr, self._last)
+            else:
+                self._put(channel, cdr, self._last)
 
     def restore_topic(self, channel: Channel, schema: Schema) -> None:
-        """State a topic as another file states it, whether its type is installed or not."""
-        profiles = yaml.safe_load(channel.metadata.get("offered_qos_profiles", "")) or []
+        """State a topic as another file states it, whether its type is installed or not.
+
+        Raises ValueError where its messages are not CDR, or what it states cannot be read.
+        """
+        if channel.message_encoding != "cdr":
+            raise ValueError(
+                f"{channel.topic} is encoded as '{channel.message_encoding}', a ROS 2 bag as 'cdr'"
+            )
+        try:
+            profiles = yaml.safe_load(channel.metadata.get("offered_qos_profiles", "")) or []
+        except yaml.YAMLError as error:
+            raise ValueError(f"{channel.topic} states a QoS that cannot be read: {error}") from error
         restored = _Channel(
             topic=channel.topic,
             type=schema.name,
@@ -254,11 +268,13 @@ class BagWriter:
             self._put(self._channel(topic), message.data, message.log_time)
 
     def flush(self) -> None:
-        """Make everything handed over so far readable, without ending the chunk:
+        """Make everything handed over so far readable. The chunk goes on: what the bag finally is does not change.
 
-        what the bag finally is does not change.
+        Raises RecordingStopped when the disk takes no more.
         """
         with self._lock:
+            if self._failure:
+                raise RecordingStopped(self._failure)
             if self._changed and not self._closed:
                 self._store(commit=False)
 
@@ -273,11 +289,8 @@ class BagWriter:
             finally:
                 self._closed = True
                 self._file.close()
-            folder = os.open(self.folder, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            for path in (self.folder / METADATA, self.folder):
+                _wait_for_disk(path)
 
     def __enter__(self) -> BagWriter:
         return self
@@ -352,10 +365,15 @@ class BagWriter:
         first = self._first or 0
         entries: list[Entry] = [(channel.number, first, cdr) for channel, cdr in self._opening]
         entries += [(number, first if stamp is None else stamp, cdr) for number, stamp, cdr in self._pending]
+        counts = self._file.counts.plus(entries)
+        unfinished = self.folder / f".{METADATA}"
         try:
-            counts = self._file.store(entries, commit=commit)
-            self._write_metadata(counts)
+            # first, so that a full disk leaves both as they were; renaming takes no room
+            unfinished.write_text(self._metadata(counts), encoding="utf-8")
+            self._file.store(entries, commit=commit)
+            os.replace(unfinished, self.folder / METADATA)
         except OSError as error:
+            unfinished.unlink(missing_ok=True)
             held = f"{self._readable.messages} messages up to {self._readable.end / 1e9:.3f} s"
             self._failure = (
                 f"recording stopped: {_reason(error)}; {self.folder} is readable and holds {held}; "
@@ -365,15 +383,14 @@ class BagWriter:
         self._changed = False
         self._readable = counts
         if commit:
-            self._counts = counts
             self._committed = self._committed or bool(entries)
             self._opening.clear()
             self._pending.clear()
             self._size = 0
             self._chunk_start = None
 
-    def _write_metadata(self, counts: Counts) -> None:
-        """Replace metadata.yaml, so that a reader sees the old or the new one and never a part."""
+    def _metadata(self, counts: Counts) -> str:
+        """Text of metadata.yaml."""
         extent = {
             "duration": {"nanoseconds": counts.end - counts.start},
             "starting_time": {"nanoseconds_since_epoch": counts.start},
@@ -394,9 +411,15 @@ class BagWriter:
         text += "  topics_with_message_count:" + ("\n" if self._channels else " []\n")
         for channel in self._channels.values():
             text += f"{channel.metadata}    message_count: {counts.by_channel.get(channel.number, 0)}\n"
-        unfinished = self.folder / f".{METADATA}"
-        unfinished.write_text(text, encoding="utf-8")
-        os.replace(unfinished, self.folder / METADATA)
+        return text
+
+
+def _wait_for_disk(path: Path) -> None:
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
 
 
 _REASONS = {
@@ -469,12 +492,16 @@ def read(
     reader = Reader(path)
     try:
         reader.open()
-        connections = _choose(reader.connections, topics, Path(bag))
     except (ReaderError, apsw.Error) as error:
         raise ValueError(f"{bag} cannot be read: {error}") from error
-    hashes = _type_hashes(path)
-    for connection in connections:
-        _check_type(connection, hashes.get(connection.topic, connection.digest))
+    try:
+        connections = _choose(reader.connections, topics, Path(bag))
+        hashes = _type_hashes(path)
+        for connection in connections:
+            _check_type(connection, hashes.get(connection.topic, connection.digest))
+    except ValueError:
+        reader.close()
+        raise
     return _messages(reader, connections, scratch)
 
 
@@ -510,9 +537,9 @@ def _locate(bag: Path) -> Path:
 
 
 def _is_cut_short(path: Path) -> bool:
-    return any(not is_whole(file) for file in _mcap_files(path)) or (
-        path.is_dir() and not (path / METADATA).is_file()
-    )
+    if path.is_dir() and not ((path / METADATA).is_file() and (path / METADATA).stat().st_size):
+        return True
+    return any(not is_whole(file) for file in _mcap_files(path))
 
 
 def _mcap_files(path: Path) -> list[Path]:

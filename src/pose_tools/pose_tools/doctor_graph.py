@@ -20,7 +20,7 @@ from rclpy.client import Client
 from rclpy.context import Context
 from rclpy.executors import Executor, SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.qos import QoSCompatibility, QoSProfile, ReliabilityPolicy, qos_check_compatible
+from rclpy.qos import DurabilityPolicy, QoSCompatibility, QoSProfile, ReliabilityPolicy, qos_check_compatible
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
@@ -135,11 +135,18 @@ def _sentence(reason: str) -> str:
     return reason.removeprefix("ERROR: ").rstrip(" ;")
 
 
+_ASKED_TOO_MUCH = {
+    "reliability": (ReliabilityPolicy.BEST_EFFORT, ReliabilityPolicy.RELIABLE),
+    "durability": (DurabilityPolicy.VOLATILE, DurabilityPolicy.TRANSIENT_LOCAL),
+}
+"""Offered and asked for, where they do not go together."""
+
+
 def _qos_remedy(topic: str, publisher: TopicEndpointInfo, subscription: TopicEndpointInfo) -> str:
     """What the subscription must ask for: no more than the publisher offers."""
-    for policy in ("reliability", "durability"):
+    for policy, (less, more) in _ASKED_TOO_MUCH.items():
         offered, asked = getattr(publisher.qos_profile, policy), getattr(subscription.qos_profile, policy)
-        if offered != asked:
+        if (offered, asked) == (less, more):
             override = f"{OVERRIDE_PREFIX}{topic}.subscription.{policy}:={offered.name.lower()}"
             return f"start {_name(subscription)} with: --ros-args -p {override}"
     return f"ros2 topic info -v {topic} shows both profiles; make deadline and liveliness equal"
@@ -177,10 +184,7 @@ def _has_publisher(guest: Visit, topic: str) -> bool:
 
 
 def _image_beside(camera: str, published: list[tuple[str, str]]) -> tuple[str, type] | None:
-    """An image topic in the camera's namespace, as image_transport lays them out:
-
-    image_raw and image_raw/compressed.
-    """
+    """An image topic in the camera's namespace, as image_transport lays them out (image_raw/compressed)."""
     namespace = camera.rpartition("/")[0] + "/"
     beside = [
         (topic, IMAGES[kind]) for topic, kind in published if kind in IMAGES and topic.startswith(namespace)

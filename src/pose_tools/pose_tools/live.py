@@ -17,7 +17,7 @@ from sensor_msgs.msg import CameraInfo
 
 from pose_ros import topics
 from pose_ros.conversions import camera_from_msg
-from pose_ros.qos import RESULTS
+from pose_ros.qos import IMAGES
 from pose_ros.signals import Signals
 from pose_tools.bag import BagWriter, Recorder
 from pose_tools.graph import Bundle, Graph, Setup, running
@@ -28,7 +28,7 @@ DRAIN_S = 5.0
 
 
 SETTLE_S = 0.5
-"""How long the last image may take to the recorder; it is sent behind the people in it."""
+"""How long the last image and markers may take to the recorder; they are sent behind the people in them."""
 
 
 @dataclass
@@ -50,36 +50,38 @@ def run(job: Run) -> dict[str, Any]:
     """Run until the source has ended (or an interrupt came). Returns the report."""
     report = Report()
     with ExitStack() as stack:
-        interrupted = stack.enter_context(Signals()).received
+        signals = stack.enter_context(Signals())
         writer = stack.enter_context(BagWriter(job.record)) if job.record is not None else None
         graph = stack.enter_context(running(job.setup))
         _learn_camera(graph, report)
         report.field_of_view_deg = graph.lift3d.params.field_of_view_deg
+        recorder = None
         if writer is not None:
-            graph.add(
-                Recorder(
-                    writer, images=job.record_images, context=graph.context, namespace=job.setup.namespace
-                )
-            )
+            where: dict[str, Any] = {"context": graph.context, "namespace": job.setup.namespace}
+            recorder = Recorder(writer, images=job.record_images, **where)
+            graph.add(recorder)
             graph.spin_until(graph.connected)
         graph.monitor.observers += [report, *job.observers, lambda bundle: job.progress(report.frames)]
         graph.pace.open()
-        graph.spin_until(lambda: interrupted.is_set() or _ended(graph, job, report))
+        graph.spin_until(lambda: signals.received or _ended(graph, job, report))
         graph.pace.stop()
         _drain(graph, report)
-        if job.record_images:
+        if recorder is not None:
             settled = time.monotonic() + SETTLE_S
             graph.spin_until(lambda: time.monotonic() > settled)
         if job.stay:
-            graph.spin_until(interrupted.is_set)
-    return {**report.as_dict(), "interrupted": interrupted.is_set(), "stalls": graph.pace.stalls}
+            graph.spin_until(lambda: signals.received)
+    result = {**report.as_dict(), "interrupted": signals.received, "stalls": graph.pace.stalls}
+    if recorder is not None:
+        result["recording"] = recorder.failure or f"{job.record}, {recorder.dropped} messages dropped"
+    return result
 
 
 def _learn_camera(graph: Graph, report: Report) -> None:
     def learn(message: CameraInfo) -> None:
         report.camera = report.camera or camera_from_msg(message)
 
-    graph.monitor.create_subscription(CameraInfo, topics.CAMERA_INFO, learn, RESULTS)
+    graph.monitor.create_subscription(CameraInfo, topics.CAMERA_INFO, learn, IMAGES)
 
 
 def _ended(graph: Graph, job: Run, report: Report) -> bool:
@@ -111,4 +113,9 @@ def record(out: Path, *, images: bool, ros_args: tuple[str, ...] = ()) -> dict[s
         executor.add_node(recorder)
         stack.callback(executor.shutdown)
         signals.spin(executor)
-    return {"bag": str(out), "messages": writer.messages, "dropped": recorder.dropped}
+    return {
+        "bag": str(out),
+        "messages": writer.messages,
+        "dropped": recorder.dropped,
+        "failure": recorder.failure or "none",
+    }

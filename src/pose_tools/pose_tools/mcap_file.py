@@ -96,7 +96,8 @@ class McapFile:
         self._schemas: list[bytes] = []
         self._channels: list[bytes] = []
         self._indexes = bytearray()
-        self._counts = Counts()
+        self.counts = Counts()
+        """Of the committed chunks."""
 
     @property
     def summary_bytes(self) -> int:
@@ -120,14 +121,14 @@ class McapFile:
         self._new += self._channels[-1]
         return number
 
-    def store(self, entries: Sequence[Entry], *, commit: bool) -> Counts:
-        """Make `entries` the last chunk of the file and return what it then holds.
+    def store(self, entries: Sequence[Entry], *, commit: bool) -> None:
+        """Make `entries` the last chunk of the file.
 
         With `commit` the chunk is final; otherwise the next call overwrites it, so hand over its messages
         again. Raises OSError where the disk takes no more; the file then still ends as before.
         """
         chunk, index = _chunk(entries, self._end + len(self._new))
-        counts = self._counts.plus(entries)
+        counts = self.counts.plus(entries)
         head = self._new + chunk
         summary = self._summary(self._end + len(head), counts, bytes(self._indexes) + index)
         self._overwrite_end(head + summary)
@@ -136,8 +137,7 @@ class McapFile:
             self._behind = summary
             self._new = b""
             self._indexes += index
-            self._counts = counts
-        return counts
+            self.counts = counts
 
     def close(self) -> None:
         """Wait until the disk has everything, then close the file."""

@@ -92,9 +92,9 @@ def replay(
             _await(graph, partial(_is_out, report, done, recorder, frame[0].stamp), frame)
             recorder.flush()
             progress(done, len(frames))
-            if signals.received.is_set():
+            if signals.received:
                 break
-    return {**report.as_dict(), "bag": str(record), "interrupted": signals.received.is_set()}
+    return {**report.as_dict(), "bag": str(record), "interrupted": signals.received}
 
 
 def _is_out(report: Report, frames: int, recorder: Recorder, stamp: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -492,16 +493,46 @@ def test_no_space_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert len(list(read(tmp_path / "bag"))) == 90
 
 
+def test_no_space_for_the_metadata_leaves_file_and_metadata_as_they_were(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = BagWriter(tmp_path / "bag", TOPICS)
+    fill(writer, frames(30))
+    writer.flush()
+    before = {path.name: path.read_bytes() for path in (tmp_path / "bag").iterdir()}
+
+    def no_room(path: Path, text: str, **options: object) -> int:
+        path.touch()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", no_room)
+    with pytest.raises(RecordingStopped, match="holds 90 messages"):
+        fill(writer, frames(200)[90:])
+    writer.close()
+    assert {path.name: path.read_bytes() for path in (tmp_path / "bag").iterdir()} == before
+
+
+def test_a_bag_whose_metadata_is_empty_or_gone_is_read(recorded: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "take"
+    shutil.copytree(recorded, folder)
+    (folder / "metadata.yaml").write_bytes(b"")
+    assert len(list(read(folder, warn=silent))) == 541
+    (folder / "metadata.yaml").unlink()
+    assert len(list(read(folder, warn=silent))) == 541
+
+
 # --- what is refused ---
 
 
 def test_an_existing_bag_is_never_overwritten(recorded: Path, tmp_path: Path) -> None:
     before = (recorded / "take_0.mcap").read_bytes()
-    with pytest.raises(FileExistsError, match="take exists and is not empty; choose another folder"):
+    with pytest.raises(FileExistsError, match="take exists and is not an empty folder; choose another"):
         BagWriter(recorded)
     with pytest.raises(FileExistsError):
         recover(recorded, recorded)
     assert (recorded / "take_0.mcap").read_bytes() == before
+    with pytest.raises(FileExistsError, match="is not an empty folder"):
+        BagWriter(recorded / "metadata.yaml")
     (tmp_path / "empty").mkdir()
     BagWriter(tmp_path / "empty").close()
 

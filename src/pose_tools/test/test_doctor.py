@@ -317,7 +317,8 @@ def test_mismatched_qos_is_reported_with_both_sides(ros_context) -> None:
     talker.create_publisher(People2D, "late", RESULTS)
     talker.create_publisher(People3D, "good", RESULTS)
     listener.create_subscription(Image, "/lab/image", print, RESULTS)
-    listener.create_subscription(People2D, "/lab/late", print, LATCHED)
+    unreliable = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT, durability=LATCHED.durability)
+    listener.create_subscription(People2D, "/lab/late", print, unreliable)
     listener.create_subscription(People3D, "/lab/good", print, IMAGES)
     with executing(talker, listener) as executor:
         assert spin_until(

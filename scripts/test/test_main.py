@@ -1,0 +1,86 @@
+"""The steps of set-up: which files make colcon build again, and in which environment programs run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from workspace.machine import Ros
+from workspace.main import Workspace
+from workspace.steps import Shell
+
+
+@pytest.fixture
+def workspace(tmp_path) -> Workspace:
+    for name in (
+        "src/stage/package.xml",
+        "src/stage/stage/node.py",
+        "src/stage/test/test_node.py",
+        "launch/live.py",
+    ):
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("old")
+    return Workspace(tmp_path, Ros(), Shell(tmp_path / "log.txt", 0))
+
+
+def write(workspace: Workspace, name: str) -> None:
+    file = workspace.root / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("new")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "src/stage/package.xml",
+        "src/stage/setup.py",
+        "src/other/package.xml",
+        "src/messages/msg/People.msg",
+        "launch/replay.py",
+        "config/live.yaml",
+    ],
+)
+def test_colcon_builds_again_after_a_change_of(workspace, name):
+    before = workspace.build_digest()
+    write(workspace, name)
+    assert workspace.build_digest() != before
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "src/stage/stage/node.py",
+        "src/stage/stage/models/new.py",
+        "src/stage/test/test_node.py",
+        "src/stage/.pytest_cache/README.md",
+        "src/stage/resource/__pycache__/x.pyc",
+        "launch/live.py",
+    ],
+)
+def test_colcon_need_not_build_again_after_a_change_of(workspace, name):
+    before = workspace.build_digest()
+    write(workspace, name)
+    assert workspace.build_digest() == before
+
+
+def test_the_wheels_have_a_step_that_an_installed_ros_has_not(workspace, tmp_path):
+    names = [step.name for step in workspace.steps()]
+    installed = Workspace(tmp_path, Ros("jazzy", ("/opt/ros/jazzy",)), workspace.shell)
+    assert [name for name in names if name not in [step.name for step in installed.steps()]] == ["ROS wheels"]
+    assert {file.name for file in workspace.requirements} - {
+        file.name for file in installed.requirements
+    } == {"ros.txt"}
+
+
+def test_programs_see_the_chosen_ros_only(workspace, tmp_path, monkeypatch):
+    monkeypatch.setenv("AMENT_PREFIX_PATH", "/opt/ros/jazzy")
+    monkeypatch.setenv("PYTHONPATH", "/opt/ros/jazzy/modules")
+    monkeypatch.setenv("MAKEFLAGS", "-j")
+    environ = workspace.environ(EXTRA="1")
+    assert not {"AMENT_PREFIX_PATH", "PYTHONPATH", "MAKEFLAGS"} & set(environ)
+    assert Path(environ["PATH"].split(":")[0]) == tmp_path / ".venv" / "bin"
+    assert environ["EXTRA"] == "1"
+    installed = Workspace(tmp_path, Ros("jazzy", ("/opt/ros/jazzy",)), workspace.shell)
+    assert installed.environ()["AMENT_PREFIX_PATH"] == "/opt/ros/jazzy"
