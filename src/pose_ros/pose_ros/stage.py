@@ -49,6 +49,7 @@ from pose_ros import parameters, qos, topics
 from pose_ros.conversions import MalformedMessage, skeleton_to_msg
 from pose_ros.diagnostics import SECOND, Health
 from pose_ros.signals import Signals
+from pose_ros.threads import one_blas_thread
 
 P = TypeVar("P", bound=StageParams)
 
@@ -353,6 +354,7 @@ def run(stage_class: Callable[[], Stage[Any]]) -> None:
         _init()
         try:
             stage = _construct(stage_class)
+            one_blas_thread()
             executor = SingleThreadedExecutor()
             executor.add_node(stage)
             try:

@@ -27,10 +27,12 @@ fast = settings(max_examples=25, deadline=None)
 size = st.floats(0.0, 1e6, width=32)
 unit = st.floats(0.0, 1.0, width=32)
 position = st.floats(-1e6, 1e6, width=32)
+# ROS strings end at the first NUL.
+names = st.text(st.characters(min_codepoint=1, exclude_categories=["Cs"]), max_size=5)
 stamps = st.integers(0, 2**31 * 10**9 - 1)
-times = st.lists(
-    st.builds(StageTime, st.text(max_size=5), st.integers(0, 2**62), st.integers(0, 2**62)), max_size=3
-).map(tuple)
+times = st.lists(st.builds(StageTime, names, st.integers(0, 2**62), st.integers(0, 2**62)), max_size=3).map(
+    tuple
+)
 ids = st.lists(st.from_regex(r"\A[a-zA-Z][0-9a-z_]{0,5}\Z"), max_size=2, unique=True)
 
 
@@ -59,7 +61,7 @@ def people2d(draw) -> People2D:
     sides = st.integers(1, 2**32 - 1)
     return People2D(
         draw(stamps),
-        draw(st.text(max_size=9)),
+        draw(names),
         "coco17",
         draw(sides),
         draw(sides),

@@ -30,6 +30,7 @@ from pose_ros.conversions import people2d_from_msg, people3d_from_msg
 from pose_ros.domains import private_domain
 from pose_ros.qos import RESULTS
 from pose_ros.stage import Stage
+from pose_ros.threads import one_blas_thread
 from pose_viz.node import VizNode
 from refine_node.node import RefineNode
 
@@ -278,6 +279,7 @@ def running(setup: Setup) -> Iterator[Graph]:
         graph = Graph(setup, context)
         stack.callback(graph.close)
         graph.start()
+        one_blas_thread()
         graph.spin_until(graph.connected)
         if not alone:
             deadline = time.monotonic() + DISCOVERY_S

@@ -73,7 +73,7 @@ def run(job: Run) -> dict[str, Any]:
             graph.spin_until(lambda: signals.received)
     result = {**report.as_dict(), "interrupted": signals.received, "stalls": graph.pace.stalls}
     if recorder is not None:
-        result["recording"] = recorder.failure or f"{job.record}, {recorder.dropped} messages dropped"
+        result["recording"] = recorder.failure or f"complete, {recorder.dropped} messages dropped"
     return result
 
 
