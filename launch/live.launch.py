@@ -83,7 +83,7 @@ def generate_launch_description():
         package="pose_tools",
         executable="pose",
         arguments=[
-            *("live", "--real-time"),
+            *("live", "--real-time", "--stay"),
             *("--params", LaunchConfiguration("params")),
             *("--source", LaunchConfiguration("source")),
             *("--calibration", LaunchConfiguration("calibration")),

@@ -31,6 +31,9 @@ An assumption. On Demo_SinglePerson MediaPipe's 3D is no worse where a landmark 
 MAX_DEPTH_STD = 0.25
 """Relative standard deviation of depth, at known height, beyond which keypoints do not tell where a person is."""
 
+MAX_TURN = 4.0
+"""Standard deviations of a shape's orientation by which it may be turned to fit; on Demo_SinglePerson 1.2 at most."""
+
 
 @dataclass(frozen=True)
 class Placed:
@@ -60,7 +63,9 @@ class Placement:
         """Keypoints come in `skeleton_in`, shapes in `skeleton_out`. Raises ValueError where they share too few joints."""
         self._params = params
         self._match = Correspondence(skeleton_in, skeleton_out)
-        self._joints = len(SKELETONS.get(skeleton_out))
+        skeleton = SKELETONS.get(skeleton_out)
+        self._joints = len(skeleton)
+        self._root = skeleton.root_of(np.eye(self._joints))  # (J,) shares of the joints in the root
         shared = int(self._match.known.sum())
         if shared < params.min_joints:
             raise ValueError(
@@ -82,6 +87,8 @@ class Placement:
             return self._missing(person, subject, "keypoints closer together than their noise")
         scale = subject.height / shape.height
         points, std = scale * shape.xyz[seen.joints], scale * shape.std[seen.joints]
+        if not points.any():
+            return self._missing(person, subject, "no shape")
         start = linear_position(points, seen.rays, seen.confidence / std**2)
         depth = _depth(points @ view_rotation(start / np.linalg.norm(start)).T + start, seen.rays)
         if depth.min() <= 0.0:
@@ -94,7 +101,7 @@ class Placement:
         xyz = scale * shape.xyz @ pose.rotation.T + pose.position
         error_px = np.full(self._joints, np.nan)
         error_px[seen.joints] = np.linalg.norm(camera.project(xyz[seen.joints]) - seen.xy_px, axis=1)
-        xyz, std = _towards_keypoints(xyz, scale * shape.std, seen, variance, pose)
+        xyz, std, across = _towards_keypoints(xyz, scale * shape.std, seen, variance, pose)
         from_root = ((xyz - pose.position) ** 2).sum(1)
         return Placed(
             Person3D(
@@ -102,7 +109,7 @@ class Placement:
                 confidence=person.confidence,
                 xyz=xyz,
                 std=np.sqrt(std**2 + (subject.height_std / subject.height) ** 2 * from_root / 3.0),
-                root_std=self._root_std(pose, seen, camera, subject),
+                root_std=self._root_std(pose, seen, across, camera, subject),
                 joint_confidence=np.array(shape.confidence, float),
                 state=np.array(shape.state, np.uint8),
                 height=subject.height,
@@ -138,6 +145,9 @@ class Placement:
             return f"farther than {self._params.max_distance:g} m"
         if pose.position @ pose.covariance[3:, 3:] @ pose.position > (MAX_DEPTH_STD * distance2) ** 2:
             return "depth undetermined"
+        turned2 = float(pose.correction @ pose.correction)
+        if turned2 > math.radians(max(MAX_TURN * self._params.rotation_std_deg, 1.0)) ** 2:
+            return "shape and keypoints disagree"
         placed = points @ pose.rotation.T
         size = math.sqrt((placed**2).sum() / len(placed))
         placed += pose.position
@@ -146,16 +156,19 @@ class Placement:
             return "shape and keypoints disagree"
         return ""
 
-    def _root_std(self, pose: Pose, seen: _Seen, camera: Camera, subject: Subject) -> np.ndarray:
-        """(3,) of the root: how well keypoints place it, and what a wrong scale or focal length does to that."""
+    def _root_std(
+        self, pose: Pose, seen: _Seen, across: np.ndarray, camera: Camera, subject: Subject
+    ) -> np.ndarray:
+        """(3,) of the root, whose joints have variance `across` (J,) across the ray after they were moved."""
         square = pose.position**2
+        # How well keypoints place the rigid shape, and what a wrong height or wrong proportions do to that.
         scale_std = math.hypot(subject.height_std / subject.height, STATURE_STD)
-        # The keypoints of one image err in common as much as each does alone: on Demo_SinglePerson the root was off across
-        # the ray by 14 to 36 mm, where independent errors explain 10.
+        variance = pose.covariance[[3, 4, 5], [3, 4, 5]] + scale_std**2 * square
+        # Across the ray: the root's joints follow their keypoints, and those of one image err in common as much as each
+        # does alone. On Demo_SinglePerson the root was off by 16 to 38 mm there, where the rigid fit claims 10.
+        moved = float(self._root**2 @ np.nan_to_num(across)) / square.sum()
         common = seen.noise.sum() / len(seen.noise)
-        variance = (
-            pose.covariance[[3, 4, 5], [3, 4, 5]] + scale_std**2 * square + common * (square.sum() - square)
-        )
+        variance += (moved + common) * (square.sum() - square)
         if camera.source == "field_of_view":
             # A focal length f = c / tan(a / 2) has df / f = -da / sin(a), and depth is proportional to it.
             angle, angle_std = camera.field_of_view_deg, self._params.field_of_view_std_deg
@@ -183,23 +196,26 @@ class Placement:
 
 def _towards_keypoints(
     xyz: np.ndarray, std: np.ndarray, seen: _Seen, variance: np.ndarray, pose: Pose
-) -> tuple[np.ndarray, np.ndarray]:
-    """Joints (J, 3) moved across their rays by the best linear estimate of shape and keypoint, and their deviations.
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Joints (J, 3) moved across their rays by the best linear estimate of shape and keypoint.
 
-    Along the ray nothing changes. As far as the robust fit takes a keypoint for an outlier, it is as wrong as it looks.
+    Also their standard deviation (J,), root mean square of the axes, and their variance (J,) across the ray. Along the ray
+    nothing changes. What weight a keypoint lost in the robust fit is how far it is as wrong as it looks.
     """
     joints = seen.joints
     depth = _depth(xyz[joints], seen.rays)
     off = xyz[joints] - seen.rays * depth[:, None]
     off2 = np.einsum("ni,ni->n", off, off)
-    outlier = off2 / (off2 + NU * pose.tau * variance * depth**2)
+    lost = np.maximum(1.0 - (NU + 2.0) / (NU + off2 / (depth**2 * variance * pose.tau)), 0.0)
     of_shape = std[joints] ** 2
-    of_keypoint = seen.noise * depth**2 / seen.confidence + outlier * off2
+    of_keypoint = seen.noise * depth**2 / seen.confidence + lost * off2
     share = of_shape / (of_shape + of_keypoint)
-    moved, spread = xyz.copy(), UNSEEN * std
+    along = (UNSEEN * std) ** 2
+    across = along.copy()
+    along[joints], across[joints] = of_shape, of_shape * (1.0 - share)
+    moved = xyz.copy()
     moved[joints] -= share[:, None] * off
-    spread[joints] = np.sqrt(of_shape * (1.0 + 2.0 * (1.0 - share)) / 3.0)
-    return moved, spread
+    return moved, np.sqrt((along + 2.0 * across) / 3.0), across
 
 
 def _depth(xyz: np.ndarray, rays: np.ndarray) -> np.ndarray:

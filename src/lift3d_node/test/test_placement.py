@@ -14,7 +14,7 @@ from lift3d_node.stature import STATURE_STD
 from lift3d_node.subjects import Subject
 from pose_core.camera import Camera
 from pose_core.people import JointState, ScaleSource
-from pose_core.skeleton import MEDIAPIPE33
+from pose_core.skeleton import H36M17, MEDIAPIPE33, remap
 
 SKELETON = "mediapipe33"
 K = np.array([[900.0, 0.0, 640.0], [0.0, 900.0, 480.0], [0.0, 0.0, 1.0]])
@@ -220,7 +220,7 @@ def test_root_deviation_holds_up_in_repeated_trials(scene) -> None:
     truth = scene((0.6, 0.2, 4.0), std=0.05)
     truth = replace(truth, subject=replace(truth.subject, height_std=0.05))
     noise_px = Lift3DParams().keypoint_std * np.hypot(*(truth.person.box_px[2:] - truth.person.box_px[:2]))
-    roots, stated, joints, joint_std = [], [], [], []
+    roots, stated = [], []
     for _ in range(200):
         size = 1.0 + STATURE_STD * rng.normal()
         common = noise_px * rng.normal(size=2)
@@ -228,15 +228,8 @@ def test_root_deviation_holds_up_in_repeated_trials(scene) -> None:
         trial = trial.with_shape((trial.shape.xyz + 0.05 * rng.normal(size=(33, 3))) * size)
         height = 1.75 + 0.05 * rng.normal()
         person = place(replace(trial, subject=replace(trial.subject, height=height))).person
-        placed = Placement(Lift3DParams(), SKELETON, SKELETON)
-        shape_root = MEDIAPIPE33.root_of(trial.shape.xyz)
-        root = MEDIAPIPE33.root_of(person.xyz)
-        assert placed is not None
-        assert np.isfinite(shape_root).all()
-        roots.append(root - truth.root)
+        roots.append(MEDIAPIPE33.root_of(person.xyz) - truth.root)
         stated.append(person.root_std)
-        joints.append(person.xyz - root - (truth.xyz - truth.root))
-        joint_std.append(person.std)
     ratio = np.sqrt(np.mean(np.square(stated), axis=0)) / np.sqrt(np.mean(np.square(roots), axis=0))
     assert ((ratio > 0.7) & (ratio < 1.4)).all(), ratio
 
@@ -265,12 +258,13 @@ def test_swapped_sides_are_noticed(scene) -> None:
     assert place(swapped).reason in ("shape and keypoints disagree", "no position fits")
 
 
-@pytest.mark.parametrize("axis", [1, 2])
+@pytest.mark.parametrize("axis", [0, 1, 2])
 def test_an_axis_of_the_wrong_sign_is_noticed(scene, axis: int) -> None:
     truth = scene(turn=turn("y", 40))
     mirrored = truth.shape.xyz * np.where(np.arange(3) == axis, -1.0, 1.0)
     placed = place(truth.with_shape(mirrored))
-    assert placed.reason or np.nanmedian(placed.error_px) > 5.0
+    # Depth mirrored is nearly the same image (the bas-relief ambiguity): it shows in the error alone.
+    assert placed.reason or (axis == 2 and np.nanmedian(placed.error_px) > 1.0)
 
 
 def test_a_shape_in_millimetres_with_a_height_in_metres_is_noticed(scene) -> None:
@@ -382,8 +376,6 @@ def test_same_input_same_bytes(scene) -> None:
 
 def test_keypoints_of_another_skeleton_place_a_shape(scene) -> None:
     """17 joints of a lifter that knows no feet and no face, from 33 keypoints."""
-    from pose_core.skeleton import H36M17, remap
-
     truth = scene()
     matrix = remap(MEDIAPIPE33, H36M17)
     known = ~np.isnan(matrix).any(1)
@@ -404,6 +396,6 @@ def test_keypoints_of_another_skeleton_place_a_shape(scene) -> None:
 
 def test_skeletons_must_share_joints() -> None:
     with pytest.raises(
-        ValueError, match="min_joints must be at most 1, .* 'mediapipe33' and 'hand21' share, got 6"
+        ValueError, match="min_joints must be at most 0, .* 'mediapipe33' and 'hand21' share, got 6"
     ):
         Placement(Lift3DParams(), SKELETON, "hand21")

@@ -263,3 +263,7 @@ def _read_calibration(path: str) -> Camera | None:
 def main() -> None:
     """Entry point of `ros2 run pose2d_node pose2d`."""
     run(Pose2DNode)
+
+
+if __name__ == "__main__":
+    main()

@@ -83,7 +83,13 @@ def test_replay_of_people_leaves_detection_out() -> None:
 
 @needs_launch
 def test_replay_of_images_runs_all_stages() -> None:
-    assert started("replay.launch.py", bag="out/bag", images="true") == ["pose2d", "lift3d", "refine", "viz", "play"]
+    assert started("replay.launch.py", bag="out/bag", images="true") == [
+        "pose2d",
+        "lift3d",
+        "refine",
+        "viz",
+        "play",
+    ]
 
 
 @needs_launch

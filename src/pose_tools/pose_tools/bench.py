@@ -152,7 +152,7 @@ def message_cost() -> float:
     joints = len(MEDIAPIPE33)
     rng = np.random.default_rng(0)
     times = tuple(StageTime(name, 1, 2) for name in ("source", "detect", "pose2d", "lift3d", "refine"))
-    flat = Person2D("p1", 0.9, rng.random(4), rng.random((joints, 2)), rng.random(joints))
+    flat = Person2D("p1", 0.9, np.array([1.0, 2.0, 3.0, 4.0]), rng.random((joints, 2)), rng.random(joints))
     solid = Person3D(
         "p1",
         0.9,

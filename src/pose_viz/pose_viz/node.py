@@ -188,3 +188,7 @@ def _marker(stamp: Header, spec: MarkerSpec, lifetime: Duration) -> Marker:
 def main() -> None:
     """Entry point of `ros2 run pose_viz viz`."""
     run(VizNode)
+
+
+if __name__ == "__main__":
+    main()
