@@ -53,7 +53,7 @@ class _Seen:
     xy_px: np.ndarray  # (n, 2)
     rays: np.ndarray  # (n, 3) unit
     confidence: np.ndarray  # (n,)
-    noise: np.ndarray  # (n,) variance of a sure keypoint across its ray, radians squared
+    noise: float  # variance of a sure keypoint across its ray, radians squared; NaN where there is no joint
 
 
 class Placement:
@@ -65,7 +65,9 @@ class Placement:
         self._match = Correspondence(skeleton_in, skeleton_out)
         skeleton = SKELETONS.get(skeleton_out)
         self._joints = len(skeleton)
-        self._root = skeleton.root_of(np.eye(self._joints))  # (J,) shares of the joints in the root
+        shares = skeleton.root_of(np.eye(self._joints))
+        self._root = np.flatnonzero(shares)
+        self._root_shares = shares[self._root]
         shared = int(self._match.known.sum())
         if shared < params.min_joints:
             raise ValueError(
@@ -83,14 +85,14 @@ class Placement:
         seen = self._see(person, shape, camera)
         if len(seen.joints) < self._params.min_joints:
             return self._missing(person, subject, f"fewer than {self._params.min_joints} joints in the image")
-        if _extent(seen.rays) < seen.noise.sum() / len(seen.noise):
+        if _extent(seen.rays) <= seen.noise:
             return self._missing(person, subject, "keypoints closer together than their noise")
         scale = subject.height / shape.height
         points, std = scale * shape.xyz[seen.joints], scale * shape.std[seen.joints]
         if not points.any():
             return self._missing(person, subject, "no shape")
         start = linear_position(points, seen.rays, seen.confidence / std**2)
-        depth = _depth(points @ view_rotation(start / np.linalg.norm(start)).T + start, seen.rays)
+        depth = _depth(points @ view_rotation(start / math.sqrt(start @ start)).T + start, seen.rays)
         if depth.min() <= 0.0:
             return self._missing(person, subject, "not in front of the camera")
         variance = ((std / depth) ** 2 + seen.noise) / seen.confidence
@@ -100,7 +102,7 @@ class Placement:
             return self._missing(person, subject, reason)
         xyz = scale * shape.xyz @ pose.rotation.T + pose.position
         error_px = np.full(self._joints, np.nan)
-        error_px[seen.joints] = np.linalg.norm(camera.project(xyz[seen.joints]) - seen.xy_px, axis=1)
+        error_px[seen.joints] = np.hypot(*(camera.project(xyz[seen.joints]) - seen.xy_px).T)
         xyz, std, across = _towards_keypoints(xyz, scale * shape.std, seen, variance, pose)
         from_root = ((xyz - pose.position) ** 2).sum(1)
         return Placed(
@@ -129,11 +131,15 @@ class Placement:
         # A lens model may end before the image does.
         within = ~np.isnan(rays[:, 0])
         joints, rays = joints[within], rays[within]
+        xy_px = xy_px[joints]
         keypoint_std_px = self._params.keypoint_std * max(
             math.hypot(*(person.box_px[2:] - person.box_px[:2])), 1.0
         )
-        noise = keypoint_std_px**2 / _area_px(camera, rays)
-        return _Seen(joints, xy_px[joints], rays, confidence[joints], noise)
+        # From pixels to radians as the person's rays and keypoints spread; keypoints all in one place spread as their noise.
+        noise = math.nan
+        if len(joints):
+            noise = keypoint_std_px**2 * _extent(rays) / max(_extent(xy_px), keypoint_std_px**2)
+        return _Seen(joints, xy_px, rays, confidence[joints], noise)
 
     def _doubt(self, pose: Pose, points: np.ndarray, rays: np.ndarray) -> str:
         """Why not to believe `pose`, empty where nothing speaks against it."""
@@ -152,7 +158,8 @@ class Placement:
         size = math.sqrt((placed**2).sum() / len(placed))
         placed += pose.position
         off = placed - rays * _depth(placed, rays)[:, None]
-        if np.median(np.einsum("ni,ni->n", off, off)) > (self._params.max_misfit * size) ** 2:
+        median2 = np.sort(np.einsum("ni,ni->n", off, off))[len(off) // 2]
+        if median2 > (self._params.max_misfit * size) ** 2:
             return "shape and keypoints disagree"
         return ""
 
@@ -166,9 +173,8 @@ class Placement:
         variance = pose.covariance[[3, 4, 5], [3, 4, 5]] + scale_std**2 * square
         # Across the ray: the root's joints follow their keypoints, and those of one image err in common as much as each
         # does alone. On Demo_SinglePerson the root was off by 16 to 38 mm there, where the rigid fit claims 10.
-        moved = float(self._root**2 @ np.nan_to_num(across)) / square.sum()
-        common = seen.noise.sum() / len(seen.noise)
-        variance += (moved + common) * (square.sum() - square)
+        moved = float(self._root_shares**2 @ across[self._root]) / square.sum()
+        variance += (moved + seen.noise) * (square.sum() - square)
         if camera.source == "field_of_view":
             # A focal length f = c / tan(a / 2) has df / f = -da / sin(a), and depth is proportional to it.
             angle, angle_std = camera.field_of_view_deg, self._params.field_of_view_std_deg
@@ -223,13 +229,7 @@ def _depth(xyz: np.ndarray, rays: np.ndarray) -> np.ndarray:
     return np.einsum("ni,ni->n", xyz, rays)
 
 
-def _extent(rays: np.ndarray) -> float:
-    """Mean square distance of unit rays (n, 3) from their mean: radians squared for a person far away."""
-    mean = rays.sum(0) / len(rays)
-    return 1.0 - float(mean @ mean)
-
-
-def _area_px(camera: Camera, rays: np.ndarray) -> np.ndarray:
-    """(n,) square pixels that a square radian takes up around unit rays (n, 3)."""
-    slope = camera.jacobian(rays) @ view_rotation(rays)[..., :2]
-    return np.abs(slope[:, 0, 0] * slope[:, 1, 1] - slope[:, 0, 1] * slope[:, 1, 0])
+def _extent(points: np.ndarray) -> float:
+    """Mean square distance of points (n, d) from their mean."""
+    off = points - points.sum(0) / len(points)
+    return float((off * off).sum() / len(points))

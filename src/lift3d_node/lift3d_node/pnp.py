@@ -215,10 +215,13 @@ def linear_position(points: np.ndarray, rays: np.ndarray, weight: np.ndarray) ->
     `points` (n, 3) as in `Problem`, their axes turned towards the position, hence three rounds. It may lie behind the camera.
     Raises numpy.linalg.LinAlgError where all rays are one.
     """
-    normal = weight.sum() * EYE - (rays.T * weight) @ rays
+    weighted = rays * weight[:, None]
+    inverse = np.linalg.inv(weight.sum() * EYE - weighted.T @ rays)
+    # sum_j w_j (I - d_j d_j') V X_j, as a matrix on the elements of V.
+    along = (rays[:, :, None] * weighted[:, None, :]).reshape(-1, 9).T @ points
+    across = EYE[:, :, None] * (weight @ points) - along.reshape(3, 3, 3)
+    shift = -inverse @ across.reshape(3, 9)
     position = weight @ rays
     for _ in range(3):
-        turned = points @ view_rotation(position / math.sqrt(position @ position)).T
-        across = turned - rays * np.einsum("ni,ni->n", rays, turned)[:, None]
-        position = -np.linalg.solve(normal, weight @ across)
+        position = shift @ view_rotation(position / math.sqrt(position @ position)).ravel()
     return position

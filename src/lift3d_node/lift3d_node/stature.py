@@ -47,6 +47,7 @@ class Stature:
         self._bones = bones[:, self._joints]
         self._link = np.repeat(np.arange(len(CHAIN)), [len(bones) for _, bones in CHAIN])
         self._shares = np.array([share for share, _ in CHAIN])
+        self._weights = 1.0 / np.array([len(CHAIN[link][1]) for link in self._link]) / self._shares.sum()
 
     def of(self, xyz: np.ndarray) -> float:
         """Height in the unit of the joints `xyz` (J, 3).
@@ -56,9 +57,12 @@ class Stature:
         """
         joints = xyz[self._joints]
         missing = np.isnan(joints[:, 0])
-        vectors = self._bones @ np.where(missing[:, None], 0.0, joints)
+        vectors = self._bones @ (np.where(missing[:, None], 0.0, joints) if missing.any() else joints)
+        lengths = np.sqrt(np.einsum("bi,bi->b", vectors, vectors))
+        if not missing.any():
+            return float(self._weights @ lengths)
         known = (self._bones != 0.0) @ missing == 0
-        lengths = np.where(known, np.sqrt(np.einsum("bi,bi->b", vectors, vectors)), 0.0)
+        lengths = np.where(known, lengths, 0.0)
         sides = np.bincount(self._link, known, len(CHAIN))
         share = self._shares @ (sides > 0.0)
         if share == 0.0:

@@ -671,10 +671,11 @@ class Recorder(Node):
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(self.FLUSH_S, self._on_timer, clock=steady)
 
-    def has(self, stamp: int) -> bool:
-        """Whether each topic with people has brought a message of this stamp (ns) among its latest ones."""
-        people = [topic.name for topic in self._topics if topic.kind in (People2D, People3D)]
-        return all(stamp in self._seen[name] for name in people)
+    def has(self, stamp: int, also: Iterable[str] = ()) -> bool:
+        """Whether all people topics, and those of `also` that are recorded, have brought a message of this stamp (ns)."""
+        extra = {self.resolve_topic_name(name) for name in also}
+        awaited = [t.name for t in self._topics if t.kind in (People2D, People3D) or t.name in extra]
+        return all(stamp in self._seen[name] for name in awaited)
 
     def flush(self) -> None:
         """Write what `ordered` has kept."""

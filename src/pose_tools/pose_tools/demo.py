@@ -24,6 +24,7 @@ from pose_viz.video import OverlayVideo
 CLIP = "Demo_SinglePerson"
 CAMERA_NUMBER = 1
 VIDEO = f"{CLIP}/videos/cam{CAMERA_NUMBER:02d}.mp4"
+VIDEO_SIZE = (1080, 1920)
 CALIBRATION = f"{CLIP}/calibration/Calib.qca.txt"
 
 BAG, OVERLAY, FIGURE, SHEET, SUMMARY = "bag", "overlay.mp4", "skeleton.png", "overlay.png", "summary.json"
@@ -77,8 +78,11 @@ def demo(out: Path, max_frames: int, progress: Callable[[int, int | None], None]
 
 
 def demo_camera() -> Camera:
-    """The calibrated camera of the demo video. Raises FileNotFoundError where the assets were not fetched."""
-    return read_qualisys(assets.path(CALIBRATION))[CAMERA_NUMBER - 1].camera
+    """The calibrated camera of the demo video. Raises FileNotFoundError where the assets were not fetched.
+
+    The sensor has 1088 x 1920 pixels; this video was shrunk to 1080 x 1920 with black bars above and below.
+    """
+    return read_qualisys(assets.path(CALIBRATION))[CAMERA_NUMBER - 1].camera.letterboxed(*VIDEO_SIZE)
 
 
 def frame_count(video: Path) -> int | None:

@@ -89,7 +89,7 @@ def replay(
         graph.spin_until(graph.connected)
         for done, frame in enumerate(frames, start=1):
             player.send(frame)
-            _await(graph, partial(_is_out, report, done, recorder, frame[0].stamp), frame)
+            _await(graph, partial(_is_out, report, done, recorder, frame), frame)
             recorder.flush()
             progress(done, len(frames))
             if signals.received:
@@ -97,8 +97,8 @@ def replay(
     return {**report.as_dict(), "bag": str(record), "interrupted": signals.received}
 
 
-def _is_out(report: Report, frames: int, recorder: Recorder, stamp: int) -> bool:
-    return report.frames >= frames and recorder.has(stamp)
+def _is_out(report: Report, frames: int, recorder: Recorder, frame: list[BagMessage]) -> bool:
+    return report.frames >= frames and recorder.has(frame[0].stamp, also={message.topic for message in frame})
 
 
 def read_frames(bag: Path, kinds: dict[str, type]) -> list[list[BagMessage]]:

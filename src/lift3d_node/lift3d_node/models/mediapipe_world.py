@@ -54,6 +54,9 @@ class MediaPipeWorld(Lifter):
         super().__init__(params)
         self._skeleton = SKELETONS.get(self.skeleton_out)
         self._stature = Stature(self._skeleton)
+        shares = self._skeleton.root_of(np.eye(len(self._skeleton)))
+        self._root = np.flatnonzero(shares)
+        self._root_shares = shares[self._root]
         self._std = np.array([_std(joint) for joint in self._skeleton.joints])
 
     def lift(self, people: People2D, camera: Camera, world: People3D | None) -> list[Shape]:
@@ -64,7 +67,7 @@ class MediaPipeWorld(Lifter):
         ]
 
     def _shape(self, person: Person3D) -> Shape:
-        xyz = person.xyz - self._skeleton.root_of(person.xyz)
+        xyz = person.xyz - self._root_shares @ person.xyz[self._root]
         missing = np.isnan(xyz).any(1)
         return Shape(
             xyz=np.where(missing[:, None], np.nan, xyz),
