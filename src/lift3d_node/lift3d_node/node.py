@@ -99,7 +99,8 @@ class Lift3DNode(Stage[Lift3DParams]):
     def _waits_for_camera(self) -> bool:
         if self._intrinsics.settled or not self.count_publishers(self._camera_info.topic_name):
             return False
-        if self._pairing.complete() <= SIZE:
+        # What was held is published at once, which may not be more than the topic's queue holds.
+        if self._pairing.complete() < SIZE:
             return True
         self._intrinsics.give_up(self._camera_info.topic_name)
         return False

@@ -363,7 +363,9 @@ class BagWriter:
 
     def _store(self, *, commit: bool) -> None:
         first = self._first or 0
-        entries: list[Entry] = [(channel.number, first, cdr) for channel, cdr in self._opening]
+        # In the order of topics: which description came first is up to the middleware.
+        opening = sorted(self._opening, key=lambda opened: opened[0].number)
+        entries: list[Entry] = [(channel.number, first, cdr) for channel, cdr in opening]
         entries += [(number, first if stamp is None else stamp, cdr) for number, stamp, cdr in self._pending]
         counts = self._file.counts.plus(entries)
         unfinished = self.folder / f".{METADATA}"

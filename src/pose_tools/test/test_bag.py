@@ -215,6 +215,18 @@ def test_a_skeleton_after_the_first_chunk_has_the_first_stamp(tmp_path: Path) ->
     assert skeleton.stamp == SECOND
 
 
+def test_skeletons_stand_in_the_order_of_topics_whichever_came_first(tmp_path: Path) -> None:
+    other = "/lift3d/skeleton"
+    topics = (*TOPICS, Topic(other, Skeleton, LATCHED))
+    for order in ([SKELETON, other], [other, SKELETON]):
+        with BagWriter(tmp_path / order[0][1:7] / "bag", topics) as writer:
+            fill(writer, [(name, serialize_message(BODY)) for name in order])
+            fill(writer, frames(3))
+    files = [path.read_bytes() for path in sorted(tmp_path.glob("*/bag/bag_0.mcap"))]
+    assert files[0] == files[1]
+    assert [m.topic for m in read(tmp_path / "pose2d" / "bag")][:2] == [SKELETON, other]
+
+
 def test_a_repeated_skeleton_is_written_once_a_new_one_too(tmp_path: Path) -> None:
     with BagWriter(tmp_path / "bag", TOPICS) as writer:
         for name in ("one", "one", "two", "two"):

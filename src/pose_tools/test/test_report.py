@@ -20,8 +20,8 @@ CAMERA = Camera.from_field_of_view(640, 480, 60.0)
 
 def people(shift_px: float = 0.0, id3d: str = "p1") -> tuple[People2D, People3D]:
     """One person whose keypoints are the projections, moved to the right by `shift_px`."""
-    xyz = [*np.random.default_rng(3).uniform(-0.5, 0.5, (J, 3)), 0.0, 0.0, 3.0]
-    xy = [*CAMERA.project(xyz), shift_px, 0.0]
+    xyz = np.random.default_rng(3).uniform(-0.5, 0.5, (J, 3)) + np.array([0.0, 0.0, 3.0])
+    xy = CAMERA.project(xyz) + np.array([shift_px, 0.0])
     flat = Person2D("p1", 1.0, np.zeros(4), xy, np.ones(J))
     state = np.full(J, JointState.LIFTED, np.uint8)
     solid = Person3D(id3d, 1.0, xyz, np.ones(J), np.ones(3), np.ones(J), state)
