@@ -61,7 +61,7 @@ class Graph:
         assert spin_until(self.executor, condition)
 
     def spin_a_little(self) -> None:
-        """Until a message sent now to a topic of its own would have arrived: everything sent before has been delivered."""
+        """For three diagnostics messages, in which whatever was sent before arrives."""
         reports = len(self.probe.reports)
         self.until(lambda: len(self.probe.reports) > reports + 2)
 

@@ -56,6 +56,19 @@ class Estimate:
     world: People3D
 
 
+@dataclass(frozen=True)
+class Sight:
+    """What the detector saw in one image, and what `track` must know of it later."""
+
+    stamp: int
+    width: int
+    height: int
+    detections: list[Detection]
+    inference: tuple[int, int]
+    restarts: int
+    restart_reason: str
+
+
 class Detector(Protocol):
     """What the estimator and its node need of a `PoseDetector`."""
 
@@ -87,21 +100,33 @@ class Pose2DEstimator:
 
         Raises BadImage for an image that cannot be used and for one with the stamp of the image before.
         """
+        return self.track(self.see(stamp, bgr), frame_id)
+
+    def see(self, stamp: int, bgr: np.ndarray) -> Sight:
+        """The first half of `process`, which takes the time. One thread may see the next image while another tracks."""
         if stamp == self._stamp:
             raise BadImage(f"two images have the stamp {stamp} ns; each image needs its own capture time")
-        detections = distinct(self.detector.detect(stamp, bgr))
-        if self.detector.restarts != self._restarts:  # also where an image failed after time had gone back
-            self._restarts = self.detector.restarts
-            self.tracker.reset()
+        detections = self.detector.detect(stamp, bgr)
         self._stamp = stamp
-        ids = self.tracker.update(stamp, detections)
         height, width = bgr.shape[:2]
+        detector = self.detector
+        return Sight(
+            stamp, width, height, detections, detector.inference, detector.restarts, detector.restart_reason
+        )
+
+    def track(self, sight: Sight, frame_id: str) -> Estimate:
+        """The second half of `process`; images must come in the order in which they were seen."""
+        detections = distinct(sight.detections)
+        if sight.restarts != self._restarts:  # also where an image failed after time had gone back
+            self._restarts = sight.restarts
+            self.tracker.reset()
+        ids = self.tracker.update(sight.stamp, detections)
         found = list(zip(ids, detections, strict=True))
+        people, world = tuple(_person2d(*one) for one in found), tuple(_person3d(*one) for one in found)
+        name = MEDIAPIPE33.name
         return Estimate(
-            People2D(
-                stamp, frame_id, MEDIAPIPE33.name, width, height, tuple(_person2d(*one) for one in found)
-            ),
-            People3D(stamp, frame_id, MEDIAPIPE33.name, tuple(_person3d(*one) for one in found)),
+            People2D(sight.stamp, frame_id, name, sight.width, sight.height, people),
+            People3D(sight.stamp, frame_id, name, world),
         )
 
     def close(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +14,7 @@ from rclpy.clock import Clock, ClockType
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from pose2d_node.detector import BadImage
-from pose2d_node.estimator import Estimate, Pose2DEstimator
+from pose2d_node.estimator import Estimate, Pose2DEstimator, Sight
 from pose2d_node.params import Pose2DParams
 from pose2d_node.sources import Frame, Source, open_source
 from pose_core.calibration import read_camera
@@ -135,29 +136,43 @@ class Pose2DNode(Stage[Pose2DParams]):
             self._failure = error
 
     def _read(self, source: Source, images: Iterator[Frame]) -> None:
-        while not self._stopping.is_set() and self._gate():
-            frame = next(images, None)
-            if frame is None:
-                break
-            self.frames_read += 1
-            self.health.note("skipped", source.skipped)
-            self._see(frame)
-        else:
-            source.close()
+        """Detect in this thread; track and publish in another, at most one image behind."""
+        with ThreadPoolExecutor(1, "pose2d-publish") as publisher:
+            behind: Future[None] | None = None
+            while not self._stopping.is_set() and self._gate():
+                frame = next(images, None)
+                if frame is None:
+                    break
+                self.frames_read += 1
+                self.health.note("skipped", source.skipped)
+                seen = self._see(frame)
+                if behind is not None:
+                    behind.result()
+                behind = publisher.submit(self._finish, frame, *seen) if seen is not None else None
+            else:
+                source.close()
+            if behind is not None:
+                behind.result()
         if self._stopping.is_set():
             return
         ended = f"{source.describe()} has no more images; activate the node again to start anew"
         self.health.fault("source", ended, warn=True)
         self.finished.set()
 
-    def _see(self, frame: Frame) -> None:
-        grabbed = StageTime("source", frame.grabbed_start, frame.grabbed_end)
+    def _see(self, frame: Frame) -> tuple[int, Sight] | None:
+        """When work on the image began, and what is in it; None where it cannot be used."""
+        start = now_ns()
+        frames.put(self._image_topic, frame.stamp, frame.bgr)
         try:
-            self._process(frame.stamp, frame.bgr, self.params.frame_id, grabbed)
+            return start, self._estimator.see(frame.stamp, frame.bgr)
         except BadImage as error:
             self.health.drop("bad image")
             self.get_logger().warning(f"dropped an image: {error}", throttle_duration_sec=1.0)
-            return
+            return None
+
+    def _finish(self, frame: Frame, start: int, sight: Sight) -> None:
+        grabbed = StageTime("source", frame.grabbed_start, frame.grabbed_end)
+        self._track(sight, self.params.frame_id, grabbed, start)
         if self._image.get_subscription_count():
             self._image.publish(image_to_msg(frame.bgr, frame.stamp, self.params.frame_id))
         if self._compressed.get_subscription_count():
@@ -192,22 +207,23 @@ class Pose2DNode(Stage[Pose2DParams]):
                 "the image has no stamp; its driver must state the capture time in header.stamp"
             )
         captured = stamp if 0 <= received - stamp <= OLDEST_CAPTURE else received
+        start = now_ns()
+        frames.put(self._image_topic, stamp, bgr)
         try:
-            frame_id = msg.header.frame_id or self.params.frame_id
-            self._process(stamp, bgr, frame_id, StageTime("source", captured, received))
+            sight = self._estimator.see(stamp, bgr)
         except BadImage as error:
             raise MalformedMessage(str(error)) from error
+        grabbed = StageTime("source", captured, received)
+        self._track(sight, msg.header.frame_id or self.params.frame_id, grabbed, start)
 
     # Both.
 
-    def _process(self, stamp: int, bgr: np.ndarray, frame_id: str, grabbed: StageTime) -> None:
-        start = now_ns()
-        frames.put(self._image_topic, stamp, bgr)
-        estimate = self._estimator.process(stamp, bgr, frame_id)
-        if reason := self._estimator.detector.restart_reason:
-            self.health.note("restarts", self._estimator.detector.restarts)
-            self.get_logger().warning(f"looking for people anew: {reason}")
-        times = self.stamped((grabbed, StageTime("detect", *self._estimator.detector.inference)), start)
+    def _track(self, sight: Sight, frame_id: str, grabbed: StageTime, start: int) -> None:
+        estimate = self._estimator.track(sight, frame_id)
+        if sight.restart_reason:
+            self.health.note("restarts", sight.restarts)
+            self.get_logger().warning(f"looking for people anew: {sight.restart_reason}")
+        times = self.stamped((grabbed, StageTime("detect", *sight.inference)), start)
         self._publish(estimate, times)
 
     def _publish(self, estimate: Estimate, times: tuple[StageTime, ...]) -> None:

@@ -64,7 +64,8 @@ STALL_S = 10.0
 class Pace:
     """Lets an image into the graph when fewer than `IN_FLIGHT` are inside, so that no stage has to drop one."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience_s: float = STALL_S) -> None:
+        self._patience_s = patience_s
         self._free = threading.Semaphore(IN_FLIGHT)
         self._stop = threading.Event()
         self._open = threading.Event()
@@ -83,8 +84,9 @@ class Pace:
     def __call__(self) -> bool:
         """Wait for a free place. False when the source shall stop."""
         self._open.wait()
-        if not self._stop.is_set() and not self._free.acquire(timeout=STALL_S):
+        if not self._stop.is_set() and not self._free.acquire(timeout=self._patience_s):
             self.stalls += 1
+            self._free.release(IN_FLIGHT - 1)  # those inside are lost, and this one goes in
         return not self._stop.is_set()
 
     def done(self) -> None:

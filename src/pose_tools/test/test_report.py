@@ -107,6 +107,13 @@ def test_pace_lets_only_so_many_in() -> None:
     assert entered[-1] is False
 
 
+def test_lost_images_hold_the_run_up_once() -> None:
+    pace = Pace(patience_s=0.05)
+    pace.open()
+    assert all(pace() for _ in range(2 * IN_FLIGHT))  # none ever comes out
+    assert pace.stalls == 1
+
+
 def test_nothing_enters_before_the_graph_is_connected() -> None:
     for pace in (Pace(), OpenDoor()):
         entered = []
