@@ -93,7 +93,7 @@ class Placement:
             return self._missing(person, subject, "no shape")
         start = linear_position(points, seen.rays, seen.confidence / std**2)
         depth = _depth(points @ view_rotation(start / math.sqrt(start @ start)).T + start, seen.rays)
-        if depth.min() <= 0.0:
+        if not depth.min() > 0.0:
             return self._missing(person, subject, "not in front of the camera")
         variance = ((std / depth) ** 2 + seen.noise) / seen.confidence
         rotation_std = math.radians(self._params.rotation_std_deg)
@@ -173,7 +173,8 @@ class Placement:
         variance = pose.covariance[[3, 4, 5], [3, 4, 5]] + scale_std**2 * square
         # Across the ray: the root's joints follow their keypoints, and those of one image err in common as much as each
         # does alone. On Demo_SinglePerson the root was off by 16 to 38 mm there, where the rigid fit claims 10.
-        moved = float(self._root_shares**2 @ across[self._root]) / square.sum()
+        of_root = across[self._root]
+        moved = float(self._root_shares**2 @ np.where(np.isnan(of_root), 0.0, of_root)) / square.sum()
         variance += (moved + seen.noise) * (square.sum() - square)
         if camera.source == "field_of_view":
             # A focal length f = c / tan(a / 2) has df / f = -da / sin(a), and depth is proportional to it.

@@ -49,6 +49,8 @@ DECREMENT = 1e-6
 TAU_STEP = 1e-3
 """Convergence of log tau, which only weighs points against each other."""
 
+RIDGE = 1e-12
+
 TRUSTED = 1e-6
 """Radians: the deviation of w where the given orientation is trusted fully."""
 
@@ -213,10 +215,10 @@ def linear_position(points: np.ndarray, rays: np.ndarray, weight: np.ndarray) ->
     """Position (3,) that fits unit `rays` (n, 3) in the weighted least squares sense, in metres across the rays.
 
     `points` (n, 3) as in `Problem`, their axes turned towards the position, hence three rounds. It may lie behind the camera.
-    Raises numpy.linalg.LinAlgError where all rays are one.
     """
     weighted = rays * weight[:, None]
-    inverse = np.linalg.inv(weight.sum() * EYE - weighted.T @ rays)
+    # The ridge is below any noise; it keeps rays that are all alike from dividing by zero.
+    inverse = np.linalg.inv((1.0 + RIDGE) * weight.sum() * EYE - weighted.T @ rays)
     # sum_j w_j (I - d_j d_j') V X_j, as a matrix on the elements of V.
     along = (rays[:, :, None] * weighted[:, None, :]).reshape(-1, 9).T @ points
     across = EYE[:, :, None] * (weight @ points) - along.reshape(3, 3, 3)

@@ -24,7 +24,7 @@ CHAIN = (
 PROPORTION_STD = 0.025
 """Relative standard deviation of height over chain from person to person, with the detector's idea of a joint.
 
-Four-view triangulation of MediaPipe's landmarks of one person gave 1.64 m by the chain, 1.69 m by the height of the ears."""
+Four-view triangulation of MediaPipe's landmarks of one person gave 1.65 m by the chain, 1.69 m by the height of the ears."""
 
 BONE_STD = 0.04
 """Relative standard deviation of the chain of a lifted shape against that of the person.

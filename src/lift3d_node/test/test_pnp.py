@@ -177,3 +177,8 @@ def test_shuffled_points_give_the_same() -> None:
         for o in (np.arange(33), order)
     ]
     np.testing.assert_allclose(poses[0].position, poses[1].position, atol=1e-9)
+
+
+def test_rays_that_are_all_alike_never_raise() -> None:
+    ray = np.tile([[0.0, 0.0, 1.0]], (8, 1))
+    assert np.isfinite(linear_position(points(8), ray, np.ones(8))).all()

@@ -4,9 +4,9 @@ Bazarevsky et al. 2020, "BlazePose: On-device real-time body pose tracking", wit
 landmarker ("world landmarks": metres about the middle of the hips).
 
 Their axes are those of the view at the person, not of the camera: the network sees only a crop. Turning a virtual camera
-by up to 20 degrees about a frame of Pose2Sim's Demo_SinglePerson turned them by 1 percent (about x) and 9 percent (about
-y) of that. On the same video they deviate from triangulation by a mean turn about x of 4.8 degrees while the person was
-4.9 degrees below the axis, in four views.
+by 10 to 20 degrees about frames of Pose2Sim's Demo_SinglePerson turned them by a tenth of that (Theil-Sen slope 0.13 about
+x, 0.08 about y). In its four views they are turned against triangulation by 3.8 degrees about x in the mean, with the person
+4.4 degrees below the optical axis.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pose_core.skeleton import SKELETONS
 
 # Metres along the ray, by far the worst axis: root mean square over Demo_SinglePerson, four views of 96 frames, against
 # triangulation from the best three views (joints that miss a view by more than 20 pixels left out), both about the
-# middle of the hips. Across the ray it is half of that. It hardly depends on the landmark's visibility.
+# middle of the hips. Across the ray it is a third to three quarters of that. It hardly depends on the visibility.
 STD = {
     "hip": 0.025,
     "shoulder": 0.08,
