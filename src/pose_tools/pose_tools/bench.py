@@ -8,9 +8,10 @@ import signal
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from pose_core.people import JointState, People2D, People3D, Person2D, Person3D,
 from pose_core.skeleton import MEDIAPIPE33
 from pose_ros import topics
 from pose_ros.conversions import people2d_from_msg, people2d_to_msg, people3d_from_msg, people3d_to_msg
+from pose_ros.domains import private_domain
 from pose_ros.qos import RESULTS
 from pose_tools.demo import VIDEO
 from pose_tools.graph import DEFAULT_EXECUTOR, EXECUTORS, Setup
@@ -42,6 +44,8 @@ from pose_tools.workspace import config_file
 Say = Callable[[str], None]
 
 MESSAGE_ROUNDS = 500
+CAMERA_FPS = 15.0
+LATENCY_FRAMES = 200
 MEMORY_STEP_S = 10.0
 SETTLE_SHARE = 0.2
 """Share of the memory run at its start that does not count for the slope: caches fill and windows grow."""
@@ -56,13 +60,14 @@ def bench(*, minutes: float, rounds: int, say: Say) -> dict[str, Any]:
     say(
         f"messages: {result['message_ms_per_person']:.3f} ms of Python per person and image through all topics"
     )
-    result["throughput"] = throughput(video, rounds, say)
-    result["latency_ms"] = {
-        "composed": composed_latency(video),
-        "separate processes": separate_latency(video),
-    }
+    with camera_film(video) as film:
+        result["latency_ms"] = {
+            "composed": composed_latency(film),
+            "separate processes": separate_latency(film),
+        }
     for name, values in result["latency_ms"].items():
         say(f"{name}: age without detection p50 {values['overhead']['p50']:.1f} ms")
+    result["throughput"] = throughput(video, rounds, say)
     if minutes:
         result["memory"] = memory(video, minutes, say)
     return result
@@ -102,44 +107,65 @@ def _bare_rate(images: list[tuple[int, np.ndarray]]) -> float:
         return (len(images) - 1) / (time.perf_counter() - start)
 
 
-def composed_latency(video: Path) -> dict[str, dict[str, float]]:
-    """Ages in ms with all stages in one process and the video played at its own rate, like a camera."""
-    setup = _setup(video, live=True, loop=True)
-    return run(Run(setup, max_frames=200))["latency_ms"]
+@contextmanager
+def camera_film(video: Path) -> Iterator[Path]:
+    """The video at `CAMERA_FPS`, a rate at which no image waits for the one before on two cores: a film to play in real time."""
+    with tempfile.TemporaryDirectory(prefix="pose-bench-") as folder:
+        film = Path(folder) / "camera.mp4"
+        writer = None
+        for frame in open_source(Pose2DParams(source=str(video))):
+            height, width = frame.bgr.shape[:2]
+            code = cv2.VideoWriter_fourcc(*"mp4v")  # type: ignore[attr-defined]
+            writer = writer or cv2.VideoWriter(str(film), code, CAMERA_FPS, (width, height))
+            writer.write(frame.bgr)
+        if writer is not None:
+            writer.release()
+        yield film
 
 
-def separate_latency(video: Path) -> dict[str, dict[str, float]]:
+def composed_latency(film: Path) -> dict[str, dict[str, float]]:
+    """Ages in ms with all stages in one process and the film played like a camera."""
+    result: dict[str, dict[str, float]] = run(
+        Run(_setup(film, live=True, loop=True), max_frames=LATENCY_FRAMES)
+    )["latency_ms"]
+    return result
+
+
+def separate_latency(film: Path) -> dict[str, dict[str, float]]:
     """The same with each stage in a process of its own, as the launch file starts them."""
-    context = Context()
-    rclpy.init(context=context)
     ages: dict[str, list[float]] = {}
-    node = rclpy.create_node("pose_bench", context=context)
 
     def add(message: People3DMsg) -> None:
         for name, value in latencies(people3d_from_msg(message).times).items():
             ages.setdefault(name, []).append(value)
 
-    node.create_subscription(People3DMsg, topics.REFINED, add, RESULTS)
-    executor = SingleThreadedExecutor(context=context)
-    executor.add_node(node)
-    source = ["-p", f"source:={video}", "-p", "real_time:=true", "-p", "loop:=true"]
-    try:
-        with _stage("refine_node"), _stage("lift3d_node"), _stage("pose2d_node", *source):
-            deadline = time.monotonic() + SEPARATE_S
-            while time.monotonic() < deadline:
-                executor.spin_once(timeout_sec=0.1)
-    finally:
-        executor.shutdown()
-        node.destroy_node()
-        context.try_shutdown()
+    with ExitStack() as stack:
+        domain = stack.enter_context(private_domain())
+        context = Context()
+        rclpy.init(context=context, domain_id=domain)
+        stack.callback(context.try_shutdown)
+        node = rclpy.create_node("pose_bench", context=context)
+        stack.callback(node.destroy_node)
+        node.create_subscription(People3DMsg, topics.REFINED, add, RESULTS)
+        executor = SingleThreadedExecutor(context=context)
+        stack.callback(executor.shutdown)
+        executor.add_node(node)
+        for package in ("refine_node", "lift3d_node"):
+            stack.enter_context(_stage(package, domain))
+        source = ("-p", f"source:={film}", "-p", "real_time:=true", "-p", "loop:=true")
+        stack.enter_context(_stage("pose2d_node", domain, *source))
+        deadline = time.monotonic() + SEPARATE_S
+        while time.monotonic() < deadline:
+            executor.spin_once(timeout_sec=0.1)
     if not ages:
         raise RuntimeError("no refined message came from the separate processes; run `pose doctor`")
     return {name: percentiles(values[len(values) // 4 :]) for name, values in ages.items()}
 
 
 @contextmanager
-def _stage(package: str, *ros_args: str) -> Iterator[None]:
-    process = subprocess.Popen([sys.executable, "-m", f"{package}.node", "--ros-args", *ros_args])
+def _stage(package: str, domain: int, *ros_args: str) -> Iterator[None]:
+    command = [sys.executable, "-m", f"{package}.node", *(("--ros-args", *ros_args) if ros_args else ())]
+    process = subprocess.Popen(command, env={**os.environ, "ROS_DOMAIN_ID": str(domain)})
     try:
         yield
     finally:
@@ -181,14 +207,17 @@ def memory(video: Path, minutes: float, say: Say) -> dict[str, float]:
     """Resident memory in MB over a loop of the video through the whole graph: start and end of the settled part, slope."""
     started = time.monotonic()
     samples: list[tuple[float, float]] = []
+    ended = False
 
     def sample(frames: int) -> None:
+        nonlocal ended
         now = time.monotonic() - started
         if not samples or now - samples[-1][0] >= MEMORY_STEP_S:
             gc.collect()
             samples.append((now, _resident_mb()))
             say(f"{now / 60:4.1f} of {minutes:g} min, {frames} images, {samples[-1][1]:.0f} MB")
-        if now >= 60 * minutes:
+        if now >= 60 * minutes and not ended:
+            ended = True
             os.kill(os.getpid(), signal.SIGINT)
 
     run(Run(_setup(video, loop=True), progress=sample))
