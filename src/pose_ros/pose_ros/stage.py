@@ -170,6 +170,12 @@ class Stage(LifecycleNode, Generic[P]):
             self.__inputs.append(resolved)
         return subscription
 
+    def unlisten(self, subscription: Subscription) -> None:
+        """End what `listen` began, before cleanup would."""
+        if subscription.topic_name in self.__inputs:
+            self.__inputs.remove(subscription.topic_name)
+        self.destroy_subscription(subscription)
+
     def serve(self, kind: type, name: str, callback: Callable[[Any, Any], Any]) -> Service:
         """Service while configured, of a type whose response has `success` and `message`.
 

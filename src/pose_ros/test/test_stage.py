@@ -612,3 +612,14 @@ def test_a_bug_ends_the_process_with_its_traceback():
     assert process.returncode == 1
     assert "ZeroDivisionError" in err
     assert out == "running\nstopped\n"
+
+
+def test_what_is_no_longer_listened_to_is_unsubscribed_and_cleanup_still_works(ros_context):
+    stage = Echo()
+    topic = stage.input.topic_name
+    stage.unlisten(stage.input)
+    assert topic not in [subscription.topic_name for subscription in stage.subscriptions]
+    stage.trigger_deactivate()
+    stage.trigger_cleanup()
+    assert not list(stage.subscriptions)
+    stage.destroy_node()

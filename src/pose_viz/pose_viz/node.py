@@ -123,7 +123,7 @@ class VizNode(Stage[VizParams]):
 
     def _stop_overlay(self) -> None:
         for topic in list(self._followed):
-            self.destroy_subscription(self._followed.pop(topic))
+            self.unlisten(self._followed.pop(topic))
         self._pairing.reset()
         self._imageless = 0
         self.health.clear("overlay")
@@ -138,7 +138,7 @@ class VizNode(Stage[VizParams]):
         elif image_outside:
             wanted[topics.IMAGE] = (Image, self._on_image)
         for topic in self._followed.keys() - wanted.keys():
-            self.destroy_subscription(self._followed.pop(topic))
+            self.unlisten(self._followed.pop(topic))
         for topic in wanted.keys() - self._followed.keys():
             kind, callback = wanted[topic]
             self._followed[topic] = self.listen(kind, topic, callback, IMAGES)
