@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from pose_core.camera import Camera
 from pose_core.people import People2D, People3D, StageTime
+from pose_ros.diagnostics import PERCENTILES
 from pose_tools.graph import Bundle
 
 NS_PER_MS = 1e6
-PERCENTILES = (50, 95, 99)
+WINDOW = 20_000
+"""Images that the percentiles look back on: a run on a robot may last for days."""
 
 
-def percentiles(values: list[float]) -> dict[str, float]:
+def percentiles(values: Sequence[float]) -> dict[str, float]:
     """p50, p95 and p99; empty where there are no values."""
     return {f"p{p}": float(np.percentile(values, p)) for p in PERCENTILES} if values else {}
 
@@ -52,8 +55,8 @@ class Report:
         self.frames = 0
         self.with_person: dict[str, int] = {"pose2d": 0, "lift3d": 0, "refine": 0}
         self.ids: dict[str, int] = defaultdict(int)
-        self._ms: dict[str, list[float]] = defaultdict(list)
-        self._reprojection: dict[str, list[float]] = defaultdict(list)
+        self._ms: dict[str, deque[float]] = defaultdict(_window)
+        self._reprojection: dict[str, deque[float]] = defaultdict(_window)
         self._started = 0.0
         self._ended = 0.0
 
@@ -99,6 +102,10 @@ class Report:
             "latency_ms": {name: percentiles(values) for name, values in self._ms.items()},
             "reprojection_px": {stage: percentiles(values) for stage, values in self._reprojection.items()},
         }
+
+
+def _window() -> deque[float]:
+    return deque(maxlen=WINDOW)
 
 
 def _visible(person: Any) -> bool:

@@ -76,6 +76,16 @@ def test_report_counts_frames_people_and_errors() -> None:
     assert result["latency_ms"]["overhead"]["p99"] == pytest.approx(11.0)
 
 
+def test_a_long_run_keeps_a_bounded_number_of_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pose_tools.report.WINDOW", 3)
+    report = Report()
+    flat, solid = people()
+    for _ in range(5):
+        report(Bundle(7, flat, solid, solid))
+    assert report.frames == 5
+    assert {len(values) for values in report._ms.values()} == {3}
+
+
 def test_without_calibration_the_field_of_view_serves() -> None:
     report = Report()
     report.field_of_view_deg = 60.0
