@@ -1,4 +1,4 @@
-"""A ROS domain of one's own: runs and tests that must not hear other nodes on the machine."""
+"""ROS contexts and domains of one's own: runs and tests that must not hear other nodes on the machine."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ import contextlib
 import random
 import socket
 from collections.abc import Iterator
+
+import rclpy
+from rclpy.context import Context
+from rclpy.signals import SignalHandlerOptions
 
 DOMAINS = range(1, 101)
 """Domains whose ports stay below those that Linux hands out to other programs."""
@@ -26,3 +30,17 @@ def private_domain() -> Iterator[int]:
             yield domain
             return
     raise RuntimeError("all ROS domains are in use by other runs on this machine; wait until they have ended")
+
+
+@contextlib.contextmanager
+def own_context(domain: int | None = None) -> Iterator[Context]:
+    """ROS, initialised beside the process's default context and without signal handlers (see `pose_ros.signals`).
+
+    `domain`: None takes the one of the environment.
+    """
+    context = Context()
+    rclpy.init(context=context, domain_id=domain, signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        yield context
+    finally:
+        context.try_shutdown()

@@ -22,7 +22,6 @@ import rclpy
 from mediapipe.tasks.python import BaseOptions, vision
 from pose_msgs.msg import People2D as People2DMsg
 from pose_msgs.msg import People3D as People3DMsg
-from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.serialization import deserialize_message, serialize_message
 
@@ -33,7 +32,7 @@ from pose_core.people import JointState, People2D, People3D, Person2D, Person3D,
 from pose_core.skeleton import MEDIAPIPE33
 from pose_ros import topics
 from pose_ros.conversions import people2d_from_msg, people2d_to_msg, people3d_from_msg, people3d_to_msg
-from pose_ros.domains import private_domain
+from pose_ros.domains import own_context, private_domain
 from pose_ros.qos import RESULTS
 from pose_tools.demo import VIDEO
 from pose_tools.graph import DEFAULT_EXECUTOR, EXECUTORS, Setup
@@ -141,9 +140,7 @@ def separate_latency(film: Path) -> dict[str, dict[str, float]]:
 
     with ExitStack() as stack:
         domain = stack.enter_context(private_domain())
-        context = Context()
-        rclpy.init(context=context, domain_id=domain)
-        stack.callback(context.try_shutdown)
+        context = stack.enter_context(own_context(domain))
         node = rclpy.create_node("pose_bench", context=context)
         stack.callback(node.destroy_node)
         node.create_subscription(People3DMsg, topics.REFINED, add, RESULTS)
@@ -207,20 +204,15 @@ def memory(video: Path, minutes: float, say: Say) -> dict[str, float]:
     """Resident memory in MB over a loop of the video through the whole graph: start and end of the settled part, slope."""
     started = time.monotonic()
     samples: list[tuple[float, float]] = []
-    ended = False
 
     def sample(frames: int) -> None:
-        nonlocal ended
         now = time.monotonic() - started
         if not samples or now - samples[-1][0] >= MEMORY_STEP_S:
             gc.collect()
             samples.append((now, _resident_mb()))
             say(f"{now / 60:4.1f} of {minutes:g} min, {frames} images, {samples[-1][1]:.0f} MB")
-        if now >= 60 * minutes and not ended:
-            ended = True
-            os.kill(os.getpid(), signal.SIGINT)
 
-    run(Run(_setup(video, loop=True), progress=sample))
+    run(Run(_setup(video, loop=True), max_seconds=60 * minutes, progress=sample))
     settled = np.array([s for s in samples if s[0] >= SETTLE_SHARE * 60 * minutes] or samples)
     slope = float(np.polyfit(settled[:, 0] / 60, settled[:, 1], 1)[0]) if len(settled) > 1 else 0.0
     return {

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -24,6 +24,7 @@ from rclpy.qos import DurabilityPolicy, QoSCompatibility, QoSProfile, Reliabilit
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from pose_ros.domains import own_context
 from pose_ros.qos import OVERRIDE_PREFIX
 from pose_ros.topics import DIAGNOSTICS
 from pose_tools.doctor import FAIL, OK, SETTLE_S, SKIPPED, WARN, Check, Checks, stage_params
@@ -69,20 +70,15 @@ class Visit:
 @contextmanager
 def visit(context: Context | None = None) -> Iterator[Visit]:
     """A node on the graph, once it had time to see the others."""
-    own = context is None
-    context = context or Context()
-    if own:
-        rclpy.init(context=context)
-    node = rclpy.create_node("pose_doctor", context=context)
-    executor = SingleThreadedExecutor(context=context)
-    executor.add_node(node)
-    try:
-        yield Visit(node, executor)
-    finally:
-        executor.shutdown()
-        node.destroy_node()
-        if own:
-            context.try_shutdown()
+    with nullcontext(context) if context is not None else own_context() as joined:
+        node = rclpy.create_node("pose_doctor", context=joined)
+        executor = SingleThreadedExecutor(context=joined)
+        executor.add_node(node)
+        try:
+            yield Visit(node, executor)
+        finally:
+            executor.shutdown()
+            node.destroy_node()
 
 
 def graph_checks() -> Checks:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import rclpy
 from pose_msgs.msg import People2D as People2DMsg
 from pose_msgs.msg import People3D as People3DMsg
 from rclpy.context import Context
@@ -20,14 +19,13 @@ from rclpy.executors import Executor, MultiThreadedExecutor, SingleThreadedExecu
 from rclpy.experimental.events_executor import EventsExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from rclpy.signals import SignalHandlerOptions
 
 from lift3d_node.node import Lift3DNode
 from pose2d_node.node import Pose2DNode
 from pose_core.people import People2D, People3D
 from pose_ros import topics
 from pose_ros.conversions import people2d_from_msg, people3d_from_msg
-from pose_ros.domains import private_domain
+from pose_ros.domains import own_context, private_domain
 from pose_ros.qos import RESULTS
 from pose_ros.stage import Stage
 from pose_ros.threads import one_blas_thread
@@ -276,10 +274,7 @@ def running(setup: Setup) -> Iterator[Graph]:
     with ExitStack() as stack:
         alone = setup.private and "ROS_DOMAIN_ID" not in os.environ
         domain = stack.enter_context(private_domain()) if alone else None
-        context = Context()
-        rclpy.init(context=context, domain_id=domain, signal_handler_options=SignalHandlerOptions.NO)
-        stack.callback(context.try_shutdown)
-        graph = Graph(setup, context)
+        graph = Graph(setup, stack.enter_context(own_context(domain)))
         stack.callback(graph.close)
         graph.start()
         one_blas_thread()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -9,14 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import rclpy
-from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
-from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo
 
 from pose_ros import topics
 from pose_ros.conversions import camera_from_msg
+from pose_ros.domains import own_context
 from pose_ros.qos import IMAGES
 from pose_ros.signals import Signals
 from pose_tools.bag import BagWriter, Recorder
@@ -25,7 +24,6 @@ from pose_tools.report import Report
 
 DRAIN_S = 5.0
 """How long to wait for the results of the last images after the source ended."""
-
 
 SETTLE_S = 0.5
 """How long the last image and markers may take to the recorder; they are sent behind the people in them."""
@@ -40,6 +38,8 @@ class Run:
     record_images: bool = False
     max_frames: int = 0
     """Stop after this many images; 0: all."""
+    max_seconds: float = 0.0
+    """Stop after this time on the clock; 0: never."""
     stay: bool = False
     """Keep the nodes up after the source has ended, until interrupted."""
     observers: list[Callable[[Bundle], None]] = field(default_factory=list)
@@ -63,7 +63,10 @@ def run(job: Run) -> dict[str, Any]:
             graph.spin_until(graph.connected)
         graph.monitor.observers += [report, *job.observers, lambda bundle: job.progress(report.frames)]
         graph.pace.open()
-        graph.spin_until(lambda: signals.received or _ended(graph, job, report))
+        deadline = time.monotonic() + (job.max_seconds or math.inf)
+        graph.spin_until(
+            lambda: signals.received or time.monotonic() > deadline or _ended(graph, job, report)
+        )
         graph.pace.stop()
         _drain(graph, report)
         if recorder is not None:
@@ -102,9 +105,7 @@ def record(out: Path, *, images: bool, ros_args: tuple[str, ...] = ()) -> dict[s
     """
     with ExitStack() as stack:
         signals = stack.enter_context(Signals())
-        context = Context()
-        rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)
-        stack.callback(context.try_shutdown)
+        context = stack.enter_context(own_context())
         writer = stack.enter_context(BagWriter(out))
         cli_args = ["--ros-args", *ros_args] if ros_args else None
         recorder = Recorder(writer, images=images, context=context, cli_args=cli_args)
