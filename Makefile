@@ -5,7 +5,7 @@ POSE := .venv/bin/pose
 RUN := .venv/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fix bench lock clean
+.PHONY: help setup setup-train demo test check fix bench train models lock clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-8s %s\n", $$1, $$2}'
@@ -13,10 +13,13 @@ help:  ## this list
 setup:  ## virtual environment, ROS 2, models, demo videos, colcon build
 	@$(PYTHON) scripts/set_up.py
 
+setup-train:
+	@$(PYTHON) scripts/set_up.py --with train
+
 demo: setup  ## the demo video through the whole pipeline; results in out/demo/
 	@$(POSE) demo
 
-test: setup  ## all tests; make test TESTS=src/pose_core/test for some
+test: setup-train  ## all tests; make test TESTS=src/pose_core/test for some
 	@.venv/bin/python -c "import launch_ros" 2>/dev/null || printf '\n%s\n%s\n\n' \
 	  '*** launch_ros is not installed: launch files are checked without running them.' \
 	  '*** An installed ROS 2 has it: source its setup.bash, then make test.'
@@ -35,8 +38,14 @@ fix: setup  ## format, and mend what the linter can
 bench: setup  ## throughput, latency and memory on the demo video, as ratios
 	@$(POSE) bench
 
-lock:  ## move requirements/constraints.txt to the newest versions
-	@cd scripts && $(PYTHON) lock.py $(PYTHONS)
+train: setup-train  ## train the default lifter anew; make train DATA=folder of motion capture
+	@$(POSE) train lifter --model streaming_tcn $(if $(DATA),--data "$(DATA)")
+
+models: setup-train  ## evaluate every lifter and write docs/models.md; DATA as above
+	@$(POSE) evaluate lifters $(if $(DATA),--data "$(DATA)")
+
+lock:  ## move requirements/constraints.txt to the newest versions; make lock KEEP=1 only adds what is new
+	@cd scripts && $(PYTHON) lock.py $(if $(KEEP),--keep) $(PYTHONS)
 
 clean:  ## remove what set-up and runs made; downloads stay in the cache
 	rm -rf .venv .setup build install log out

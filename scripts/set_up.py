@@ -2,6 +2,7 @@
 
     python3 scripts/set_up.py            do what is not done yet
     python3 scripts/set_up.py --again    do every step again
+    python3 scripts/set_up.py --with train    bring torch as well, which training needs and a robot does not
 
 This file keeps to syntax that old Pythons know, so that they get a sentence and not a SyntaxError; the work is in
 workspace/.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from workspace.machine import Ros
 from workspace.main import Workspace
-from workspace.steps import Shell
+from workspace.steps import Shell, Stamps, run_steps
 
 
 @pytest.fixture
@@ -72,6 +73,36 @@ def test_the_wheels_have_a_step_that_an_installed_ros_has_not(workspace, tmp_pat
     assert {file.name for file in workspace.requirements} - {
         file.name for file in installed.requirements
     } == {"ros.txt"}
+
+
+def test_packages_to_train_come_last_and_only_when_asked_for(workspace, tmp_path):
+    names = [step.name for step in workspace.steps()]
+    training = Workspace(tmp_path, Ros(), workspace.shell, ("train",))
+    assert [step.name for step in training.steps()] == [*names, "packages to train"]
+    assert "train.txt" not in {file.name for file in workspace.requirements}
+
+
+def test_packages_to_train_are_installed_anew_with_the_environment(tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(Workspace, "install_packages", lambda _self, files: calls.extend(files))
+    for name in ("requirements/train.txt", "requirements/constraints.txt", ".venv/bin/python"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    workspace = Workspace(tmp_path, Ros(), Shell(tmp_path / "log.txt", 0), ("train",))
+    step, stamps = workspace.steps()[-1], Stamps(tmp_path / "state")
+
+    def run() -> int:
+        return run_steps([step], stamps, lambda _text: None)
+
+    assert run() == 1
+    assert calls == [tmp_path / "requirements" / "train.txt"]
+    assert run() == 0
+    shutil.rmtree(tmp_path / ".venv")
+    (tmp_path / ".venv").mkdir()
+    assert run() == 1
+    (tmp_path / "requirements" / "constraints.txt").write_text("torch==2.13.0")
+    assert run() == 1
+    assert run() == 0
 
 
 def test_programs_see_the_chosen_ros_only(workspace, tmp_path, monkeypatch):

@@ -12,7 +12,7 @@ import pytest
 from catkin_pkg.package import parse_package
 
 import lock
-from workspace.packages import REQUIREMENTS, ROS_REQUIREMENTS
+from workspace.packages import EXTRA_REQUIREMENTS, REQUIREMENTS, ROS_REQUIREMENTS
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = sorted(manifest.parent for manifest in ROOT.glob("src/*/package.xml"))
@@ -54,7 +54,7 @@ def test_pose_pipeline_depends_on_every_package():
     assert {folder.name for folder in PACKAGES} - {"pose_pipeline"} <= depends
 
 
-@pytest.mark.parametrize("name", [*REQUIREMENTS, *ROS_REQUIREMENTS])
+@pytest.mark.parametrize("name", [*REQUIREMENTS, *ROS_REQUIREMENTS, *EXTRA_REQUIREMENTS.values()])
 def test_every_requirement_is_pinned(name):
     pinned = {
         line.split("==")[0] for line in (ROOT / "requirements" / "constraints.txt").read_text().splitlines()
@@ -82,3 +82,15 @@ print(" ".join(sorted({name.split(".")[0] for name in sys.modules})))
         check=True,
     )
     assert not set(done.stdout.split()) & {"rclpy", "torch", "pose_msgs", "pose_ros", "std_msgs"}
+
+
+@pytest.mark.parametrize(
+    "module", ["pose2d_node.node", "lift3d_node.node", "refine_node.node", "pose_viz.node", "pose_tools.cli"]
+)
+def test_no_stage_and_no_start_of_the_command_loads_torch(module):
+    """A robot has none; where it is installed, loading it would cost seconds."""
+    code = (
+        f"import sys, {module}; print({{'torch', 'onnx', 'tensorboard', 'pose_train'}} & sys.modules.keys())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workspace import launcher, machine, wheels
-from workspace.packages import PIP_INSTALL, REQUIREMENTS, ROS_REQUIREMENTS
+from workspace.packages import EXTRA_REQUIREMENTS, PIP_INSTALL, REQUIREMENTS, ROS_REQUIREMENTS
 from workspace.steps import (
     SetUpError,
     Shell,
@@ -40,6 +40,8 @@ class Workspace:
     root: Path
     ros: machine.Ros
     shell: Shell
+    extras: tuple[str, ...] = ()
+    """Names in EXTRA_REQUIREMENTS."""
 
     @property
     def venv(self) -> Path:
@@ -69,7 +71,12 @@ class Workspace:
     def steps(self) -> list[Step]:
         steps = [
             Step("virtual environment", self.environment_digest, self.make_environment, (self.python,)),
-            Step("Python packages", self.packages_digest, self.install_packages, clear=self.make_environment),
+            Step(
+                "Python packages",
+                lambda: self.packages_digest(self.requirements),
+                lambda: self.install_packages(self.requirements),
+                clear=self.make_environment,
+            ),
         ]
         if self.ros.from_wheels:
             steps.append(Step("ROS wheels", lambda: digest_of(Path(wheels.__file__)), self.patch_wheels))
@@ -78,7 +85,22 @@ class Workspace:
             Step("colcon build", self.build_digest, self.build, (self.root / "install",), self.remove_build),
             Step("models and videos", self.assets_digest, self.fetch_assets, self.asset_files()),
             Step("pose command", self.launcher_digest, self.write_launcher, (self.command,)),
+            *map(self.extra, self.extras),
         ]
+
+    def extra(self, name: str) -> Step:
+        """Last of all: what comes before rests on none of it, so that asking for it later repeats nothing.
+
+        Its output is a mark inside the virtual environment, because a set-up without it may make that one anew.
+        """
+        file = self.root / "requirements" / EXTRA_REQUIREMENTS[name]
+        mark = self.venv / f"with_{name}"
+
+        def install() -> None:
+            self.install_packages([file])
+            mark.touch()
+
+        return Step(f"packages to {name}", lambda: self.packages_digest([file]), install, (mark,))
 
     def environ(self, **extra: str) -> dict[str, str]:
         """The environment for the steps' programs: this virtual environment first, and only the chosen ROS 2."""
@@ -110,12 +132,12 @@ class Workspace:
             command.append("--system-site-packages")
         self.shell(command, "the virtual environment could not be made", self.environ(), self.root)
 
-    def packages_digest(self) -> str:
-        return digest_of(*self.requirements, self.constraints, " ".join(PIP_INSTALL))
+    def packages_digest(self, requirements: list[Path]) -> str:
+        return digest_of(*requirements, self.constraints, " ".join(PIP_INSTALL))
 
-    def install_packages(self) -> None:
+    def install_packages(self, requirements: list[Path]) -> None:
         command = [self.python, "-m", *PIP_INSTALL, "--constraint", self.constraints]
-        for file in self.requirements:
+        for file in requirements:
             command += ["--requirement", file]
         self.shell(
             command,
@@ -216,6 +238,14 @@ def main(arguments: list[str]) -> int:
         prog="make setup", description="Set up the workspace; what is done is skipped."
     )
     parser.add_argument("--again", action="store_true", help="do every step again")
+    parser.add_argument(
+        "--with",
+        dest="extras",
+        action="append",
+        default=[],
+        choices=sorted(EXTRA_REQUIREMENTS),
+        help="install packages that a robot does not need as well: train brings torch",
+    )
     parser.add_argument("--until", metavar="STEP", help="stop after this step")
     chosen = parser.parse_args(arguments)
     state = ROOT / ".setup"
@@ -226,7 +256,9 @@ def main(arguments: list[str]) -> int:
             if chosen.again:
                 for stamp in state.glob("*.done"):
                     stamp.unlink()
-            workspace = Workspace(ROOT, ros, Shell(state / "log.txt", lock))
+            workspace = Workspace(
+                ROOT, ros, Shell(state / "log.txt", lock), tuple(dict.fromkeys(chosen.extras))
+            )
             steps = until(chosen.until, workspace.steps())
             count = run_steps(steps, Stamps(state), tell, lambda: machine.check_tools(ros))
     except SetUpError as error:

@@ -8,6 +8,9 @@ REQUIREMENTS = ("runtime.txt", "build.txt", "dev.txt")
 ROS_REQUIREMENTS = ("ros.txt",)
 """Installed as well where no ROS 2 is installed."""
 
+EXTRA_REQUIREMENTS = {"train": "train.txt"}
+"""Installed only where set-up is asked `--with` the name."""
+
 PIP_INSTALL = (
     "pip",
     "install",
