@@ -41,10 +41,11 @@ def param(
 
 
 def check(params: Any) -> None:
-    """Raise ValueError for the first field of a `param` dataclass whose value has a wrong type or range."""
+    """Raise ValueError for the first `param` field of a dataclass whose value has a wrong type or range."""
     kinds = get_type_hints(type(params))
     for field in dataclasses.fields(params):
-        _check_value(field, kinds[field.name], getattr(params, field.name))
+        if field.metadata:
+            _check_value(field, kinds[field.name], getattr(params, field.name))
 
 
 def _check_value(field: dataclasses.Field[Any], kind: type, value: Any) -> None:
