@@ -44,8 +44,10 @@ class Shape:
 class Lifter(ABC):
     """Gives people of one image their 3D shape. State is per person id and bounded; stamps never decrease."""
 
-    skeleton_in: ClassVar[str]
-    skeleton_out: ClassVar[str]
+    name: str = ""
+    """What users call it; `lift3d_node.models.make` states it."""
+    skeleton_in: str
+    skeleton_out: str
     uses_world: ClassVar[bool] = False
     """Whether `lift` needs the detector's own 3D."""
     device: str = "cpu"

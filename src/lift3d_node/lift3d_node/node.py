@@ -39,13 +39,18 @@ class Lift3DNode(Stage[Lift3DParams]):
     def __init__(self, **node_options: Any) -> None:
         super().__init__("lift3d", Lift3DParams, **node_options)
 
+    @property
+    def lifter(self) -> str:
+        """Name of the lifter that runs; the node must have been configured."""
+        return self._lifter.lifter.name
+
     def on_start(self) -> None:
         self._lifter = PeopleLifter(self.params)
         lifter = self._lifter.lifter
         self._pairing = Pairing(lifter.uses_world)
         self._intrinsics = Intrinsics(self.params.field_of_view_deg)
         self._last_stamp = -1
-        self.health.note("lifter", self.params.lifter)
+        self.health.note("lifter", lifter.name)
         self.health.note("device", lifter.device)
         self._output = self.publish_on(msgs.People3D, topics.LIFTED)
         self.publish_skeleton(topics.LIFTED_SKELETON, lifter.skeleton_out)

@@ -9,12 +9,26 @@ from pose_core.config import StageParams, param
 MIN_HEIGHT, MAX_HEIGHT = 0.5, 2.6
 """Standing heights in metres that a person may have: a small child to just under the tallest person on record."""
 
+BACKENDS = ("auto", "onnxruntime", "torch")
+DEVICES = ("auto", "cpu", "cuda", "tensorrt")
+
 
 @dataclass(frozen=True)
 class Lift3DParams(StageParams):
     """Defaults that are measurements state where they come from."""
 
     lifter: str = param("mediapipe_world", "how 2D becomes 3D: the name of a lifter")
+    model: str = param(
+        "",
+        "file of a trained network to lift with, .onnx or .pt; empty: the weights that come with the lifter",
+    )
+    backend: str = param("auto", "what computes a network; auto: as its file ends", choices=BACKENDS)
+    device: str = param(
+        "auto",
+        "where a network is computed; auto: a CUDA device where the backend finds one; one that is not there is an error",
+        choices=DEVICES,
+    )
+    compile: bool = param(False, "let torch generate code for this machine, which takes a minute at start-up")
 
     height: float = param(
         0.0,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from lift3d_node import models
 from lift3d_node.correspondence import Correspondence
-from lift3d_node.models import LIFTERS
 from lift3d_node.params import Lift3DParams
 from lift3d_node.placement import Placement
 from lift3d_node.quality import Quality
@@ -22,12 +22,14 @@ class PeopleLifter:
 
     def __init__(self, params: Lift3DParams) -> None:
         self._params = params
-        self.lifter = LIFTERS.get(params.lifter)(params)
+        self.lifter = models.make(params)
         self.subjects = Subjects(params)
         self.quality = Quality(SKELETONS.get(self.lifter.skeleton_out))
         self.rewinds = 0
         """How often stamps went back, after which everything was forgotten."""
-        self._placement = Placement(params, self.lifter.skeleton_in, self.lifter.skeleton_out)
+        source = self.lifter.skeleton_in
+        # By the skeleton of the keypoints: a place is judged by what was seen, never by what was made of that.
+        self._placements = {source: Placement(params, source, self.lifter.skeleton_out)}
         self._matches: dict[str, Correspondence] = {}
         self._seen: dict[str, int] = {}
         self._stamp = -1
@@ -35,11 +37,10 @@ class PeopleLifter:
     def check(self, people: People2D) -> None:
         """Raise ValueError where the keypoints of `people` cannot be made those that the lifter takes."""
         wanted = self.lifter.skeleton_in
-        match = self._match(people.skeleton)
-        shared = int(match.known.sum())
+        shared = int(Correspondence(people.skeleton, wanted).known.sum())
         if shared < self._params.min_joints:
             raise ValueError(
-                f"skeleton '{people.skeleton}' has {shared} joints of '{wanted}', which lifter '{self._params.lifter}' takes; "
+                f"skeleton '{people.skeleton}' has {shared} joints of '{wanted}', which lifter '{self.lifter.name}' takes; "
                 f"at least {self._params.min_joints} are needed: choose another lifter or detector"
             )
 
@@ -47,7 +48,7 @@ class PeopleLifter:
         """Raise ValueError where `world` is not of the lifter's skeleton."""
         if world.skeleton != self.lifter.skeleton_in:
             raise ValueError(
-                f"lifter '{self._params.lifter}' takes 3D of skeleton '{self.lifter.skeleton_in}', got '{world.skeleton}'"
+                f"lifter '{self.lifter.name}' takes 3D of skeleton '{self.lifter.skeleton_in}', got '{world.skeleton}'"
             )
 
     def process(self, people: People2D, world: People3D | None, camera: Camera) -> People3D:
@@ -56,10 +57,10 @@ class PeopleLifter:
         `people` has passed `check`, `world` is of the same image, `camera` of its size. `times` is left empty.
         """
         self._notice(people)
-        people = self._translated(people)
-        shapes = self.lifter.lift(people, camera, world)
+        shapes = self.lifter.lift(self._translated(people), camera, world)
+        placement = self._placement(people.skeleton)
         placed = [
-            self._placement.place(person, shape, camera, self.subjects.of(person.id))
+            placement.place(person, shape, camera, self.subjects.of(person.id))
             for person, shape in zip(people.people, shapes, strict=True)
         ]
         for one in placed:
@@ -101,18 +102,21 @@ class PeopleLifter:
         for id in [id for id, stamp in self._seen.items() if stamp < oldest]:
             self.reset(id)
 
-    def _match(self, skeleton: str) -> Correspondence:
-        if skeleton not in self._matches:
-            self._matches[skeleton] = Correspondence(skeleton, self.lifter.skeleton_in)
-        return self._matches[skeleton]
+    def _placement(self, skeleton: str) -> Placement:
+        if skeleton not in self._placements:
+            self._placements[skeleton] = Placement(self._params, skeleton, self.lifter.skeleton_out)
+        return self._placements[skeleton]
 
     def _translated(self, people: People2D) -> People2D:
         """`people` in the skeleton that the lifter takes."""
-        if people.skeleton == self.lifter.skeleton_in:
+        wanted = self.lifter.skeleton_in
+        if people.skeleton == wanted:
             return people
-        match = self._match(people.skeleton)
+        if people.skeleton not in self._matches:
+            self._matches[people.skeleton] = Correspondence(people.skeleton, wanted, approximate=True)
+        match = self._matches[people.skeleton]
         translated = []
         for person in people.people:
             xy_px, confidence = match.keypoints(person.xy_px, person.joint_confidence)
             translated.append(replace(person, xy_px=xy_px, joint_confidence=confidence))
-        return replace(people, skeleton=self.lifter.skeleton_in, people=tuple(translated))
+        return replace(people, skeleton=wanted, people=tuple(translated))

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
 
 from lift3d_node.geometry import view_rotation
 from lift3d_node.lifter import Shape
+from lift3d_node.model_card import ModelCard
+from lift3d_node.onnx_file import CARD
 from lift3d_node.subjects import Subject
 from pose_core.camera import Camera
 from pose_core.people import JointState, Person2D, ScaleSource
@@ -120,3 +127,124 @@ def make_scene(
 def scene():
     """`scene(root, turn, ...)` makes a Scene."""
     return make_scene
+
+
+# The smallest network that has a state: it gives gain * (keypoints + half of those of the frame before).
+
+TINY_CARD = ModelCard(
+    network="tiny",
+    config={"gain": 2.0},
+    skeleton_in="mediapipe33",
+    skeleton_out="mediapipe33",
+    outputs=("xyz", "log_std"),
+    state=((33, 3),),
+    training="none",
+    metrics={"mpjpe_mm": 400.5},
+)
+
+TINY_NETWORK = """
+from dataclasses import dataclass
+
+import torch
+
+from lift3d_node.network import NETWORKS, LiftingNetwork
+from pose_core.config import param
+
+
+@dataclass(frozen=True)
+class Config:
+    gain: float = param(2.0, "factor", low=0.0)
+
+
+@NETWORKS.register("tiny")
+class Tiny(LiftingNetwork):
+    Config = Config
+    skeleton_in = skeleton_out = "mediapipe33"
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.gain = torch.nn.Parameter(torch.full((3,), config.gain))
+        self.log_std = torch.nn.Parameter(torch.tensor([-3.0, -2.0]))
+
+    def forward(self, joints, context):
+        before = torch.cat([torch.zeros_like(joints[:, :1]), joints[:, :-1]], 1)
+        return self.outputs(joints, before)
+
+    def initial(self, batch):
+        return [self.gain.new_zeros(batch, 33, 3)]
+
+    def step(self, joints, context, state):
+        return self.outputs(joints, state[0]), [joints]
+
+    def outputs(self, joints, before):
+        return {
+            "xyz": self.gain * (joints + 0.5 * before),
+            "log_std": self.log_std.expand(*joints.shape[:-1], 2),
+        }
+"""
+
+
+@pytest.fixture(scope="session")
+def tiny_card() -> ModelCard:
+    return TINY_CARD
+
+
+@pytest.fixture(scope="session")
+def tiny_network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType]:
+    """The module `lift3d_node.networks.tiny`, dropped into the folder of networks as anybody would."""
+    from lift3d_node import networks
+    from lift3d_node.network import NETWORKS, find
+
+    folder = tmp_path_factory.mktemp("networks")
+    (folder / "tiny.py").write_text(TINY_NETWORK)
+    networks.__path__.append(str(folder))
+    yield sys.modules[find("tiny").__module__]
+    networks.__path__.remove(str(folder))
+    del sys.modules["lift3d_node.networks.tiny"], NETWORKS._entries["tiny"]
+
+
+@pytest.fixture(scope="session")
+def tiny_onnx() -> Callable[..., Path]:
+    """`tiny_onnx(path, card, gain)` writes the same network as an ONNX file."""
+    return write_tiny_onnx
+
+
+def write_tiny_onnx(path: Path, card: ModelCard | None = TINY_CARD, gain: float = 2.0) -> Path:
+    import onnx
+
+    onnx.save(tiny_model(card, gain), path)
+    return path
+
+
+def tiny_model(card: ModelCard | None, gain: float) -> Any:
+    from onnx import TensorProto, helper, numpy_helper
+
+    def array(name: str, *values: Any) -> Any:
+        return numpy_helper.from_array(np.array(*values, np.float32), name)
+
+    def port(name: str, *shape: int) -> Any:
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *shape])
+
+    graph = helper.make_graph(
+        [
+            helper.make_node("Mul", ["state_0", "half"], ["faded"]),
+            helper.make_node("Add", ["joints", "faded"], ["sum"]),
+            helper.make_node("Mul", ["sum", "gain"], ["xyz"]),
+            helper.make_node("MatMul", ["joints", "nothing"], ["zeros"]),
+            helper.make_node("Add", ["zeros", "bias"], ["log_std"]),
+            helper.make_node("Identity", ["joints"], ["next_state_0"]),
+        ],
+        "tiny",
+        [port("joints", 33, 3), port("context", 5), port("state_0", 33, 3)],
+        [port("xyz", 33, 3), port("log_std", 33, 2), port("next_state_0", 33, 3)],
+        [
+            array("half", 0.5),
+            array("gain", [gain] * 3),
+            array("nothing", np.zeros((3, 2))),
+            array("bias", [-3.0, -2.0]),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    if card is not None:
+        helper.set_model_props(model, {CARD: card.to_json()})
+    return model

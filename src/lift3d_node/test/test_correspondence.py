@@ -42,6 +42,16 @@ def test_a_missing_source_makes_the_target_missing() -> None:
     assert {H36M17.joints[i] for i in np.flatnonzero(missing)} == {"pelvis", "left_hip", "spine", "head_top"}
 
 
+def test_a_network_may_ask_for_what_no_image_shows() -> None:
+    xy_px = np.zeros((33, 2))
+    xy_px[MEDIAPIPE33.indices("left_shoulder", "right_shoulder")] = [[4.0, 8.0], [0.0, 8.0]]
+    match = Correspondence("mediapipe33", "h36m17", approximate=True)
+    assert match.known.all()
+    got, sure = match.keypoints(xy_px, np.full(33, 0.5))
+    np.testing.assert_array_equal(got[H36M17.index("spine")], [1.0, 4.0])
+    assert (sure == 0.5).all()
+
+
 def test_unknown_skeleton_is_named() -> None:
     with pytest.raises(ValueError, match="mediapipe34"):
         Correspondence("mediapipe34", "coco17")

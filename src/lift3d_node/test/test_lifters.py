@@ -1,26 +1,27 @@
-"""What every lifter must do; a file dropped into lift3d_node/models is tested by being registered."""
+"""What every lifter must do; a file dropped into lift3d_node's models, or into its weights, is tested by being there."""
 
 from __future__ import annotations
 
 import copy
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from lift3d_node import models
 from lift3d_node.correspondence import Correspondence
 from lift3d_node.lifter import Lifter, Shape
-from lift3d_node.models import LIFTERS
 from lift3d_node.params import Lift3DParams
 from pose_core.people import JointState, People2D, People3D, Person2D, Person3D
 from pose_core.skeleton import MEDIAPIPE33, SKELETONS
 
 PERIOD = 33_000_000
-lifters = pytest.mark.parametrize("name", LIFTERS.names())
+lifters = pytest.mark.parametrize("name", models.names())
 
 
 def make(name: str) -> Lifter:
-    return LIFTERS.get(name)(Lift3DParams(lifter=name))
+    return models.make(Lift3DParams(lifter=name))
 
 
 @pytest.fixture
@@ -66,6 +67,7 @@ def test_skeletons_are_known(name: str) -> None:
     lifter = make(name)
     assert {lifter.skeleton_in, lifter.skeleton_out} <= set(SKELETONS.names())
     assert lifter.device
+    assert lifter.name == name
 
 
 @lifters
@@ -216,6 +218,66 @@ def test_world_landmarks_are_passed_on_about_the_hips(frame) -> None:
     assert std["left_index"] == 0.18
 
 
-def test_unknown_lifter_is_named_with_the_known_ones() -> None:
-    with pytest.raises(ValueError, match="unknown lifter 'mediapipe_word'; did you mean 'mediapipe_world'"):
+# Names and files
+
+
+@pytest.fixture
+def shipped(tiny_onnx, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of weights with one network, `tiny_27`."""
+    monkeypatch.setattr(models, "WEIGHTS", tmp_path)
+    tiny_onnx(tmp_path / "tiny_27.onnx")
+    return tmp_path
+
+
+def test_unknown_lifter_is_named_with_the_known_ones(shipped: Path) -> None:
+    with pytest.raises(
+        ValueError, match="unknown lifter 'mediapipe_word'; did you mean 'mediapipe_world'.*tiny_27"
+    ):
         make("mediapipe_word")
+
+
+def test_weights_that_ship_are_lifters_by_their_name(shipped: Path, scene) -> None:
+    assert models.names() == ["mediapipe_world", "tiny_27"]
+    lifter = make("tiny_27")
+    assert (lifter.name, lifter.device, lifter.uses_world) == ("tiny_27", "cpu", False)
+    shot = scene()
+    people = People2D(1, "camera", "mediapipe33", 1280, 960, (shot.person,))
+    (shape,) = lifter.lift(people, shot.camera, None)
+    assert (shape.state == JointState.LIFTED).all()
+
+
+@pytest.mark.parametrize("named", ["mediapipe_world", "tiny"])
+def test_a_file_is_a_lifter_by_its_network(named: str, shipped: Path) -> None:
+    """`lifter` stays at its default, or agrees."""
+    assert Lift3DParams().lifter == "mediapipe_world"
+    assert models.make(Lift3DParams(lifter=named, model=str(shipped / "tiny_27.onnx"))).name == "tiny"
+
+
+def test_a_file_may_be_in_the_home_folder(shipped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(shipped))
+    assert models.make(Lift3DParams(model="~/tiny_27.onnx")).name == "tiny"
+
+
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [
+        (
+            {"lifter": "hold", "model": "tiny_27.onnx"},
+            "lifter is 'hold', but model '.*' holds network 'tiny'",
+        ),
+        ({"model": "none.onnx"}, "none.onnx' cannot be read"),
+        ({"lifter": "tiny_27", "backend": "torch"}, "backend torch needs a checkpoint: set model"),
+        ({"lifter": "tiny_27", "compile": True}, "compile needs the torch backend"),
+        (
+            {"device": "cuda"},
+            "device cuda needs a network, and lifter 'mediapipe_world' is none; set device to auto",
+        ),
+        ({"backend": "onnxruntime"}, "backend onnxruntime needs a network"),
+        ({"compile": True}, "compile True needs a network"),
+    ],
+)
+def test_parameters_that_contradict_each_other_are_refused(params: dict, said: str, shipped: Path) -> None:
+    if "model" in params:
+        params = {**params, "model": str(shipped / params["model"])}
+    with pytest.raises(ValueError, match=said):
+        models.make(Lift3DParams(**params))

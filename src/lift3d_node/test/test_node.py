@@ -110,7 +110,7 @@ def graph(**params) -> Iterator[Graph]:
         made.until(
             lambda: (
                 probe.people.get_subscription_count()
-                and probe.world.get_subscription_count()
+                and (probe.world.get_subscription_count() or "model" in params)
                 and stage.count_subscribers(topics.LIFTED)
                 and probe.count_publishers(topics.LIFTED)
             )
@@ -411,6 +411,10 @@ def test_a_malformed_calibration_is_dropped(shot) -> None:
     ("params", "said"),
     [
         ({"lifter": "mediapipe_word"}, "did you mean 'mediapipe_world'"),
+        ({"model": "/nowhere/tcn.onnx"}, "model file '/nowhere/tcn.onnx' cannot be read: No such file"),
+        ({"model": "tcn.tflite"}, "must be a file that ends in .onnx or .pt"),
+        ({"device": "gpu"}, "device must be one of auto, cpu, cuda, tensorrt, got 'gpu'"),
+        ({"device": "cuda"}, "device cuda needs a network"),
         ({"height": 0.3}, "height must be from 0.5"),
         ({"heigth": 1.7}, "unknown parameter 'heigth'; did you mean 'height'"),
         ({"min_joints": 50}, "min_joints must be at most 33"),
@@ -430,3 +434,60 @@ def test_pause_and_restart_keep_working(shot) -> None:
         g.until(lambda: g.probe.people.get_subscription_count() and g.probe.world.get_subscription_count())
         g.until(lambda: g.probe.output.get_publisher_count())
         assert g.lifted(shot(2 * SECOND)).stamp == 2 * SECOND
+
+
+# Networks
+
+
+@pytest.fixture
+def network(tiny_onnx, tmp_path) -> str:
+    return str(tiny_onnx(tmp_path / "tiny.onnx"))
+
+
+def test_a_network_needs_no_world_landmarks(network: str, shot) -> None:
+    with graph(model=network, max_misfit=10.0, device="cpu") as g:
+        for i in range(3):
+            people, _ = shot((i + 1) * SECOND, ("p1", "p2"), FOV)
+            g.probe.people.publish(people2d_to_msg(people))
+        g.until(lambda: len(g.probe.out) == 3)
+        assert [person.id for person in people3d_from_msg(g.probe.out[-1]).people] == ["p1", "p2"]
+        _, values = g.report()
+        assert (values["lifter"], values["device"]) == ("tiny", "cpu")
+        assert g.stage.health.dropped() == {}
+
+
+def test_nothing_that_is_seen_ends_a_network(network: str, shot) -> None:
+    """Keypoints that are none, one alone, nobody, and stamps that jump, go back and repeat."""
+    nothing, one = np.full((33, 2), np.nan), np.full((33, 2), np.nan)
+    one[25] = (640.0, 480.0)
+    with graph(model=network, max_misfit=10.0) as g:
+        people, _ = shot(SECOND, ("p1", "p2"), FOV)
+        first, second = people.people
+
+        def handled() -> int:
+            return len(g.probe.out) + sum(g.stage.health.dropped().values())
+
+        for stamp, *odds in (
+            (1, nothing, one),
+            (2, one, nothing),
+            *((stamp, first.xy_px, nothing, one) for stamp in (7202, 7203, 5, 6)),
+        ):
+            for xy_px in odds:
+                odd = replace(first, xy_px=xy_px, joint_confidence=np.isfinite(xy_px[:, 0]).astype(float))
+                before = handled()
+                g.probe.people.publish(
+                    people2d_to_msg(replace(people, stamp=stamp * SECOND, people=(odd, second)))
+                )
+                g.until(lambda before=before: handled() == before + 1)
+        g.probe.people.publish(people2d_to_msg(replace(people, stamp=7 * SECOND, people=())))
+        g.until(lambda: g.stamps()[-1] == 7 * SECOND)
+        assert g.stamps() == [stamp * SECOND for stamp in (1, 2, 7202, 7203, 5, 6, 7)]
+        missing, seen = people3d_from_msg(g.probe.out[0]).people
+        assert (missing.state == JointState.MISSING).all()
+        assert np.isnan(missing.xyz).all()
+        assert (seen.state != JointState.MISSING).any()
+
+
+def test_a_network_starts_without_any_message(network: str) -> None:
+    with graph(model=network) as g:
+        assert g.report()[1]["device"] in ("cpu", "cuda")

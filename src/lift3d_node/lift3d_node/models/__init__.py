@@ -1,13 +1,74 @@
-"""All lifters: importing this package loads every file in it, so that a dropped-in file is registered."""
+"""All lifters: importing this package loads every file in it, so that a dropped-in file is registered.
+
+Trained networks whose weights ship, as `weights/<name>.onnx`, are lifters of that name.
+"""
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
+from pathlib import Path
 
-from lift3d_node.lifter import LIFTERS
+from lift3d_node.backends import open_session
+from lift3d_node.lifter import LIFTERS, Lifter
+from lift3d_node.network_lifter import NetworkLifter
+from lift3d_node.params import Lift3DParams
+from pose_core.registry import suggest
 
-__all__ = ["LIFTERS"]
+__all__ = ["LIFTERS", "make", "names"]
+
+WEIGHTS = Path(__file__).parent.parent / "weights"
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")
+
+
+def names() -> list[str]:
+    """All lifters that `Lift3DParams.lifter` may name."""
+    return sorted({*LIFTERS.names(), *(file.stem for file in WEIGHTS.glob("*.onnx"))})
+
+
+def make(params: Lift3DParams) -> Lifter:
+    """The lifter that `lifter`, `model`, `backend`, `device` and `compile` ask for.
+
+    Raises ValueError for an unknown name (with the known ones), a file that cannot be used, or parameters that contradict
+    each other.
+    """
+    if params.model:
+        lifter = _network(params, Path(params.model).expanduser())
+    elif params.lifter in LIFTERS:
+        _check_plain(params)
+        lifter = LIFTERS.get(params.lifter)(params)
+        lifter.name = params.lifter
+    elif params.lifter in names():
+        if params.backend == "torch":
+            raise ValueError(
+                f"backend torch needs a checkpoint: set model to the .pt file of '{params.lifter}', or backend to auto"
+            )
+        lifter = _network(params, WEIGHTS / f"{params.lifter}.onnx")
+        lifter.name = params.lifter
+    else:
+        raise ValueError(f"unknown lifter '{params.lifter}'; {suggest(params.lifter, names())}")
+    return lifter
+
+
+def _network(params: Lift3DParams, path: Path) -> Lifter:
+    session = open_session(path, params.backend, params.device, params.compile)
+    network = session.card.network
+    if params.model and params.lifter not in (network, Lift3DParams.lifter):
+        raise ValueError(
+            f"lifter is '{params.lifter}', but model '{params.model}' holds network '{network}'; state one of the two"
+        )
+    lifter = NetworkLifter(params, session)
+    lifter.name = network
+    return lifter
+
+
+def _check_plain(params: Lift3DParams) -> None:
+    """A lifter without a network computes with NumPy, whatever is asked for; so nothing else may be asked for."""
+    for name, allowed in (("backend", ("auto",)), ("device", ("auto", "cpu")), ("compile", (False,))):
+        value = getattr(params, name)
+        if value not in allowed:
+            raise ValueError(
+                f"{name} {value} needs a network, and lifter '{params.lifter}' is none; set {name} to {allowed[0]}"
+            )

@@ -1,0 +1,116 @@
+"""A residual multilayer perceptron on the keypoints of one frame.
+
+After J. Martinez, R. Hossain, J. Romero, J. J. Little: A simple yet effective baseline for 3d human pose estimation, ICCV 2017,
+section 3.1: a linear layer, blocks of two linear layers that a shortcut bridges, a linear layer. The paper normalises over the
+batch; this layer normalises over the features of each frame, so that people of one batch do not depend on each other and
+training, streaming and export compute the same. What knows no other frame is the least that a network with a memory must beat.
+
+`MaskedKeypoints` and `JointOutputs`, the two ends of this network, are those of other networks too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lift3d_node.encoding import CONTEXT
+from lift3d_node.network import NETWORKS, LiftingNetwork, Outputs, State, bounded_log_std
+from pose_core.config import param
+from pose_core.skeleton import SKELETONS
+
+
+class MaskedKeypoints(nn.Module):
+    """Keypoints with a learned stand-in for the position of each missing one; confidence 0 still marks it."""
+
+    def __init__(self, skeleton: str) -> None:
+        super().__init__()
+        joints = len(SKELETONS.get(skeleton))
+        self.numbers = 3 * joints
+        self.stand_in = nn.Parameter(torch.zeros(joints, 2))
+
+    def forward(self, joints: Tensor) -> Tensor:
+        """(..., J, 3) from joints (..., J, 3): x, y, confidence."""
+        confidence = joints[..., 2:]
+        return torch.cat([torch.where(confidence > 0.0, joints[..., :2], self.stand_in), confidence], -1)
+
+
+class JointOutputs(nn.Module):
+    """Names what a last layer gives: `xyz` moved until the root of the skeleton is the origin, and `log_std`."""
+
+    PER_JOINT = 5
+    """x, y, z, and how sure across and along z."""
+
+    def __init__(self, skeleton: str) -> None:
+        super().__init__()
+        definition = SKELETONS.get(skeleton)
+        self.joints = len(definition)
+        self.numbers = self.PER_JOINT * self.joints
+        weights = definition.root_of(np.eye(len(definition), dtype=np.float32))
+        # Follows from the skeleton: no part of a checkpoint.
+        self.root = nn.Buffer(torch.from_numpy(weights)[:, None], persistent=False)
+
+    def forward(self, raw: Tensor) -> Outputs:
+        """`raw`: (..., 5 J)."""
+        raw = raw.unflatten(-1, (self.joints, -1))
+        xyz = raw[..., :3]
+        xyz = xyz - (self.root * xyz).sum(-2, keepdim=True)
+        return {"xyz": xyz, "log_std": bounded_log_std(raw[..., 3:])}
+
+
+@dataclass(frozen=True)
+class SingleFrameConfig:
+    width: int = param(1024, "features of the hidden layers; published 1024", low=8, high=8192)
+    blocks: int = param(2, "residual blocks of two layers; published 2", low=1, high=16)
+    dropout: float = param(0.1, "share of features dropped in training; published 0.5", low=0.0, high=0.9)
+
+    @classmethod
+    def small(cls) -> SingleFrameConfig:
+        return cls(width=48, blocks=1, dropout=0.0)
+
+
+class Block(nn.Module):
+    def __init__(self, width: int, dropout: float) -> None:
+        super().__init__()
+        layer = (nn.Linear(width, width), nn.LayerNorm(width), nn.ReLU(), nn.Dropout(dropout))
+        again = (nn.Linear(width, width), nn.LayerNorm(width), nn.ReLU(), nn.Dropout(dropout))
+        self.layers = nn.Sequential(*layer, *again)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.layers(x)
+
+
+@NETWORKS.register("single_frame_mlp")
+class SingleFrameMLP(LiftingNetwork):
+    """Of the context it takes the angular size alone: the rest tells of the frame before."""
+
+    Config = SingleFrameConfig
+    skeleton_in = "mediapipe33"
+    skeleton_out = "mediapipe33"
+
+    def __init__(self, config: SingleFrameConfig) -> None:
+        super().__init__(config)
+        self.log_size = CONTEXT.index("log_size")
+        self.keypoints = MaskedKeypoints(self.skeleton_in)
+        self.first = nn.Sequential(
+            nn.Linear(self.keypoints.numbers + 1, config.width),
+            nn.LayerNorm(config.width),
+            nn.ReLU(),
+            nn.Dropout(config.dropout),
+        )
+        self.blocks = nn.Sequential(*(Block(config.width, config.dropout) for _ in range(config.blocks)))
+        self.outputs = JointOutputs(self.skeleton_out)
+        self.last = nn.Linear(config.width, self.outputs.numbers)
+
+    def forward(self, joints: Tensor, context: Tensor) -> Outputs:
+        size = context[..., self.log_size : self.log_size + 1]
+        x = torch.cat([self.keypoints(joints).flatten(-2), size], -1)  # (..., 3 J + 1)
+        return self.outputs(self.last(self.blocks(self.first(x))))
+
+    def initial(self, batch: int) -> State:
+        return []
+
+    def step(self, joints: Tensor, context: Tensor, state: State) -> tuple[Outputs, State]:
+        return self(joints, context), []
