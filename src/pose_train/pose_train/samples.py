@@ -1,0 +1,73 @@
+"""From clips to what a network is trained on: encoded input and targets in the axes of the view."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lift3d_node.correspondence import Correspondence
+from lift3d_node.encoding import Encoder
+from pose_core.skeleton import SKELETONS
+from pose_train.synthesis import SKELETON, Clips
+
+CENTRES = "h36m17"
+"""The skeleton whose joints are true centres of rotation."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Input of a network, and the truth in heights about the root, in the axes of the view; float32."""
+
+    joints: Tensor  # (n, T, J, 3)
+    context: Tensor  # (n, T, C)
+    target: Mapping[str, Tensor]  # "xyz" (n, T, J, 3); "centres" (n, T, 17, 3) where clips have them
+    known: Tensor  # (n, T) bool: something is seen
+    height: Tensor  # (n,) metres
+    step: Tensor  # (n, T) seconds since the frame before
+
+
+class Preparer:
+    """Prepares clips for networks that take `skeleton_in` and give `skeleton_out`."""
+
+    def __init__(self, skeleton_in: str, skeleton_out: str) -> None:
+        self._encoder = Encoder(skeleton_in)
+        self._match = (
+            None if skeleton_in == SKELETON else Correspondence(SKELETON, skeleton_in, approximate=True)
+        )
+        self._out = skeleton_out
+        self._rows = None
+        if skeleton_out == "coco17":
+            self._rows = SKELETONS.get(SKELETON).indices(*SKELETONS.get(skeleton_out).joints)
+
+    def keypoints(self, clips: Clips) -> tuple[np.ndarray, np.ndarray]:
+        """Detections (n, T, J_in, 2) and confidences (n, T, J_in) of the skeleton that the network takes."""
+        if self._match is None:
+            return clips.xy, clips.confidence
+        return self._match.keypoints(clips.xy, clips.confidence)
+
+    def prepare(self, clips: Clips) -> Batch:
+        """Input and targets of all clips."""
+        view, context = self._encoder.sequence(*self.keypoints(clips), clips.step)
+        target = {"xyz": self._target(clips, self._truth(clips), self._out, view.R_cam_view)}
+        if CENTRES in clips.joints:
+            target["centres"] = self._target(clips, clips.joints[CENTRES], CENTRES, view.R_cam_view)
+        return Batch(
+            torch.from_numpy(view.joints),
+            torch.from_numpy(context),
+            target,
+            torch.from_numpy(np.isfinite(view.size)),
+            torch.from_numpy(clips.height.astype(np.float32)),
+            torch.from_numpy(clips.step.astype(np.float32)),
+        )
+
+    def _truth(self, clips: Clips) -> np.ndarray:
+        return clips.joints[SKELETON][:, :, self._rows] if self._rows else clips.joints[self._out]
+
+    def _target(self, clips: Clips, xyz: np.ndarray, skeleton: str, R_cam_view: np.ndarray) -> Tensor:
+        about = xyz - SKELETONS.get(skeleton).root_of(xyz)[..., None, :]
+        turned = np.matmul(about, R_cam_view.astype(np.float32))
+        return torch.from_numpy((turned / clips.height[:, None, None, None]).astype(np.float32))

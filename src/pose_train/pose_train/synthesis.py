@@ -1,0 +1,325 @@
+"""Endless training data: captured motion on varied bodies before random cameras, with a detector's errors.
+
+A clip is one person for some frames before one camera. All randomness comes from the generator that is handed in, so that a batch
+can be made again from its number, in any process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lift3d_node.stature import CHAIN
+from pose_train import detector
+from pose_train.landmarks import MIRRORED_JOINTS, MIRRORED_SEGMENTS, REFERENCE_HEIGHT, Landmarks
+from pose_train.mocap import JOINTS, PARENTS, SEGMENTS, Pack
+
+Generator = np.random.Generator
+
+SKELETON = "mediapipe33"
+"""What the simulated detector gives."""
+
+# Shares of clips, and ranges, of what varies. Where nothing else is said values are uniform in their range.
+HEIGHTS = (1.40, 2.05)
+SPEEDS = (0.7, 1.4)
+RATES = (15.0, 60.0)
+DISTANCES = (1.2, 8.0)  # metres, log uniform
+FIELDS_OF_VIEW = (45.0, 100.0)  # degrees across the longer side
+PITCHES = (-30.0, 45.0)  # degrees that the camera looks down
+PITCH_STD = 15.0
+ROLL_STD, ROLL_LIMIT = 5.0, 15.0
+ASPECTS = (16 / 9, 4 / 3, 1.0, 3 / 4, 9 / 16)  # width over height
+OFF_CENTRE = 0.6
+"""How far from the image's middle the person may be, as a share of the way to the border."""
+MOVING = 0.4
+"""Share of clips whose camera sways and turns like one on a robot or in a hand."""
+SWAY_DEG, SWAY, SWAY_HZ = 8.0, 0.15, (0.2, 1.5)
+WRONG_FOCAL, FOCAL_STD = 0.4, 0.10
+"""Share of clips whose focal length is believed wrongly, and the standard deviation of its logarithm."""
+SKIPS = 0.03
+"""Share of frames before which one to three images were lost."""
+NEAREST = 0.5
+"""Metres: no joint is nearer to the camera's plane than this."""
+GAZE_DEG, GAZE_STD_DEG = 10.0, 5.0
+"""The head band's segment looks down by this against the face (README of the packs); varies with how it was worn."""
+WRIST_DEG, WRIST_STD_DEG = 15.0, 8.0
+"""Hand segments are extended by this too much."""
+
+
+@dataclass(frozen=True)
+class Bodies:
+    """How people differ from those who were captured."""
+
+    bone_scale: float = 0.04
+    """Standard deviation of the logarithm of each bone's length over the captured one; left and right alike."""
+    turned: float = 0.10
+    """Share whose person is turned as a whole by any rotation: floor poses and handstands are almost absent from the data."""
+
+
+VARIED, AS_CAPTURED = Bodies(), Bodies(bone_scale=0.0, turned=0.0)
+"""For training; and for the test, which is of real people and what they really did."""
+MAX_BONE_SCALES = 3.0
+"""Standard deviations beyond which no bone is scaled."""
+
+
+@dataclass(frozen=True)
+class Clips:
+    """n clips of T frames in the camera frame (x right, y down, z forward), and what a detector saw of them."""
+
+    xy: np.ndarray  # (n, T, 33, 2) detections: normalised image coordinates x / z, y / z; NaN where missing
+    confidence: np.ndarray  # (n, T, 33)
+    clean_xy: np.ndarray  # (n, T, 33, 2) where they are
+    inside: np.ndarray  # (n, T, 33) bool, inside the image
+    step: np.ndarray  # (n, T) seconds since the frame before
+    joints: dict[str, np.ndarray]  # skeleton: (n, T, J, 3) metres
+    height: np.ndarray  # (n,) standing height in metres
+
+
+class Synthesizer:
+    """Makes clips from packs. Raises ValueError for packs of different frame rates."""
+
+    def __init__(
+        self,
+        packs: Sequence[Pack],
+        skeletons: Sequence[str] = (SKELETON, "h36m17"),
+        bodies: Bodies = VARIED,
+    ) -> None:
+        """`skeletons`: which truths to make, besides that of the detector."""
+        self._bodies = bodies
+        rates = {pack.fps for pack in packs}
+        if len(rates) != 1:
+            raise ValueError(f"packs must have one frame rate, got {sorted(rates) or 'no pack'}")
+        (self._fps,) = rates
+        motions = [motion for pack in packs for motion in pack.motions]
+        self._xyz = np.concatenate([motion.xyz for motion in motions])
+        self._quaternions = np.concatenate([motion.quaternions for motion in motions])
+        self._lengths = np.array([len(motion.xyz) for motion in motions])
+        self._starts = np.cumsum(self._lengths) - self._lengths
+        subjects, self._subject = np.unique([motion.subject for motion in motions], return_inverse=True)
+        frames = np.bincount(self._subject, self._lengths)
+        # A person counts by the square root of how long there is of them: neither the longest nor the shortest rules.
+        share = self._lengths / np.sqrt(frames[self._subject])
+        self._share = share / share.sum()
+        of_frame = np.repeat(self._subject, self._lengths)
+        self._chain = np.stack([_chain(self._xyz[of_frame == subject]) for subject in range(len(subjects))])
+        self._landmarks = {name: Landmarks(name) for name in dict.fromkeys((SKELETON, *skeletons))}
+
+    def clips(
+        self, count: int, frames: int, random: Generator, noise: detector.Noise = detector.FULL
+    ) -> Clips:
+        """`count` clips of `frames` frames."""
+        step = self._steps(count, frames, random)
+        xyz, rotations, subject = self._motion(step, random)
+        xyz, rotations, height = self._vary(xyz, rotations, subject, random)
+        size = (height / REFERENCE_HEIGHT)[:, None].astype(np.float32)
+        joints = {name: points.of(xyz, rotations, size) for name, points in self._landmarks.items()}
+        R_cam_world, position, half = _cameras(joints[SKELETON], step, random)
+        joints = {
+            name: np.einsum("ntij,ntkj->ntki", R_cam_world, points - position[:, :, None])
+            for name, points in joints.items()
+        }
+        # A person who walks into the camera makes it step back.
+        back = np.maximum(NEAREST - joints[SKELETON][..., 2].min((1, 2)), 0.0)
+        for points in joints.values():
+            points[..., 2] += back[:, None, None]
+        seen = joints[SKELETON]
+        clean = seen[..., :2] / seen[..., 2:]
+        inside = (np.abs(clean) < half[:, None, None]).all(-1)
+        xy, confidence = detector.detect(seen, clean, inside, step, height, random, noise)
+        wrong = random.random(count) < WRONG_FOCAL
+        focal = np.exp(np.where(wrong, random.normal(0.0, FOCAL_STD, count), 0.0))
+        if noise.amount > 0.0:
+            xy = xy * focal[:, None, None, None].astype(np.float32)
+        return Clips(xy, confidence, clean, inside, step, joints, height)
+
+    def _steps(self, count: int, frames: int, random: Generator) -> np.ndarray:
+        step = np.repeat(1.0 / random.uniform(*RATES, (count, 1)), frames, 1)
+        lost = random.random((count, frames)) < SKIPS
+        return step * np.where(lost, random.integers(2, 5, (count, frames)), 1)
+
+    def _motion(self, step: np.ndarray, random: Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Joints (n, T, 31, 3) and segment rotations (n, T, 7, 3, 3) of pieces of motion; and whose they are (n,)."""
+        count = len(step)
+        motion = random.choice(len(self._share), count, p=self._share)
+        last = self._lengths[motion, None] - 1
+        time = np.cumsum(step, 1) * self._fps * random.uniform(*SPEEDS, (count, 1))
+        at = random.random((count, 1)) * np.maximum(last - time[:, -1:], 1.0) + time - time[:, :1]
+        # A motion shorter than the clip is played back and forth, which has no jump.
+        at = last - np.abs(np.mod(at, 2.0 * last) - last)
+        below = np.minimum(at.astype(np.intp), last - 1)
+        part = (at - below)[..., None, None].astype(np.float32)
+        rows = self._starts[motion, None] + below
+        xyz = (1.0 - part) * self._xyz[rows] + part * self._xyz[rows + 1]
+        first, second = self._quaternions[rows], self._quaternions[rows + 1]
+        same = np.where(np.einsum("...i,...i->...", first, second)[..., None] < 0.0, -1.0, 1.0).astype(
+            np.float32
+        )
+        return xyz, _rotations((1.0 - part) * first + part * same * second), self._subject[motion]
+
+    def _vary(
+        self, xyz: np.ndarray, rotations: np.ndarray, subject: np.ndarray, random: Generator
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The same motion by people of other proportions and size, mirrored, and turned; and their heights (n,)."""
+        count = len(xyz)
+        mirrored = random.random(count) < 0.5
+        flip = np.array([-1.0, 1.0, 1.0], np.float32)
+        xyz[mirrored] = xyz[mirrored][:, :, MIRRORED_JOINTS] * flip
+        rotations[mirrored] = rotations[mirrored][:, :, MIRRORED_SEGMENTS] * np.outer(flip, flip)
+        scale = np.clip(random.standard_normal((count, len(JOINTS))), -MAX_BONE_SCALES, MAX_BONE_SCALES)
+        scale = np.exp(self._bodies.bone_scale * scale).astype(np.float32)
+        scale = np.sqrt(scale * scale[:, MIRRORED_JOINTS])
+        height = random.uniform(*HEIGHTS, count)
+        scale *= (height / _height(self._chain[subject], scale)).astype(np.float32)[:, None]
+        bones = (xyz[:, :, 1:] - xyz[:, :, PARENTS[1:]]) * scale[:, None, 1:, None]
+        size = (height / _height(self._chain[subject], np.ones_like(scale))).astype(np.float32)
+        root = xyz[:, :, :1] * size[:, None, None, None]
+        xyz = np.concatenate([root, root + np.matmul(REACH, bones)], 2)
+        turn = np.where(
+            (random.random(count) < self._bodies.turned)[:, None, None],
+            _random_rotations(count, random),
+            np.eye(3),
+        )
+        turn = turn.astype(np.float32)
+        middle = root.mean(1, keepdims=True)
+        xyz = np.einsum("nij,ntkj->ntki", turn, xyz - middle) + middle
+        rotations = np.einsum("nij,ntsjk->ntsik", turn, rotations)
+        # How the head band and the hand's markers were worn.
+        for names, axis, mean, std in (
+            (("head",), 0, -GAZE_DEG, GAZE_STD_DEG),
+            (("head",), 1, 0.0, GAZE_STD_DEG),
+            (("lhand", "rhand"), 2, -WRIST_DEG, WRIST_STD_DEG),
+        ):
+            angle = np.radians(random.normal(mean, std, count))
+            for name in names:
+                row = SEGMENTS.index(name)
+                tilt = _about_axis(axis, -angle if name == "rhand" else angle).astype(np.float32)
+                rotations[:, :, row] = np.matmul(rotations[:, :, row], tilt[:, None])
+        return xyz, rotations, height
+
+
+def _reach() -> np.ndarray:
+    """(30, 30) which bones lead from the root to each joint but the root itself."""
+    reach = np.zeros((len(JOINTS), len(JOINTS)), np.float32)
+    for joint, parent in enumerate(PARENTS):
+        if parent >= 0:
+            reach[joint] = reach[parent]
+            reach[joint, joint] = 1.0
+    return reach[1:, 1:]
+
+
+REACH = _reach()
+SPINE = [JOINTS.index(name) for name in ("lowerback", "upperback", "thorax")]
+THIGH, SHANK = JOINTS.index("lfemur"), JOINTS.index("ltibia")
+
+
+def _chain(xyz: np.ndarray) -> np.ndarray:
+    """(3,) lengths in metres of a person's straight trunk, thigh and shank, from all their frames (F, 31, 3).
+
+    The trunk, middle of the hips to middle of the shoulders, bends: the upper quartile is that of somebody who stands.
+    """
+
+    def length(start: Sequence[str], end: Sequence[str]) -> np.ndarray:
+        middles = [xyz[:, [JOINTS.index(name) for name in names]].mean(1) for names in (start, end)]
+        return np.linalg.norm(middles[1] - middles[0], axis=-1)
+
+    trunk = np.quantile(length(("lhipjoint", "rhipjoint"), ("lclavicle", "rclavicle")), 0.75)
+    legs = [
+        np.mean([np.median(length([f"{side}{start}"], [f"{side}{end}"])) for side in "lr"])
+        for start, end in (("hipjoint", "femur"), ("femur", "tibia"))
+    ]
+    return np.array([trunk, *legs])
+
+
+def _height(chain: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Standing heights (n,) of people with straight chains (n, 3) whose bones are scaled by (n, 31).
+
+    The same proportions as `lift3d_node.stature`.
+    """
+    scaled = chain * np.stack([scale[:, SPINE].mean(1), scale[:, THIGH], scale[:, SHANK]], 1)
+    return scaled.sum(1) / sum(share for share, _ in CHAIN)
+
+
+def _cameras(
+    points: np.ndarray, step: np.ndarray, random: Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A camera for each clip of `points` (n, T, J, 3), y up: R_cam_world (n, T, 3, 3), position (n, T, 3), and the image's
+    border (n, 2) in normalised coordinates."""
+    count, frames = points.shape[:2]
+    field = np.tan(np.radians(random.uniform(*FIELDS_OF_VIEW, count)) / 2.0)
+    aspect = random.choice(ASPECTS, count)
+    half = field[:, None] * np.stack([np.minimum(aspect, 1.0), np.minimum(1.0 / aspect, 1.0)], 1)
+    half /= half.max(1, keepdims=True) / field[:, None]
+    centre = points.mean(2)
+    # Between a camera that stands and one that follows the person from the first place to the last.
+    follow = random.random((count, 1, 1)) * np.linspace(0.0, 1.0, frames)[None, :, None]
+    target = centre.mean(1, keepdims=True) + (follow - follow.mean(1, keepdims=True)) * (
+        centre[:, -1:] - centre[:, :1]
+    )
+    pitch = np.radians(np.clip(random.normal(5.0, PITCH_STD, count), *PITCHES))
+    yaw = random.uniform(-np.pi, np.pi, count)
+    roll = np.radians(np.clip(random.normal(0.0, ROLL_STD, count), -ROLL_LIMIT, ROLL_LIMIT))
+    aim = random.uniform(-OFF_CENTRE, OFF_CENTRE, (count, 2)) * half
+    towards = np.concatenate([aim, np.ones((count, 1))], 1)
+    towards /= np.linalg.norm(towards, axis=1, keepdims=True)
+    nearest, farthest = np.log(DISTANCES).tolist()
+    distance = np.exp(random.uniform(nearest, farthest, count))
+    # World (y up) to a level camera that looks along world -z: x right, y down, z forward.
+    level = np.diag([1.0, -1.0, -1.0])
+    R = _about_axis(2, roll) @ _about_axis(0, -pitch) @ level @ _about_axis(1, yaw)
+    position = target - distance[:, None, None] * np.einsum("nji,nj->ni", R, towards)[:, None]
+    moving = (random.random((count, 1)) < MOVING).astype(float)
+    time = np.cumsum(step, 1)
+    sway = [
+        amplitude
+        * moving
+        * random.random((count, 1))
+        * np.sin(2.0 * np.pi * (random.uniform(*SWAY_HZ, (count, 1)) * time + random.random((count, 1))))
+        for amplitude in (*(3 * [np.radians(SWAY_DEG)]), *(3 * [SWAY]))
+    ]
+    swayed = _about_axis(0, sway[0]) @ _about_axis(1, sway[1]) @ _about_axis(2, sway[2] * 0.5) @ R[:, None]
+    return (
+        swayed.astype(np.float32),
+        (position + np.stack(sway[3:], -1)).astype(np.float32),
+        half.astype(np.float32),
+    )
+
+
+def _about_axis(axis: int, angle: np.ndarray) -> np.ndarray:
+    """Rotations (..., 3, 3) about a coordinate axis."""
+    c, s = np.cos(angle), np.sin(angle)
+    R = np.zeros((*angle.shape, 3, 3))
+    i, j = (axis + 1) % 3, (axis + 2) % 3
+    R[..., axis, axis] = 1.0
+    R[..., i, i] = R[..., j, j] = c
+    R[..., i, j], R[..., j, i] = -s, s
+    return R
+
+
+def _random_rotations(count: int, random: Generator) -> np.ndarray:
+    """(n, 3, 3) uniform over all rotations: unit quaternions from a normal distribution."""
+    return _rotations(random.normal(size=(count, 4)))
+
+
+def _rotations(quaternions: np.ndarray) -> np.ndarray:
+    """Rotation matrices (..., 3, 3) of quaternions (..., 4) w x y z of any length."""
+    q = quaternions / np.maximum(np.linalg.norm(quaternions, axis=-1, keepdims=True), 1e-9)
+    w, x, y, z = np.moveaxis(q, -1, 0)
+    R = np.empty((*q.shape[:-1], 3, 3), q.dtype)
+    R[..., 0, 0], R[..., 0, 1], R[..., 0, 2] = (
+        1 - 2 * (y * y + z * z),
+        2 * (x * y - w * z),
+        2 * (x * z + w * y),
+    )
+    R[..., 1, 0], R[..., 1, 1], R[..., 1, 2] = (
+        2 * (x * y + w * z),
+        1 - 2 * (x * x + z * z),
+        2 * (y * z - w * x),
+    )
+    R[..., 2, 0], R[..., 2, 1], R[..., 2, 2] = (
+        2 * (x * z - w * y),
+        2 * (y * z + w * x),
+        1 - 2 * (x * x + y * y),
+    )
+    return R

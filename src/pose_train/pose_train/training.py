@@ -1,0 +1,286 @@
+"""Trains a lifting network on synthesised clips: restartable, reproducible, on CPU or GPU.
+
+Batch number i is made from the seed and i alone, in a process of its own, so that an interrupted run goes on with the same data
+and ends with the same weights as one that was not interrupted (on the same machine and number of threads).
+"""
+
+from __future__ import annotations
+
+import copy
+import ctypes
+import dataclasses
+import json
+import math
+import os
+import platform
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, IterableDataset
+
+from lift3d_node import limbs
+from lift3d_node.network import LiftingNetwork
+from pose_core import metrics
+from pose_core.skeleton import SKELETONS
+from pose_train import detector, mocap
+from pose_train.losses import Loss
+from pose_train.recipes import Recipe
+from pose_train.samples import CENTRES, Batch, Preparer
+from pose_train.synthesis import SKELETON, Synthesizer
+
+PACKS = {split: f"cmu_mocap_{split}.npz" for split in ("train", "val", "test")}
+"""Files of the motion capture packs, by split."""
+
+VALIDATION_CLIPS, VALIDATION_FRAMES, VALIDATION_SEED = 48, 64, 7
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
+MOST = 2**31 - 1
+"""Parameters of glibc's mallopt (malloc.h), and the largest value it takes."""
+
+STATE_FILE, WEIGHTS_FILE, LOG_FILE = "state.pt", "weights.pt", "log.jsonl"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where batches come from."""
+
+    data: Path
+    split: str
+    skeleton_in: str
+    skeleton_out: str
+    recipe: Recipe
+    seed: int
+
+    def synthesizer(self) -> Synthesizer:
+        """Reads the pack."""
+        extra = () if self.skeleton_out in (SKELETON, "coco17") else (self.skeleton_out,)
+        return Synthesizer([mocap.read(self.data / PACKS[self.split])], (CENTRES, *extra))
+
+
+class Batches(IterableDataset[Batch]):
+    """Batches `start`, `start + 1`, ... up to the recipe's last."""
+
+    def __init__(self, source: Source, start: int) -> None:
+        self.source = source
+        self._start = start
+
+    def __iter__(self) -> Iterator[Batch]:
+        if torch.utils.data.get_worker_info():
+            # An interrupt is for the process that trains; it ends this one.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            torch.set_num_threads(1)
+        source = self.source
+        synthesizer = source.synthesizer()
+        preparer = Preparer(source.skeleton_in, source.skeleton_out)
+        for number in range(self._start, source.recipe.steps):
+            random = np.random.default_rng((source.seed, number))
+            frames = int(random.choice(source.recipe.clip_lengths, p=source.recipe.shares(number)))
+            count = max(source.recipe.frames_per_step // frames, 1)
+            yield preparer.prepare(synthesizer.clips(count, frames, random))
+
+
+def validation(source: Source) -> Batch:
+    """The clips that training is judged by: of other people, with full noise."""
+    random = np.random.default_rng(VALIDATION_SEED)
+    synthesizer = dataclasses.replace(source, split="val").synthesizer()
+    clips = synthesizer.clips(VALIDATION_CLIPS, VALIDATION_FRAMES, random, detector.FULL)
+    return Preparer(source.skeleton_in, source.skeleton_out).prepare(clips)
+
+
+@torch.no_grad()
+def judge(network: LiftingNetwork, batch: Batch) -> dict[str, float]:
+    """Errors of `network` on clips: millimetres at the person's true height, degrees, shares."""
+    network.eval()
+    device = next(network.parameters()).device
+    outputs = network(batch.joints.to(device), batch.context.to(device))
+    network.train()
+    skeleton = SKELETONS.get(network.skeleton_out)
+    truth = batch.target["xyz"].double().numpy()
+    true_directions = limbs.directions(truth, skeleton)
+    if "xyz" not in outputs:
+        given = outputs["limbs"].double().cpu().numpy()
+        angles = limbs.angles(given, true_directions)
+        return {
+            "degrees": float(np.degrees(np.nanmean(angles))),
+            "z_sign": limbs.z_sign_accuracy(given, true_directions),
+        }
+    xyz = outputs["xyz"].double().cpu().numpy()
+    metres = batch.height.double().numpy()[:, None, None, None]
+    error = [
+        metrics.acceleration_error(p, q, 1.0, skeleton)
+        for p, q in zip(xyz * metres, truth * metres, strict=True)
+    ]
+    given = limbs.directions(xyz, skeleton)
+    return {
+        "mpjpe_mm": 1e3 * metrics.mpjpe(xyz * metres, truth * metres, skeleton),
+        "pa_mpjpe_mm": 1e3 * metrics.pa_mpjpe(xyz * metres, truth * metres),
+        "acceleration_mm": 1e3 * float(np.mean(error)),
+        "degrees": float(np.degrees(np.nanmean(limbs.angles(given, true_directions)))),
+        "z_sign": limbs.z_sign_accuracy(given, true_directions),
+    }
+
+
+Told = Callable[[int, Mapping[str, float]], None]
+
+
+class Training:
+    """One run in one folder. Goes on where an earlier run in that folder ended."""
+
+    def __init__(
+        self, network: LiftingNetwork, source: Source, folder: Path, device: str = "cpu", workers: int = 1
+    ) -> None:
+        """Raises ValueError where the folder holds a run of another network, recipe or seed."""
+        self.network = network.to(device)
+        self.step = 0
+        self.source = source
+        self._recipe, self._folder, self._workers = source.recipe, folder, workers
+        self._device = torch.device(device)
+        self._loss = Loss(network, source.recipe.weights)
+        self._optimizer = torch.optim.AdamW(
+            network.parameters(), lr=source.recipe.rate, weight_decay=source.recipe.decay
+        )
+        self._mean = copy.deepcopy(self.network).requires_grad_(False)
+        self._best, self._bad, self._factor = math.inf, 0, 1.0
+        folder.mkdir(parents=True, exist_ok=True)
+        if (folder / STATE_FILE).exists():
+            self._resume()
+
+    @property
+    def result(self) -> LiftingNetwork:
+        """The running mean of the weights."""
+        return self._mean
+
+    def run(self, told: Told) -> None:
+        """Train to the end of the recipe; `told` gets the step and what was measured, after each step and validation.
+
+        An interrupt leaves the last validation's state, from which the next run goes on.
+        """
+        _keep_memory()
+        torch.set_flush_denormal(
+            True
+        )  # where nothing moves gradients fade to numbers that processors handle slowly
+        judged_by = validation(self.source)
+        batches = DataLoader(
+            Batches(self.source, self.step),
+            batch_size=None,
+            num_workers=self._workers,
+            prefetch_factor=4 if self._workers else None,
+            multiprocessing_context="spawn" if self._workers else None,
+        )
+        for batch in batches:
+            told(self.step, self._update(batch))
+            self.step += 1
+            if self.step % self._recipe.validate_every == 0 or self.step == self._recipe.steps:
+                measured = judge(self._mean, judged_by)
+                self._note(measured)
+                told(self.step, measured)
+                self._save()
+                if 0 < self._recipe.patience <= self._bad:
+                    return
+
+    def _update(self, batch: Batch) -> Mapping[str, float]:
+        for group in self._optimizer.param_groups:
+            group["lr"] = self._rate()
+        batch = on_device(batch, self._device)
+        total, terms = self._loss(self.network(batch.joints, batch.context), batch)
+        self._optimizer.zero_grad(set_to_none=True)
+        total.backward()
+        if self._recipe.clip:
+            nn.utils.clip_grad_norm_(self.network.parameters(), self._recipe.clip)
+        self._optimizer.step()
+        # Early on the mean forgets faster, or it would stay at the random start.
+        keep = min(self._recipe.average, (1.0 + self.step) / (10.0 + self.step))
+        with torch.no_grad():
+            for mean, now in zip(
+                self._mean.state_dict().values(), self.network.state_dict().values(), strict=True
+            ):
+                mean.lerp_(now, 1.0 - keep) if mean.is_floating_point() else mean.copy_(now)
+        return {"loss": float(total.detach()), **terms}
+
+    def _rate(self) -> float:
+        recipe = self._recipe
+        warm = min(1.0, (self.step + 1) / max(recipe.warm_up, 1))
+        if recipe.schedule == "plateau":
+            return recipe.rate * warm * self._factor
+        done = max(self.step - recipe.warm_up, 0) / max(recipe.steps - recipe.warm_up, 1)
+        return recipe.rate * warm * 0.5 * (1.0 + math.cos(math.pi * done))
+
+    def _note(self, measured: Mapping[str, float]) -> None:
+        with (self._folder / LOG_FILE).open("a") as log:
+            log.write(json.dumps({"step": self.step, "rate": self._rate(), **measured}) + "\n")
+        value = measured["mpjpe_mm"] if "mpjpe_mm" in measured else measured["degrees"]
+        if value < self._best:
+            self._best, self._bad = value, 0
+        else:
+            self._bad += 1
+            if self._bad % (self._recipe.plateau_patience + 1) == 0:
+                self._factor *= self._recipe.plateau_factor
+
+    def _save(self) -> None:
+        state = {
+            "what": self._identity(),
+            "step": self.step,
+            "network": self.network.state_dict(),
+            "mean": self._mean.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "best": self._best,
+            "bad": self._bad,
+            "factor": self._factor,
+        }
+        for name, content in ((STATE_FILE, state), (WEIGHTS_FILE, self._mean.state_dict())):
+            part = self._folder / f"{name}.part"
+            torch.save(content, part)
+            os.replace(part, self._folder / name)
+
+    def _resume(self) -> None:
+        state: dict[str, Any] = torch.load(
+            self._folder / STATE_FILE, map_location=self._device, weights_only=True
+        )
+        if state["what"] != self._identity():
+            raise ValueError(
+                f"{self._folder} holds a run of another network, recipe or seed; name another folder, or remove it"
+            )
+        self.step = state["step"]
+        self.network.load_state_dict(state["network"])
+        self._mean.load_state_dict(state["mean"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._best, self._bad, self._factor = state["best"], state["bad"], state["factor"]
+
+    def _identity(self) -> str:
+        what = {
+            "network": type(self.network).__module__,
+            "config": dataclasses.asdict(self.network.config),
+            "recipe": dataclasses.asdict(self._recipe),
+            "seed": self.source.seed,
+        }
+        return json.dumps(what, sort_keys=True)
+
+
+def _keep_memory() -> None:
+    """Let the C library keep memory that is freed instead of giving it back to the system.
+
+    The gigabytes of a step are otherwise mapped and cleared anew in every step, which took 30 % of the time.
+    """
+    if sys.platform == "linux" and platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        for parameter, value in ((M_MMAP_THRESHOLD, MOST), (M_TRIM_THRESHOLD, MOST), (M_TOP_PAD, 1 << 28)):
+            libc.mallopt(parameter, value)
+
+
+def on_device(batch: Batch, device: torch.device) -> Batch:
+    """The batch with its tensors on `device`."""
+    if device.type == "cpu":
+        return batch
+    target = {name: value.to(device, non_blocking=True) for name, value in batch.target.items()}
+    moved = {
+        field.name: getattr(batch, field.name).to(device, non_blocking=True)
+        for field in dataclasses.fields(batch)
+        if field.name != "target"
+    }
+    return Batch(target=target, **moved)

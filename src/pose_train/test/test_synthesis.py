@@ -1,0 +1,141 @@
+"""Clips: deterministic, of plausible people before plausible cameras, and true to the motion they come from."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pose_core.skeleton import SKELETONS
+from pose_train import detector, mocap, synthesis
+from pose_train.synthesis import Clips, Synthesizer
+from pose_train.testing import motion, rest
+
+MP = SKELETONS.get("mediapipe33")
+
+
+def make(
+    synthesizer: Synthesizer, seed: int = 0, count: int = 60, frames: int = 9, noise=detector.FULL
+) -> Clips:
+    return synthesizer.clips(count, frames, np.random.default_rng(seed), noise)
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_others(synthesizer: Synthesizer):
+    one, again, other = make(synthesizer, 3), make(synthesizer, 3), make(synthesizer, 4)
+    for name in ("xy", "confidence", "clean_xy", "step", "height"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(again, name))
+    assert not np.array_equal(one.height, other.height)
+
+
+def test_shapes(synthesizer: Synthesizer):
+    clips = make(synthesizer, count=5, frames=4)
+    assert clips.xy.shape == clips.clean_xy.shape == (5, 4, 33, 2)
+    assert clips.confidence.shape == clips.inside.shape == (5, 4, 33)
+    assert {name: xyz.shape for name, xyz in clips.joints.items()} == {
+        "mediapipe33": (5, 4, 33, 3),
+        "h36m17": (5, 4, 17, 3),
+        "mpi_inf28": (5, 4, 28, 3),
+    }
+
+
+def test_true_keypoints_are_projections_and_everybody_is_before_the_camera(synthesizer: Synthesizer):
+    clips = make(synthesizer)
+    xyz = clips.joints["mediapipe33"]
+    np.testing.assert_allclose(clips.clean_xy, xyz[..., :2] / xyz[..., 2:], rtol=1e-5, atol=1e-6)
+    assert xyz[..., 2].min() >= synthesis.NEAREST - 1e-4
+
+
+def test_bones_keep_their_length_within_a_clip_but_for_the_captured_wobble(pack: mocap.Pack):
+    rigid = mocap.Motion(
+        "r", "r", np.repeat(pack.motions[0].xyz[:1], 90, 0), pack.motions[0].quaternions[:90]
+    )
+    clips = make(Synthesizer([mocap.Pack(60.0, (rigid,))]))
+    lengths = SKELETONS.get("h36m17").bone_lengths(clips.joints["h36m17"].astype(float))
+    assert lengths[:, :, :].std(1)[:, 4:12].max() < 1e-5
+
+
+def test_left_and_right_bones_are_alike_and_people_differ(pack: mocap.Pack):
+    still = mocap.Motion("s", "s", np.repeat(rest()[None], 30, 0), pack.motions[0].quaternions[:30])
+    clips = make(Synthesizer([mocap.Pack(60.0, (still,))]))
+    xyz = clips.joints["h36m17"][:, 0].astype(float)
+    skeleton = SKELETONS.get("h36m17")
+    lengths = dict(zip(skeleton.bone_names, skeleton.bone_lengths(xyz).T, strict=True))
+    for bone in ("hip-{}_knee", "elbow-{}_wrist"):
+        left, right = (lengths[f"{side}_{bone.format(side)}"] for side in ("left", "right"))
+        np.testing.assert_allclose(left, right, rtol=1e-4)
+    thighs = lengths["left_hip-left_knee"] / clips.height
+    assert 0.02 < thighs.std() / thighs.mean() < 0.06
+
+
+def test_heights_are_those_of_the_chain_of_trunk_and_legs():
+    # Of the test skeleton: hips to shoulders 0.10 + 0.35 + 0.06, thigh 0.43, shank 0.42 m.
+    still = mocap.Motion(
+        "s", "s", np.repeat(rest()[None], 30, 0), np.tile([1.0, 0, 0, 0], (30, 7, 1)).astype(np.float32)
+    )
+    chain = synthesis._chain(still.xyz)
+    np.testing.assert_allclose(chain, [0.51, 0.43, 0.42], atol=1e-5)
+    assert synthesis._height(chain[None], np.ones((1, 31)))[0] == pytest.approx(1.36 / 0.779, rel=1e-6)
+    clips = make(Synthesizer([mocap.Pack(60.0, (still,))]))
+    assert clips.height.min() >= synthesis.HEIGHTS[0]
+    assert clips.height.max() <= synthesis.HEIGHTS[1]
+
+
+def test_a_share_of_people_is_upside_down_or_lying(pack: mocap.Pack):
+    def upright(turned: float) -> float:
+        bodies = synthesis.Bodies(turned=turned)
+        xyz = make(Synthesizer([pack], bodies=bodies)).joints["h36m17"][:, 0]
+        return float(np.mean(xyz[:, 8, 1] < xyz[:, 0, 1]))  # y points down: the neck above the pelvis
+
+    assert upright(0.0) == 1.0
+    assert 0.3 < upright(1.0) < 0.7
+
+
+def test_people_as_captured_keep_their_proportions(pack: mocap.Pack):
+    still = mocap.Motion("s", "s", np.repeat(rest()[None], 30, 0), pack.motions[0].quaternions[:30])
+    clips = make(Synthesizer([mocap.Pack(60.0, (still,))], bodies=synthesis.AS_CAPTURED))
+    skeleton = SKELETONS.get("h36m17")
+    lengths = dict(
+        zip(skeleton.bone_names, skeleton.bone_lengths(clips.joints["h36m17"].astype(float)).T, strict=True)
+    )
+    # Thigh 0.43 m of a chain of 1.36 m, which is 0.779 of the height.
+    np.testing.assert_allclose(
+        lengths["left_hip-left_knee"] / clips.height, np.full((9, 60), 0.43 * 0.779 / 1.36), rtol=1e-4
+    )
+
+
+def test_mirroring_and_turning_leave_left_on_the_left(synthesizer: Synthesizer):
+    xyz = make(synthesizer).joints["mediapipe33"].astype(float)
+    left = xyz[:, :, MP.index("left_hip")] - xyz[:, :, MP.index("right_hip")]
+    up = MP.with_virtual(xyz)[:, :, MP.index("neck")] - MP.root_of(xyz)
+    toes = xyz[:, :, MP.index("left_foot_index")] - xyz[:, :, MP.index("left_heel")]
+    assert ((np.cross(left, up) * toes).sum(-1) > 0.0).mean() > 0.99
+
+
+def test_a_motion_shorter_than_the_clip_is_played_back_and_forth_without_a_jump():
+    short = motion("b", "b", 12, 1)
+    clips = make(Synthesizer([mocap.Pack(60.0, (short,))]), count=20, frames=80)
+    speed = np.linalg.norm(np.diff(clips.joints["h36m17"][:, :, 0], axis=1), axis=-1) / clips.step[:, 1:]
+    assert speed.max() < 8.0
+
+
+def test_steps_are_those_of_the_frame_rates_with_lost_images(synthesizer: Synthesizer):
+    step = make(synthesizer, frames=50).step
+    nominal = np.median(step, 1)
+    assert nominal.min() >= 1.0 / 60.0 - 1e-9
+    assert nominal.max() <= 1.0 / 15.0 + 1e-9
+    lost = step / nominal[:, None]
+    np.testing.assert_allclose(lost, np.round(lost), atol=1e-6)
+    assert 0.01 < (lost > 1.5).mean() < 0.06
+    assert lost.max() <= 4.0 + 1e-6
+
+
+def test_some_people_are_cut_by_the_border(synthesizer: Synthesizer):
+    inside = make(synthesizer).inside
+    assert 0.6 < inside.mean() < 0.98
+    assert inside.all(2).any()
+
+
+def test_packs_of_different_rates_are_refused(pack: mocap.Pack):
+    with pytest.raises(ValueError, match="one frame rate"):
+        Synthesizer([pack, mocap.Pack(30.0, pack.motions)])
+    with pytest.raises(ValueError, match="one frame rate"):
+        Synthesizer([])

@@ -1,0 +1,199 @@
+"""Training: an interrupted run ends with the same weights, schedules are what they say, and folders are not mixed up."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lift3d_node.network import LiftingNetwork, find
+from pose_core.config import build
+from pose_core.skeleton import SKELETONS
+from pose_train.recipes import RECIPES, Recipe, recipe
+from pose_train.samples import Batch
+from pose_train.training import Batches, Source, Training, judge, validation
+
+TINY = Recipe(
+    steps=6,
+    frames_per_step=48,
+    warm_up=2,
+    validate_every=2,
+    clip_lengths=(4, 8),
+    length_shares=(0.5, 0.5),
+    final_shares=(0.5, 0.5),
+)
+
+
+def network(seed: int = 0) -> LiftingNetwork:
+    torch.manual_seed(seed)
+    cls = find("streaming_tcn")
+    return cls(cls.Config.small())
+
+
+def source(data: Path, plan: Recipe = TINY, seed: int = 0) -> Source:
+    return Source(data, "train", "mediapipe33", "mediapipe33", plan, seed)
+
+
+def train(data: Path, folder: Path, stop_after: int = 10**9, plan: Recipe = TINY) -> Training:
+    run = Training(network(), source(data, plan), folder, workers=0)
+
+    def told(step: int, _: object) -> None:
+        if step >= stop_after:
+            raise KeyboardInterrupt
+
+    try:
+        run.run(told)
+    except KeyboardInterrupt:
+        assert stop_after < 10**9
+    return run
+
+
+@pytest.fixture(autouse=True)
+def few_validation_clips(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pose_train.training.VALIDATION_CLIPS", 4)
+    monkeypatch.setattr("pose_train.training.VALIDATION_FRAMES", 8)
+
+
+def test_an_interrupted_run_ends_with_the_same_weights(data: Path, tmp_path: Path):
+    whole = train(data, tmp_path / "whole")
+    train(data, tmp_path / "parts", stop_after=3)
+    resumed = Training(network(seed=9), source(data), tmp_path / "parts", workers=0)
+    assert resumed.step == 2
+    resumed.run(lambda step, measured: None)
+    assert resumed.step == whole.step == 6
+    for name, value in whole.result.state_dict().items():
+        torch.testing.assert_close(resumed.result.state_dict()[name], value, rtol=0, atol=0, msg=name)
+
+
+def test_training_changes_the_weights_and_keeps_a_running_mean(data: Path, tmp_path: Path):
+    run = train(data, tmp_path)
+    fresh = network().state_dict()
+    moved = [name for name, value in run.network.state_dict().items() if not torch.equal(value, fresh[name])]
+    assert len(moved) > 0.9 * len(fresh)
+    kept = torch.load(tmp_path / "weights.pt", weights_only=True)
+    assert all(torch.equal(value, kept[name]) for name, value in run.result.state_dict().items())
+
+
+def test_validations_are_logged(data: Path, tmp_path: Path):
+    train(data, tmp_path)
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [2, 4, 6]
+    assert all(0.0 < line["mpjpe_mm"] < 1e4 and 0.0 <= line["z_sign"] <= 1.0 for line in lines)
+
+
+def test_a_folder_of_another_run_is_refused(data: Path, tmp_path: Path):
+    train(data, tmp_path, stop_after=3)
+    with pytest.raises(ValueError, match="another network, recipe or seed"):
+        Training(network(), source(data, seed=1), tmp_path)
+
+
+def test_batches_are_made_from_their_number_alone(data: Path):
+    every = list(Batches(source(data), 0))
+    later = list(Batches(source(data), 4))
+    assert len(every) == 6
+    assert len(later) == 2
+    for one, other in zip(every[4:], later, strict=True):
+        torch.testing.assert_close(one.joints, other.joints, rtol=0, atol=0)
+    assert {batch.joints.shape[1] for batch in every} <= {4, 8}
+    assert all(batch.joints.shape[0] * batch.joints.shape[1] == 48 for batch in every)
+
+
+def test_a_worker_process_makes_the_same_batches(data: Path, tmp_path: Path):
+    alone = train(data, tmp_path / "a", plan=dataclasses.replace(TINY, steps=2))
+    helped = Training(network(), source(data, dataclasses.replace(TINY, steps=2)), tmp_path / "b", workers=1)
+    helped.run(lambda step, measured: None)
+    for name, value in alone.result.state_dict().items():
+        torch.testing.assert_close(helped.result.state_dict()[name], value, rtol=0, atol=0)
+
+
+def test_the_cosine_schedule_by_hand(data: Path, tmp_path: Path):
+    run = Training(network(), source(data, dataclasses.replace(TINY, steps=12, warm_up=2)), tmp_path)
+    rates = []
+    for run.step in range(13):
+        rates.append(run._rate() / TINY.rate)
+    assert rates[0] == pytest.approx(0.5)
+    assert rates[2] == pytest.approx(1.0)
+    assert rates[7] == pytest.approx(0.5)
+    assert rates[12] == pytest.approx(0.0, abs=1e-12)
+
+
+def test_the_plateau_schedule_halves_after_six_validations_without_gain(data: Path, tmp_path: Path):
+    plan = dataclasses.replace(TINY, schedule="plateau", plateau_patience=5, patience=10)
+    run = Training(network(), source(data, plan), tmp_path)
+    run.step = 100
+    run._note({"mpjpe_mm": 50.0})
+    for _ in range(5):
+        run._note({"mpjpe_mm": 50.0})
+    assert run._rate() == pytest.approx(plan.rate)
+    run._note({"mpjpe_mm": 50.0})
+    assert run._rate() == pytest.approx(0.5 * plan.rate)
+    run._note({"mpjpe_mm": 49.0})
+    assert run._bad == 0
+
+
+def test_early_stopping(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("pose_train.training.judge", lambda network, batch: {"mpjpe_mm": 1.0})
+    run = train(data, tmp_path, plan=dataclasses.replace(TINY, steps=50, validate_every=1, patience=3))
+    assert run.step == 4
+
+
+class Truth(torch.nn.Module):
+    """Answers with what it was given, moved."""
+
+    skeleton_out = "mediapipe33"
+
+    def __init__(self, truth: torch.Tensor) -> None:
+        super().__init__()
+        self.truth = torch.nn.Parameter(truth)
+
+    def forward(self, joints: torch.Tensor, context: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"xyz": self.truth}
+
+
+def test_judging_a_known_answer(data: Path):
+    batch: Batch = validation(source(data))
+    perfect = judge(Truth(batch.target["xyz"]), batch)
+    assert perfect["mpjpe_mm"] == pytest.approx(0.0, abs=1e-3)
+    assert perfect["degrees"] == pytest.approx(0.0, abs=1e-3)
+    assert perfect["z_sign"] == 1.0
+    # Every joint but the two of the root moved by 1 % of height.
+    moved = batch.target["xyz"].clone()
+    others = [j for j in range(33) if j not in SKELETONS.get("mediapipe33").indices("left_hip", "right_hip")]
+    moved[:, :, others, 0] += 0.01
+    expected = 1e3 * 0.01 * float(batch.height.mean()) * 31 / 33
+    assert judge(Truth(moved), batch)["mpjpe_mm"] == pytest.approx(expected, rel=1e-4)
+    mirrored = batch.target["xyz"] * torch.tensor([1.0, 1.0, -1.0])
+    assert judge(Truth(mirrored), batch)["z_sign"] == pytest.approx(0.0, abs=0.01)
+
+
+def test_recipes_are_for_networks_that_exist():
+    for name, plan in RECIPES.items():
+        kind = find(plan.network or name)
+        assert kind.skeleton_in in SKELETONS
+        build(kind.Config, dict(plan.config))
+    assert recipe("streaming_tcn") is RECIPES["streaming_tcn"]
+    assert math.isclose(sum(recipe("streaming_tcn").length_shares), 1.0)
+
+
+def test_clip_lengths_change_evenly_from_first_to_last():
+    plan = dataclasses.replace(TINY, steps=100, length_shares=(1.0, 0.0), final_shares=(0.0, 1.0))
+    np.testing.assert_allclose(plan.shares(25), [0.75, 0.25])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"clip_lengths": (4,), "length_shares": (0.5, 0.5)}, "need as many length_shares"),
+        ({"schedule": "linear"}, "schedule must be one of"),
+        ({"rate": -1.0}, "rate must be at least"),
+        ({"final_shares": (0.5, 0.4)}, "final_shares must sum to 1"),
+    ],
+)
+def test_impossible_recipes_are_refused(change: dict[str, object], words: str):
+    with pytest.raises(ValueError, match=words):
+        dataclasses.replace(TINY, **change)
