@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -192,6 +193,82 @@ def bag_recover(
     from pose_tools.bag import recover
 
     _say(f"{recover(bag, out)} messages recovered to {out}")
+
+
+@app.command("export-model")
+def export_model(
+    checkpoint: Annotated[Path, typer.Argument(help="checkpoint (.pt) of pose train")],
+    out: Annotated[Path, typer.Argument(help="file to write: .onnx, or .ts for TorchScript")],
+    half: Annotated[bool, typer.Option(help="store weights in 16 bits (.onnx)")] = True,
+) -> None:
+    """Write a trained network as one file that runs without this project, with its model card inside."""
+    _needs_torch()
+    from pose_tools.train import export_model as run_export
+
+    _say(run_export(checkpoint, out, half))
+
+
+train_app = typer.Typer(
+    help="Train learned parts; needs torch, which make setup-train brings.", no_args_is_help=True
+)
+evaluate_app = typer.Typer(help="Measure learned parts, and write docs/models.md.", no_args_is_help=True)
+app.add_typer(train_app, name="train")
+app.add_typer(evaluate_app, name="evaluate")
+Data = Annotated[Path, typer.Option(help="folder of the motion capture packs")]
+
+
+@train_app.callback()
+@evaluate_app.callback()
+def _needs_torch() -> None:
+    if importlib.util.find_spec("torch") is None:
+        raise typer.BadParameter("torch is not installed here; run make setup-train")
+
+
+@train_app.command("lifter")
+def train_lifter(
+    model: Annotated[str, typer.Option(help="network to train")] = "streaming_tcn",
+    data: Data = Path("data"),
+    out: Annotated[Path | None, typer.Option(help="folder of the run [default: out/train/MODEL]")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    seed: Annotated[int, typer.Option(help="seed of weights and data")] = 0,
+    steps: Annotated[int, typer.Option(help="steps instead of the recipe's; 0: those", min=0)] = 0,
+    threads: Annotated[int, typer.Option(help="threads of torch on the CPU; 0: all cores", min=0)] = 0,
+    wandb: Annotated[str, typer.Option(help="project of Weights & Biases to log to")] = "",
+    as_json: Json = False,
+) -> None:
+    """Train a lifting network on synthesised views of motion capture. Started again, it goes on where it was interrupted."""
+    from pose_tools.train import train_lifter as run_training
+    from pose_train.lifters import Job
+
+    job = Job(model, data, out or Path("out/train") / model, device, seed, steps, threads, wandb)
+    with _Progress("train") as progress:
+        result = run_training(job, progress, _say)
+    _show(result, as_json)
+
+
+@evaluate_app.command("lifters")
+def evaluate_lifters(
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="further .onnx and .pt files, besides the shipped weights")
+    ] = None,
+    data: Data = Path("data"),
+    out: Annotated[Path, typer.Option(help="folder of the results")] = Path("out/evaluate"),
+    document: Annotated[Path, typer.Option(help="document whose tables are rewritten")] = Path(
+        "docs/models.md"
+    ),
+    clips: Annotated[int, typer.Option(help="clips of the test", min=1)] = 200,
+    device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
+    real: Annotated[bool, typer.Option(help="also the real video")] = True,
+    as_json: Json = False,
+) -> None:
+    """Measure every lifter on the same held-out people, cameras and noise, and on real video; write docs/models.md."""
+    from pose_tools.train import evaluate_lifters as run_evaluation
+    from pose_train.evaluate import Settings
+
+    settings = Settings(data, clips=clips, device=device, real=real)
+    with _Progress("evaluate") as progress:
+        result = run_evaluation(files or [], settings, out, document, progress, _say)
+    _show(result, as_json)
 
 
 def main() -> None:

@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from pose_core import assets
 from pose_core.calibration import read_qualisys, write_camera_yaml
 from pose_core.camera import Camera
+from pose_core.people import People3D
 from pose_ros import frames, topics
+from pose_ros.conversions import people3d_from_msg
+from pose_tools import bag
 from pose_tools.graph import Bundle, Setup
 from pose_tools.live import Run, run
 from pose_tools.workspace import config_file
@@ -27,7 +31,9 @@ VIDEO = f"{CLIP}/videos/cam{CAMERA_NUMBER:02d}.mp4"
 VIDEO_SIZE = (1080, 1920)
 CALIBRATION = f"{CLIP}/calibration/Calib.qca.txt"
 
-BAG, OVERLAY, FIGURE, SHEET, SUMMARY = "bag", "overlay.mp4", "skeleton.png", "overlay.png", "summary.json"
+BAG, OVERLAY, FIGURE, SHEET, COMPARED, SUMMARY = (
+    *("bag", "overlay.mp4", "skeleton.png", "overlay.png", "compared.png", "summary.json"),
+)
 SHEET_IMAGES = 8
 
 
@@ -69,12 +75,22 @@ def demo(out: Path, max_frames: int, progress: Callable[[int, int | None], None]
         shutil.rmtree(work)
         raise ValueError("the demo was interrupted; run it again")
     pictures.draw()
-    result["files"] = {name: str(out / name) for name in (BAG, OVERLAY, FIGURE, SHEET)}
+    plots.save(comparison(work / BAG, str(result["lifter"])), work / COMPARED)
+    result["files"] = {name: str(out / name) for name in (BAG, OVERLAY, FIGURE, SHEET, COMPARED)}
     (work / SUMMARY).write_text(json.dumps(result, indent=2) + "\n")
     if out.exists():
         shutil.rmtree(out)
     work.replace(out)
     return result
+
+
+def comparison(recorded: Path, lifter: str) -> Figure:
+    """The detector's own 3D and what `lifter` made of the same keypoints, from a bag."""
+    people: dict[str, list[People3D]] = {topics.WORLD: [], topics.LIFTED: []}
+    for message in bag.read(recorded, [f"/{topic}" for topic in people]):
+        people[message.topic.removeprefix("/")].append(people3d_from_msg(message.decode()))
+    named = {"MediaPipe's own 3D": people[topics.WORLD], lifter: people[topics.LIFTED]}
+    return plots.comparison_figure(named, title=f"{Path(VIDEO).stem}: the detector's own 3D and the lifter's")
 
 
 def demo_camera() -> Camera:

@@ -55,6 +55,7 @@ def run(job: Run) -> dict[str, Any]:
         graph = stack.enter_context(running(job.setup))
         _learn_camera(graph, report)
         report.field_of_view_deg = graph.lift3d.params.field_of_view_deg
+        lifter = graph.lift3d.lifter
         recorder = None
         if writer is not None:
             where: dict[str, Any] = {"context": graph.context, "namespace": job.setup.namespace}
@@ -74,7 +75,12 @@ def run(job: Run) -> dict[str, Any]:
             graph.spin_until(lambda: time.monotonic() > settled)
         if job.stay:
             graph.spin_until(lambda: signals.received)
-    result = {**report.as_dict(), "interrupted": signals.received, "stalls": graph.pace.stalls}
+    result = {
+        "lifter": lifter,
+        **report.as_dict(),
+        "interrupted": signals.received,
+        "stalls": graph.pace.stalls,
+    }
     if recorder is not None:
         result["recording"] = recorder.failure or f"complete, {recorder.dropped} messages dropped"
     return result

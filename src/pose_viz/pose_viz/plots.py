@@ -6,7 +6,7 @@ right, depth into the page, -y up.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -165,6 +165,32 @@ def skeleton_figure(
             axes.set_xlabel("time (s)")
             axes.set_xlim(found[0].time[0], max(found[0].time[-1], 1e-3))
         _draw_key(figure, found[:SCENE_PEOPLE])
+    return figure
+
+
+def comparison_figure(
+    named: Mapping[str, Sequence[People3D]], *, title: str = "3D skeletons compared", poses: int = 8
+) -> Figure:
+    """Film strips of the same images as several methods see them, one below the other, from the side and from the camera.
+
+    `named`: people by the method's name. Each shows the one who is seen longest, about the root. Raises ValueError as
+    `tracks` does.
+    """
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=SIZE_INCHES, dpi=DPI, layout="constrained")
+        FigureCanvasAgg(figure)
+        figure.suptitle(title, fontsize=13, fontweight="bold", x=0.01, ha="left")
+        found = [(name, track) for name, people in named.items() for track in tracks(people)[:1]]
+        if not found:
+            figure.text(0.5, 0.5, "nobody was seen", ha="center", fontsize=14, color=GREY)
+            return figure
+        grid = GridSpec(len(found), len(VIEWS), figure)
+        for row, (name, track) in enumerate(found):
+            for column, view in enumerate(reversed(VIEWS)):
+                axes = figure.add_subplot(grid[row, column])
+                _draw_strip(axes, track, view, poses)
+                axes.set_title(f"{name}, {axes.get_title(loc='left')}", loc="left", color="0.1")
+        _draw_key(figure, [found[0][1]])
     return figure
 
 

@@ -225,3 +225,26 @@ def test_contact_sheet_refusals():
         plots.contact_sheet([])
     with pytest.raises(ValueError, match="got 1 for 2"):
         plots.contact_sheet([np.zeros((4, 4, 3), np.uint8)] * 2, ["a"])
+
+
+def test_methods_are_compared_strip_by_strip(sequence, studio):
+    lifted = sequence[0]
+    other = [studio.people3d(studio.person3d("p1", (0.0, 0.0, 2.0)), stamp=image.stamp) for image in lifted]
+    figure = plots.comparison_figure({"one": lifted, "two": other}, title="Both")
+    assert list(panels(figure)) == [
+        "one, p1 from the side (depth to the right)",
+        "one, p1 from the camera",
+        "two, p1 from the side (depth to the right)",
+        "two, p1 from the camera",
+    ]
+    # About the root, both are the same person.
+    strips = [
+        np.concatenate([line.get_paths()[0].vertices for line in axes.collections[:1]])
+        for axes in figure.axes
+    ]
+    np.testing.assert_allclose(strips[0], strips[2], atol=1e-9)
+
+
+def test_comparing_nobody_says_so():
+    figure = plots.comparison_figure({"one": [], "two": []})
+    assert figure.texts[-1].get_text() == "nobody was seen"

@@ -1,0 +1,81 @@
+"""`pose train lifter` and `pose evaluate lifters`: progress and results of `pose_train`."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from lift3d_node import checkpoint
+from pose_train import evaluate, export, real_video
+from pose_train.lifters import Job, train
+from pose_train.recipes import recipe
+from pose_train.scores import Result
+
+Progress = Callable[[int, int | None], None]
+Say = Callable[[str], None]
+
+
+def train_lifter(job: Job, progress: Progress, say: Say) -> dict[str, Any]:
+    """Train, calibrate and export one lifter; what it became."""
+    steps = job.steps or recipe(job.name).steps
+
+    def told(step: int, measured: Mapping[str, float]) -> None:
+        if "loss" in measured:
+            progress(step + 1, steps)
+        else:
+            say(f"step {step}: " + ", ".join(f"{name} {value:.4g}" for name, value in measured.items()))
+
+    trained = train(job, told, say)
+    return {
+        "model": job.name,
+        "checkpoint": str(trained.checkpoint),
+        "onnx": str(trained.onnx),
+        **trained.card.metrics,
+    }
+
+
+def export_model(file: Path, out: Path, half: bool) -> str:
+    """Write the network of a checkpoint to `out`, in the form that its ending says; a sentence about it.
+
+    Raises ValueError for another ending, and for a checkpoint that cannot be used.
+    """
+    card, trained = checkpoint.load(file)
+    if out.suffix == ".onnx":
+        difference = export.to_onnx(trained, card, out, half)
+    elif out.suffix == ".ts":
+        difference = export.to_torchscript(trained, card, out)
+    else:
+        raise ValueError(f"the file to write must end in .onnx or .ts, got '{out}'")
+    return f"{out}: '{card.network}', largest difference from the network {difference.largest:.2g}"
+
+
+def evaluate_lifters(
+    files: list[Path],
+    settings: evaluate.Settings,
+    out: Path,
+    document: Path,
+    progress: Progress,
+    say: Say,
+) -> dict[str, Any]:
+    """Measure the shipped lifters and those in `files`, and rewrite the tables of `document`."""
+    networks = evaluate.candidates([*evaluate.shipped(), *files])
+    results = evaluate.evaluate(networks, settings, out, say, progress)
+    detector = ""
+    if settings.real:
+        say("comparing the simulated detector with the real one")
+        detector = evaluate.detector_table(evaluate.TestSet(settings), real_video.load(2))
+    evaluate.write_document(document, evaluate.report(results, settings, evaluate.machine(), detector))
+    say(f"wrote {document}")
+    return {result.name: _figures(result) for result in results}
+
+
+def _figures(result: Result) -> dict[str, float]:
+    """Those under simulated noise, or on the easy cameras where there is no simulation."""
+    scores = (
+        result.simulated["noise"]
+        if result.simulated
+        else result.real_mean(real_video.RATE_HZ, real_video.EASY)
+    )
+    return dataclasses.asdict(scores)

@@ -1,0 +1,59 @@
+"""The commands of training: what they refuse, and what they write."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from lift3d_node import checkpoint, network, onnx_file
+from lift3d_node.checkpoint import Checkpoint
+from pose_tools.cli import app
+from pose_tools.train import export_model
+
+
+@pytest.fixture
+def trained(tmp_path: Path) -> Path:
+    """The checkpoint of a small network."""
+    torch.manual_seed(0)
+    kind = network.find("streaming_tcn")
+    net = kind(kind.Config.small())
+    checkpoint.save(tmp_path / "net.pt", Checkpoint(checkpoint.describe(net), net.state_dict(), {}))
+    return tmp_path / "net.pt"
+
+
+def test_a_checkpoint_becomes_an_onnx_file(trained: Path):
+    out = trained.with_suffix(".onnx")
+    assert "largest difference" in export_model(trained, out, half=False)
+    assert onnx_file.read(out)[0] == checkpoint.read(trained).card
+
+
+def test_a_checkpoint_becomes_torchscript(trained: Path):
+    out = trained.with_suffix(".ts")
+    export_model(trained, out, half=True)
+    extra = {"lift3d_node.model_card": ""}
+    script = torch.jit.load(out, _extra_files=extra)
+    assert '"network":"streaming_tcn"' in str(extra["lift3d_node.model_card"])
+    assert script is not None
+
+
+def test_another_ending_is_refused(trained: Path):
+    with pytest.raises(ValueError, match=r"must end in .onnx or .ts"):
+        export_model(trained, trained.with_suffix(".bin"), half=True)
+
+
+def test_without_data_training_says_where_to_name_them(tmp_path: Path):
+    result = CliRunner().invoke(
+        app, ["train", "lifter", "--data", str(tmp_path), "--out", str(tmp_path / "o")]
+    )
+    assert isinstance(result.exception, ValueError)
+    assert "say with --data" in str(result.exception)
+    assert not (tmp_path / "o").exists()
+
+
+@pytest.mark.parametrize("command", [["train", "lifter"], ["evaluate", "lifters"], ["export-model"]])
+def test_help_stands_without_work(command: list[str]):
+    result = CliRunner().invoke(app, [*command, "--help"])
+    assert result.exit_code == 0
