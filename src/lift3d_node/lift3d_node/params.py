@@ -17,7 +17,7 @@ DEVICES = ("auto", "cpu", "cuda", "tensorrt")
 class Lift3DParams(StageParams):
     """Defaults that are measurements state where they come from."""
 
-    lifter: str = param("mediapipe_world", "how 2D becomes 3D: the name of a lifter")
+    lifter: str = param("streaming_tcn", "how 2D becomes 3D: the name of a lifter")
     model: str = param(
         "",
         "file of a trained network to lift with, .onnx or .pt; empty: the weights that come with the lifter",

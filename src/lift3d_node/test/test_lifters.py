@@ -246,10 +246,10 @@ def test_weights_that_ship_are_lifters_by_their_name(shipped: Path, scene) -> No
     assert (shape.state == JointState.LIFTED).all()
 
 
-@pytest.mark.parametrize("named", ["mediapipe_world", "tiny"])
+@pytest.mark.parametrize("named", ["streaming_tcn", "tiny"])
 def test_a_file_is_a_lifter_by_its_network(named: str, shipped: Path) -> None:
     """`lifter` stays at its default, or agrees."""
-    assert Lift3DParams().lifter == "mediapipe_world"
+    assert Lift3DParams().lifter == "streaming_tcn"
     assert models.make(Lift3DParams(lifter=named, model=str(shipped / "tiny_27.onnx"))).name == "tiny"
 
 
@@ -269,11 +269,11 @@ def test_a_file_may_be_in_the_home_folder(shipped: Path, monkeypatch: pytest.Mon
         ({"lifter": "tiny_27", "backend": "torch"}, "backend torch needs a checkpoint: set model"),
         ({"lifter": "tiny_27", "compile": True}, "compile needs the torch backend"),
         (
-            {"device": "cuda"},
+            {"lifter": "mediapipe_world", "device": "cuda"},
             "device cuda needs a network, and lifter 'mediapipe_world' is none; set device to auto",
         ),
-        ({"backend": "onnxruntime"}, "backend onnxruntime needs a network"),
-        ({"compile": True}, "compile True needs a network"),
+        ({"lifter": "mediapipe_world", "backend": "onnxruntime"}, "backend onnxruntime needs a network"),
+        ({"lifter": "mediapipe_world", "compile": True}, "compile True needs a network"),
     ],
 )
 def test_parameters_that_contradict_each_other_are_refused(params: dict, said: str, shipped: Path) -> None:

@@ -71,7 +71,7 @@ def shot(scene):
 
 
 def test_people_come_out_where_they_are(shot) -> None:
-    lifter = PeopleLifter(Lift3DParams(height=1.75))
+    lifter = PeopleLifter(Lift3DParams(lifter="mediapipe_world", height=1.75))
     people, world, truth = shot(ids=("p1", "p2"))
     lifted = lifter.process(people, world, truth.camera)
     assert (lifted.stamp, lifted.frame_id, lifted.skeleton, lifted.delay) == (
@@ -90,14 +90,16 @@ def test_people_come_out_where_they_are(shot) -> None:
 
 def test_without_a_height_the_default_is_stated(shot) -> None:
     people, world, truth = shot()
-    person = PeopleLifter(Lift3DParams()).process(people, world, truth.camera).people[0]
+    person = (
+        PeopleLifter(Lift3DParams(lifter="mediapipe_world")).process(people, world, truth.camera).people[0]
+    )
     assert (person.height, person.height_std, person.scale_source) == (1.70, 0.10, ScaleSource.DEFAULT)
     np.testing.assert_allclose(person.xyz, truth.xyz * 1.70 / 1.75, atol=1e-6)
     assert person.root_std[2] > 0.06 * 4.0
 
 
 def test_a_stated_height_counts_from_the_next_image(shot) -> None:
-    lifter = PeopleLifter(Lift3DParams())
+    lifter = PeopleLifter(Lift3DParams(lifter="mediapipe_world"))
     people, world, truth = shot(ids=("p1", "p2"))
     lifter.process(people, world, truth.camera)
     lifter.subjects.state("p2", 2.0, 0.0)
@@ -107,7 +109,7 @@ def test_a_stated_height_counts_from_the_next_image(shot) -> None:
 
 
 def test_who_cannot_be_placed_keeps_the_place_in_the_list(shot) -> None:
-    lifter = PeopleLifter(Lift3DParams())
+    lifter = PeopleLifter(Lift3DParams(lifter="mediapipe_world"))
     people, world, truth = shot(ids=("p1", "p2"))
     world = replace(world, people=world.people[1:])
     first, second = lifter.process(people, world, truth.camera).people
@@ -176,7 +178,7 @@ def test_keypoints_of_fewer_joints_still_place_world_landmarks(shot) -> None:
     coco = replace(
         people, skeleton="coco17", people=(replace(truth.person, xy_px=xy_px, joint_confidence=confidence),)
     )
-    lifter = PeopleLifter(Lift3DParams(height=1.75))
+    lifter = PeopleLifter(Lift3DParams(lifter="mediapipe_world", height=1.75))
     lifter.check(coco)
     person = lifter.process(coco, world, truth.camera).people[0]
     np.testing.assert_allclose(person.xyz, truth.xyz, atol=1e-6)

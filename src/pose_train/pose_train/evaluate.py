@@ -624,7 +624,7 @@ def _digest(file: Path) -> str:
 
 def _shared_key(settings: Settings) -> dict[str, Any]:
     """What all results depend on."""
-    modules = [Path(module.__file__ or "") for module in CODE]
+    modules = [Path(inspect.getfile(module)) for module in CODE]
     packs = [settings.data / PACKS[split] for split in ("val", "test")]
     for pack in packs:
         if not pack.is_file():

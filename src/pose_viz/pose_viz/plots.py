@@ -45,6 +45,8 @@ SCENE_PEOPLE = 4
 """People in the other panels, likewise."""
 SCENE_POSES = 4
 """Skeletons per person in space, where they overlap."""
+TITLE_INCHES, STRIP_INCHES = 0.6, 2.0
+"""Heights of the title and of each film strip where there is nothing else on the page."""
 STRIP_GAP = 0.18
 """Metres between neighbours of a film strip."""
 KNEE_DASHES = ("-", "--", ":", "-.")
@@ -177,10 +179,11 @@ def comparison_figure(
     `tracks` does.
     """
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=SIZE_INCHES, dpi=DPI, layout="constrained")
+        found = [(name, track) for name, people in named.items() for track in tracks(people)[:1]]
+        height = TITLE_INCHES + STRIP_INCHES * max(len(found), 1)
+        figure = Figure(figsize=(SIZE_INCHES[0], height), dpi=DPI, layout="constrained")
         FigureCanvasAgg(figure)
         figure.suptitle(title, fontsize=13, fontweight="bold", x=0.01, ha="left")
-        found = [(name, track) for name, people in named.items() for track in tracks(people)[:1]]
         if not found:
             figure.text(0.5, 0.5, "nobody was seen", ha="center", fontsize=14, color=GREY)
             return figure
