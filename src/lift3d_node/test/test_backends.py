@@ -241,7 +241,7 @@ import sys
 import lift3d_node.node
 from lift3d_node.params import Lift3DParams
 from lift3d_node.pipeline import PeopleLifter
-PeopleLifter(Lift3DParams())
+PeopleLifter(Lift3DParams(lifter="mediapipe_world"))
 assert not {{"torch", "onnxruntime"}} & set(sys.modules)
 assert PeopleLifter(Lift3DParams(model={str(path)!r})).lifter.name == "tiny"
 assert "onnxruntime" in sys.modules and not {{"torch", "onnx"}} & set(sys.modules)

@@ -162,9 +162,14 @@ class Training:
         An interrupt leaves the last validation's state, from which the next run goes on.
         """
         _keep_memory()
-        torch.set_flush_denormal(
-            True
-        )  # where nothing moves gradients fade to numbers that processors handle slowly
+        # Where nothing moves gradients fade to numbers that processors handle slowly. The setting is the whole thread's.
+        torch.set_flush_denormal(True)
+        try:
+            self._run(told)
+        finally:
+            torch.set_flush_denormal(False)
+
+    def _run(self, told: Told) -> None:
         judged_by = validation(self.source)
         batches = DataLoader(
             Batches(self.source, self.step),

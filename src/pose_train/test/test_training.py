@@ -70,6 +70,11 @@ def test_an_interrupted_run_ends_with_the_same_weights(data: Path, tmp_path: Pat
         torch.testing.assert_close(resumed.result.state_dict()[name], value, rtol=0, atol=0, msg=name)
 
 
+def test_training_leaves_the_arithmetic_of_others_alone(data: Path, tmp_path: Path):
+    train(data, tmp_path, stop_after=2)
+    assert np.float64(2.3e-308) / np.float64(16.0) > 0.0  # a subnormal number, flushed while training
+
+
 def test_training_changes_the_weights_and_keeps_a_running_mean(data: Path, tmp_path: Path):
     run = train(data, tmp_path)
     fresh = network().state_dict()
