@@ -7,7 +7,8 @@ import torch
 
 from lift3d_node.encoding import CONTEXT
 from lift3d_node.network import parameters
-from lift3d_node.networks.lstm_posenet import LSTMConfig, LSTMPoseNet, Recurrence, windows
+from lift3d_node.networks._layers import windows
+from lift3d_node.networks.lstm_posenet import LSTMConfig, LSTMPoseNet, Recurrence
 
 
 def moved_at(network: LSTMPoseNet, frames: int, changed: int) -> list[int]:

@@ -7,12 +7,8 @@ import torch
 
 from lift3d_node.encoding import CONTEXT
 from lift3d_node.network import parameters
-from lift3d_node.networks.single_frame_mlp import (
-    JointOutputs,
-    MaskedKeypoints,
-    SingleFrameConfig,
-    SingleFrameMLP,
-)
+from lift3d_node.networks._layers import JointOutputs, MaskedKeypoints
+from lift3d_node.networks.single_frame_mlp import SingleFrameConfig, SingleFrameMLP
 from pose_core.skeleton import H36M17, MEDIAPIPE33
 
 

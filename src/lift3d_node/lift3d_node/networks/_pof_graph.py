@@ -16,7 +16,7 @@ from torch.nn import functional
 from lift3d_node.encoding import CONTEXT
 from lift3d_node.limbs import FLIP, LENGTH_SHARES, LIMBS
 from lift3d_node.network import LiftingNetwork, Outputs, State
-from lift3d_node.networks.single_frame_mlp import MaskedKeypoints
+from lift3d_node.networks._layers import MaskedKeypoints
 from pose_core.skeleton import SKELETONS
 
 FULL_LENGTH = 0.3 / LENGTH_SHARES[:, None]

@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from lift3d_node.encoding import CONTEXT
 from lift3d_node.network import NETWORKS, LiftingNetwork, Outputs, State
-from lift3d_node.networks.single_frame_mlp import JointOutputs, MaskedKeypoints
+from lift3d_node.networks._layers import JointOutputs, MaskedKeypoints, windows
 from pose_core.config import param
 
 
@@ -66,12 +66,6 @@ class Recurrence(nn.Module):
         cell = torch.sigmoid(keep) * cell + torch.sigmoid(enter) * torch.tanh(new)
         hidden = torch.sigmoid(show) * torch.tanh(cell)
         return x + hidden, hidden, cell
-
-
-def windows(x: Tensor, frames: int) -> Tensor:
-    """(B T, frames, D) the `frames` up to each of the T of x (B, T, D); zero before the first."""
-    padded = functional.pad(x, (0, 0, frames - 1, 0))
-    return padded.unfold(1, frames, 1).transpose(2, 3).flatten(0, 1)
 
 
 @NETWORKS.register("lstm_posenet")

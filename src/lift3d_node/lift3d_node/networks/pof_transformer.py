@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from lift3d_node.encoding import CONTEXT
 from lift3d_node.limbs import LIMBS
 from lift3d_node.network import NETWORKS, LiftingNetwork, Outputs, State
+from lift3d_node.networks._layers import MaskedKeypoints
 from lift3d_node.networks._pof_graph import NUMBERS, LimbInputs, LimbOutputs
-from lift3d_node.networks.single_frame_mlp import MaskedKeypoints
 from lift3d_node.networks.sparse_gcn_transformer import JointAttention
 from pose_core.config import param
 from pose_core.skeleton import SKELETONS

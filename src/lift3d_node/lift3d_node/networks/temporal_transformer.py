@@ -24,8 +24,7 @@ from torch.nn import functional
 
 from lift3d_node.encoding import CONTEXT
 from lift3d_node.network import NETWORKS, LiftingNetwork, Outputs, State
-from lift3d_node.networks.lstm_posenet import windows
-from lift3d_node.networks.single_frame_mlp import JointOutputs, MaskedKeypoints
+from lift3d_node.networks._layers import JointOutputs, MaskedKeypoints, windows
 from pose_core.config import param
 from pose_core.skeleton import SKELETONS
 
