@@ -10,7 +10,6 @@ from it: unlike a bounding box both move smoothly when single keypoints jitter o
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -122,20 +121,11 @@ class Encoder:
         The same numbers as frame by frame.
         """
         view = self.view(xy, confidence)
-        before = View(
-            *(_shifted(array, view.size.ndim - 1) for array in (view.joints, view.R_cam_view, view.size))
-        )
+        # The first frame's predecessor saw nothing.
+        axis = view.size.ndim - 1
+        size = np.roll(view.size, 1, axis)
+        size[..., 0] = np.nan
+        before = View(np.roll(view.joints, 1, axis), np.roll(view.R_cam_view, 1, axis), size)
         step = np.asarray(step, float)
         step = step if step.ndim == view.size.ndim else step[..., None]
-        context = self.context(view, before, np.broadcast_to(step, view.size.shape))
-        first = self.context(
-            View(view.joints[..., 0, :, :], view.R_cam_view[..., 0, :, :], view.size[..., 0]), None, math.nan
-        )
-        context[..., 0, :] = first
-        return view, context
-
-
-def _shifted(array: np.ndarray, axis: int) -> np.ndarray:
-    """Each frame's predecessor along `axis`; the first frame's is itself."""
-    frames = np.maximum(np.arange(array.shape[axis]) - 1, 0)
-    return np.take(array, frames, axis)
+        return view, self.context(view, before, np.broadcast_to(step, view.size.shape))

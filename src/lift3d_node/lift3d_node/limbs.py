@@ -8,6 +8,7 @@ Axes are the camera's or the view's: x right, y down, z away from the camera.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -98,8 +99,10 @@ def default_lengths(height: np.ndarray | float) -> np.ndarray:
     return np.asarray(height, float)[..., None] * LENGTH_SHARES
 
 
-def vectors(positions: np.ndarray, skeleton: Skeleton) -> np.ndarray:
+def vectors(positions: Any, skeleton: Skeleton) -> Any:
     """Child minus parent (..., 14, D) of positions (..., J, D) of `skeleton`, in space or in the image; NaN where missing.
+
+    Arrays of NumPy, or tensors of torch.
 
     Raises ValueError for a skeleton that lacks one of the joints.
     """

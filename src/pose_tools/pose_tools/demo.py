@@ -31,9 +31,8 @@ VIDEO = f"{CLIP}/videos/cam{CAMERA_NUMBER:02d}.mp4"
 VIDEO_SIZE = (1080, 1920)
 CALIBRATION = f"{CLIP}/calibration/Calib.qca.txt"
 
-BAG, OVERLAY, FIGURE, SHEET, COMPARED, SUMMARY = (
-    *("bag", "overlay.mp4", "skeleton.png", "overlay.png", "compared.png", "summary.json"),
-)
+BAG, OVERLAY, SUMMARY = "bag", "overlay.mp4", "summary.json"
+FIGURE, SHEET, COMPARED = "skeleton.png", "overlay.png", "compared.png"
 SHEET_IMAGES = 8
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pose_core.skeleton import SKELETONS
+from pose_core.skeleton import SIDES, SKELETONS
 
 Generator = np.random.Generator
 
@@ -92,9 +92,9 @@ def _part(joint: str, table: dict[str, float]) -> float:
 _SHARPNESS = np.array([_part(joint, SHARPNESS) for joint in SKELETON.joints], np.float32)
 _LIMB_PARTS = (
     *("left_elbow", "right_elbow"),
-    *(f"{side}_wrist {side}_pinky {side}_index {side}_thumb" for side in ("left", "right")),
+    *(f"{side}_wrist {side}_pinky {side}_index {side}_thumb" for side in SIDES),
     *("left_knee", "right_knee"),
-    *(f"{side}_ankle {side}_heel {side}_foot_index" for side in ("left", "right")),
+    *(f"{side}_ankle {side}_heel {side}_foot_index" for side in SIDES),
 )
 GROUPS = [SKELETON.indices(*part.split()) for part in _LIMB_PARTS]
 """Rows of the joints that jump and vanish together: elbows, hands, knees, feet."""
@@ -103,14 +103,26 @@ for _row, _joints in enumerate(GROUPS):
     _MEMBER[_row, _joints] = True
 _IN_LIMB = _MEMBER.any(0)
 _LEAD = [group[0] for group in GROUPS]
-_ARMS = np.array(
-    [
-        any(part in joint for part in ("elbow", "wrist", "pinky", "index", "thumb")) and "foot" not in joint
-        for joint in SKELETON.joints
-    ]
-)
-_LEGS = np.array(
-    [any(part in joint for part in ("knee", "ankle", "heel", "foot")) for joint in SKELETON.joints]
+_ARMS, _LEGS = _MEMBER[:4].any(0), _MEMBER[4:].any(0)
+_SIDES = {side: np.array([joint.startswith(side) for joint in SKELETON.joints]) for side in SIDES}
+
+
+def _both(part: str) -> list[int]:
+    return SKELETON.indices(*(f"{side}_{part}" for side in SIDES))
+
+
+def _one(side: str, part: str) -> list[int]:
+    return [SKELETON.index(f"{side}_{part}")]
+
+
+# Two ends, each the mean of some joints; radius; whose joints it can hide. A leg does not hide itself.
+_CAPSULES = (
+    (_both("shoulder"), _both("hip"), TORSO_RADIUS, _IN_LIMB),
+    *(
+        (_one(side, start), _one(side, end), radius, _IN_LIMB & ~(_SIDES[side] & _LEGS))
+        for side in SIDES
+        for start, end, radius in (("hip", "knee", THIGH_RADIUS), ("knee", "ankle", SHANK_RADIUS))
+    ),
 )
 
 
@@ -144,7 +156,7 @@ def detect(
     if burst.any():
         error += noise.amount * BURST_SIZE * _jumps(burst, random)
     xy = clean + box.astype(np.float32) * error
-    burst_of = burst.astype(np.float32) @ _MEMBER > 0.0
+    burst_of = burst @ _MEMBER
     told = random.random((count, 1, joints)) < 0.6
     logit = np.where(_IN_LIMB, LIMB_LOGIT, CENTRAL_LOGIT) + LOGIT_STD * _drift(
         step, (count, frames, joints), random
@@ -154,7 +166,7 @@ def detect(
     xy, confidence = _swapped(xy, confidence, step, random)
     xy = _smoothed(xy, random)
     dropping = (random.random(count) < DROPPING)[:, None, None]
-    dropped = (_events(step, DROP_START, DROP_LENGTH, random) & dropping).astype(np.float32) @ _MEMBER > 0.0
+    dropped = (_events(step, DROP_START, DROP_LENGTH, random) & dropping) @ _MEMBER
     some = random.random((count, 1, 1)) < MASKING
     dropped |= some & (random.random((count, 1, joints)) < MAX_MASKED * random.random((count, 1, 1)))
     xy[dropped] = np.nan
@@ -245,18 +257,7 @@ def _hidden(xyz: np.ndarray, clean: np.ndarray, height: np.ndarray) -> np.ndarra
     rows = np.flatnonzero(_IN_LIMB)
     points, depth = clean[:, :, rows], xyz[:, :, rows, 2]
     tall = height[:, None].astype(np.float32)
-    index = SKELETON.index
-
-    def middle(part: str) -> list[int]:
-        return SKELETON.indices(f"left_{part}", f"right_{part}")
-
-    capsules = [(middle("shoulder"), middle("hip"), TORSO_RADIUS, _IN_LIMB)]
-    for side in ("left", "right"):
-        own_leg = np.array([joint.startswith(side) for joint in SKELETON.joints]) & _LEGS
-        others = _IN_LIMB & ~own_leg
-        hip, knee, ankle = (index(f"{side}_{part}") for part in ("hip", "knee", "ankle"))
-        capsules += [([hip], [knee], THIGH_RADIUS, others), ([knee], [ankle], SHANK_RADIUS, others)]
-    for start, end, radius, candidates in capsules:
+    for start, end, radius, candidates in _CAPSULES:
         a, b = clean[:, :, start].mean(2)[:, :, None], clean[:, :, end].mean(2)[:, :, None]
         za, zb = (xyz[:, :, joints, 2].mean(2)[:, :, None] for joints in (start, end))
         axis = b - a

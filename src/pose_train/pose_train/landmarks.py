@@ -17,7 +17,7 @@ from pose_train.mocap import JOINTS, SEGMENTS
 REFERENCE_HEIGHT = 1.75
 """Standing height in metres for which the offsets below hold; they grow with the person."""
 
-# What each point is the mean of; `{}` is the side. Weights may differ from the plain mean: (joint, weight) pairs.
+# Captured joints and their weights, which sum to 1.
 Mean = tuple[tuple[str, float], ...]
 
 

@@ -8,7 +8,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from lift3d_node import checkpoint, network
@@ -18,7 +17,6 @@ from pose_core.config import build
 from pose_train import evaluate, export
 from pose_train.logs import open_logs
 from pose_train.recipes import recipe
-from pose_train.samples import Batch
 from pose_train.training import PACKS, Source, Told, Training, judge, validation
 
 TRAINED_ON = "CMU motion capture (mocap.cs.cmu.edu, NSF EIA-0196217), synthetic cameras and detections"
@@ -90,7 +88,8 @@ def finish(run: Training, job: Job, tell: Callable[[str], None]) -> Trained:
     trained = run.result.cpu().eval()
     batch = validation(run.source)
     measured = {name: round(value, 3) for name, value in judge(trained, batch).items()}
-    outputs = outputs_of(trained, batch)
+    with torch.no_grad():
+        outputs = evaluate.whole(trained, batch)
     card = checkpoint.describe(trained, training=TRAINED_ON, metrics=measured, std=_any_std(outputs))
     card = evaluate.calibrated(card, outputs, batch)
     files = [job.out / f"{job.name}{suffix}" for suffix in (".pt", ".onnx")]
@@ -98,12 +97,6 @@ def finish(run: Training, job: Job, tell: Callable[[str], None]) -> Trained:
     difference = export.to_onnx(trained, card, files[1])
     tell(f"{files[1]}: largest difference from the network {difference.largest:.2g}")
     return Trained(card, *files)
-
-
-@torch.no_grad()
-def outputs_of(trained: network.LiftingNetwork, batch: Batch) -> dict[str, np.ndarray]:
-    """Outputs (n, T, ...) of whole clips."""
-    return {name: value.numpy() for name, value in trained(batch.joints, batch.context).items()}
 
 
 def device_of(name: str) -> str:
@@ -115,6 +108,6 @@ def device_of(name: str) -> str:
     return name
 
 
-def _any_std(outputs: Mapping[str, np.ndarray]) -> tuple[float, ...]:
+def _any_std(outputs: evaluate.Arrays) -> tuple[float, ...]:
     """What calibration replaces, for networks that do not tell how sure they are."""
     return () if "log_std" in outputs else (1.0,)

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from lift3d_node.limbs import LIMBS
+from lift3d_node import limbs
 from lift3d_node.network import LiftingNetwork, Outputs
 from pose_core.config import check, param
-from pose_core.skeleton import SKELETONS, Skeleton
+from pose_core.skeleton import SKELETONS
 from pose_train.samples import Batch
 
 LAPLACE = 2.0**0.5
@@ -43,8 +43,9 @@ class Loss:
     def __init__(self, network: LiftingNetwork, weights: Weights) -> None:
         self._weights = weights
         self._skeleton = SKELETONS.get(network.skeleton_out)
-        self._limbs = _ends(self._skeleton)
-        self._bones = torch.from_numpy(self._skeleton.edges)
+        # Bones that connect two joints; those of virtual points follow from them.
+        between = (self._skeleton.edges < len(self._skeleton)).all(1)
+        self._parents, self._children = self._skeleton.edges[between].T.tolist()
 
     def __call__(self, outputs: Outputs, batch: Batch) -> tuple[Tensor, Mapping[str, float]]:
         """The weighted sum, and each term."""
@@ -52,9 +53,9 @@ class Loss:
         weights = self._weights
         known = batch.known
         truth = batch.target["xyz"]
-        limbs = _between(truth, self._limbs)
-        length = limbs.norm(dim=-1)
-        directions = functional.normalize(limbs, dim=-1, eps=1e-6)
+        true_limbs = limbs.vectors(truth, self._skeleton)
+        length = true_limbs.norm(dim=-1)
+        directions = functional.normalize(true_limbs, dim=-1, eps=1e-6)
         if "xyz" in outputs:
             error = outputs["xyz"] - truth
             terms["position"] = weights.position * _mean(error.norm(dim=-1), known)
@@ -64,12 +65,11 @@ class Loss:
                 terms["velocity"] = weights.velocity * _mean(moving.norm(dim=-1), both)
                 three = both[:, 1:] & both[:, :-1]
                 terms["acceleration"] = weights.acceleration * _mean(bent.norm(dim=-1), three)
-            found = _between(outputs["xyz"], self._limbs)
+            found = limbs.vectors(outputs["xyz"], self._skeleton)
             terms["limbs"] = weights.direction * _mean(_turned(found, directions), known)
             terms["lengths"] = weights.length * _mean((found.norm(dim=-1) - length).abs(), known)
             if weights.bones:
-                lengths = [_between(xyz, self._nodes_between) for xyz in (outputs["xyz"], truth)]
-                gap = lengths[0].norm(dim=-1) - lengths[1].norm(dim=-1)
+                gap = self._bone_lengths(outputs["xyz"]) - self._bone_lengths(truth)
                 terms["bones"] = weights.bones * _mean(gap.square(), known)
             if "log_std" in outputs:
                 terms["likelihood"] = weights.likelihood * _mean(_surprise(error, outputs["log_std"]), known)
@@ -91,22 +91,9 @@ class Loss:
         total = torch.stack(list(terms.values())).sum()
         return total, {name: float(term.detach()) for name, term in terms.items()}
 
-    @property
-    def _nodes_between(self) -> tuple[list[int], list[int]]:
-        """Ends of the bones that connect two joints; those of virtual points follow from them."""
-        kept = (self._bones < len(self._skeleton)).all(1)
-        parents, children = self._bones[kept].T.tolist()
-        return parents, children
-
-
-def _ends(skeleton: Skeleton) -> tuple[list[int], list[int]]:
-    parents, children = zip(*LIMBS, strict=True)
-    return skeleton.indices(*parents), skeleton.indices(*children)
-
-
-def _between(xyz: Tensor, ends: tuple[list[int], list[int]]) -> Tensor:
-    parents, children = ends
-    return xyz[..., children, :] - xyz[..., parents, :]
+    def _bone_lengths(self, xyz: Tensor) -> Tensor:
+        """(n, T, B)"""
+        return (xyz[..., self._children, :] - xyz[..., self._parents, :]).norm(dim=-1)
 
 
 def _turned(limbs: Tensor, directions: Tensor) -> Tensor:

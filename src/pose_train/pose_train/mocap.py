@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import io
 import json
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from pose_core.files import write_whole
+from pose_core.sequence import DAMAGE
 
 JOINTS = (
     "root",
@@ -73,7 +72,7 @@ def read(path: Path) -> Pack:
         raise ValueError(
             f"{path}: no such motion capture pack; say with --data where the packs are"
         ) from None
-    except (KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error, OSError) as error:
+    except (*DAMAGE, OSError) as error:
         raise ValueError(
             f"{path} is not a motion capture pack, or is damaged ({error}); fetch it again"
         ) from error

@@ -39,9 +39,6 @@ class Preparer:
             None if skeleton_in == SKELETON else Correspondence(SKELETON, skeleton_in, approximate=True)
         )
         self._out = skeleton_out
-        self._rows = None
-        if skeleton_out == "coco17":
-            self._rows = SKELETONS.get(SKELETON).indices(*SKELETONS.get(skeleton_out).joints)
 
     def keypoints(self, clips: Clips) -> tuple[np.ndarray, np.ndarray]:
         """Detections (n, T, J_in, 2) and confidences (n, T, J_in) of the skeleton that the network takes."""
@@ -52,9 +49,9 @@ class Preparer:
     def prepare(self, clips: Clips) -> Batch:
         """Input and targets of all clips."""
         view, context = self._encoder.sequence(*self.keypoints(clips), clips.step)
-        target = {"xyz": self._target(clips, self._truth(clips), self._out, view.R_cam_view)}
+        target = {"xyz": self._target(clips, self._out, view.R_cam_view)}
         if CENTRES in clips.joints:
-            target["centres"] = self._target(clips, clips.joints[CENTRES], CENTRES, view.R_cam_view)
+            target["centres"] = self._target(clips, CENTRES, view.R_cam_view)
         return Batch(
             torch.from_numpy(view.joints),
             torch.from_numpy(context),
@@ -64,10 +61,8 @@ class Preparer:
             torch.from_numpy(clips.step.astype(np.float32)),
         )
 
-    def _truth(self, clips: Clips) -> np.ndarray:
-        return clips.joints[SKELETON][:, :, self._rows] if self._rows else clips.joints[self._out]
-
-    def _target(self, clips: Clips, xyz: np.ndarray, skeleton: str, R_cam_view: np.ndarray) -> Tensor:
+    def _target(self, clips: Clips, skeleton: str, R_cam_view: np.ndarray) -> Tensor:
+        xyz = clips.truth(skeleton)
         about = xyz - SKELETONS.get(skeleton).root_of(xyz)[..., None, :]
         turned = np.matmul(about, R_cam_view.astype(np.float32))
         return torch.from_numpy((turned / clips.height[:, None, None, None]).astype(np.float32))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lift3d_node.stature import CHAIN
+from pose_core.skeleton import SKELETONS
 from pose_train import detector
 from pose_train.landmarks import MIRRORED_JOINTS, MIRRORED_SEGMENTS, REFERENCE_HEIGHT, Landmarks
 from pose_train.mocap import JOINTS, PARENTS, SEGMENTS, Pack
@@ -76,6 +77,13 @@ class Clips:
     joints: dict[str, np.ndarray]  # skeleton: (n, T, J, 3) metres
     height: np.ndarray  # (n,) standing height in metres
 
+    def truth(self, skeleton: str) -> np.ndarray:
+        """(n, T, J, 3) joints of a skeleton: one that was made, or one whose joints are all among the detector's."""
+        if not _among_detected(skeleton):
+            return self.joints[skeleton]
+        joints = SKELETONS.get(skeleton).joints
+        return self.joints[SKELETON][:, :, SKELETONS.get(SKELETON).indices(*joints)]
+
 
 class Synthesizer:
     """Makes clips from packs. Raises ValueError for packs of different frame rates."""
@@ -104,7 +112,8 @@ class Synthesizer:
         self._share = share / share.sum()
         of_frame = np.repeat(self._subject, self._lengths)
         self._chain = np.stack([_chain(self._xyz[of_frame == subject]) for subject in range(len(subjects))])
-        self._landmarks = {name: Landmarks(name) for name in dict.fromkeys((SKELETON, *skeletons))}
+        made = dict.fromkeys((SKELETON, *(name for name in skeletons if not _among_detected(name))))
+        self._landmarks = {name: Landmarks(name) for name in made}
 
     def clips(
         self, count: int, frames: int, random: Generator, noise: detector.Noise = detector.FULL
@@ -197,6 +206,11 @@ class Synthesizer:
                 tilt = _about_axis(axis, -angle if name == "rhand" else angle).astype(np.float32)
                 rotations[:, :, row] = np.matmul(rotations[:, :, row], tilt[:, None])
         return xyz, rotations, height
+
+
+def _among_detected(skeleton: str) -> bool:
+    """Whether the joints of a skeleton, such as coco17, are some of the detector's."""
+    return set(SKELETONS.get(skeleton).joints) <= set(SKELETONS.get(SKELETON).joints)
 
 
 def _reach() -> np.ndarray:

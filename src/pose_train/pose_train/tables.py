@@ -13,6 +13,18 @@ Table = tuple[list[str], list[list[str]]]
 NONE = "-"
 """Where there is no figure."""
 
+POSES: dict[str, Callable[[Scores], str]] = {
+    "MPJPE mm": lambda one: number(one.mpjpe_mm),
+    "body": lambda one: number(one.mpjpe_body_mm),
+    "PA-MPJPE": lambda one: number(one.pa_mpjpe_mm),
+    "N-MPJPE": lambda one: number(one.n_mpjpe_mm),
+    "limbs °": lambda one: number(one.limb_mean_deg),
+    "median": lambda one: number(one.limb_median_deg),
+    "z sign": lambda one: percent(one.z_sign, 1),
+    "clear": lambda one: percent(one.z_sign_clear, 1),
+}
+"""Columns of figures about single frames."""
+
 
 def number(value: float | int | None, digits: int = 1) -> str:
     """A figure with that many digits after the point."""
@@ -75,14 +87,7 @@ def replaced(document: str, name: str, content: str) -> str:
 def accuracy(results: Sequence[Result]) -> Table:
     """Figures on the simulated test with full noise."""
     columns: dict[str, Callable[[Scores], str]] = {
-        "MPJPE mm": lambda one: number(one.mpjpe_mm),
-        "body": lambda one: number(one.mpjpe_body_mm),
-        "PA-MPJPE": lambda one: number(one.pa_mpjpe_mm),
-        "N-MPJPE": lambda one: number(one.n_mpjpe_mm),
-        "limbs °": lambda one: number(one.limb_mean_deg),
-        "median": lambda one: number(one.limb_median_deg),
-        "z sign": lambda one: percent(one.z_sign, 1),
-        "clear": lambda one: percent(one.z_sign_clear, 1),
+        **POSES,
         "acceleration mm/frame²": lambda one: number(one.acceleration_mm),
         "m/s²": lambda one: number(one.acceleration),
         "90 % covers": lambda one: percent(one.coverage),
@@ -118,14 +123,7 @@ def conditions(results: Sequence[Result]) -> Table:
 def real(results: Sequence[Result], easy: Sequence[int], hard: Sequence[int]) -> Table:
     """Figures on the real video, means over the `easy` cameras and over the `hard` ones."""
     columns: dict[str, Callable[[Scores], str]] = {
-        "MPJPE mm": lambda one: number(one.mpjpe_mm),
-        "body": lambda one: number(one.mpjpe_body_mm),
-        "PA-MPJPE": lambda one: number(one.pa_mpjpe_mm),
-        "N-MPJPE": lambda one: number(one.n_mpjpe_mm),
-        "limbs °": lambda one: number(one.limb_mean_deg),
-        "median": lambda one: number(one.limb_median_deg),
-        "z sign": lambda one: percent(one.z_sign, 1),
-        "clear": lambda one: percent(one.z_sign_clear, 1),
+        **POSES,
         "acceleration m/s²": lambda one: number(one.acceleration),
         "90 % covers": lambda one: percent(one.coverage),
     }

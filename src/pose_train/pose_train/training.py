@@ -33,7 +33,7 @@ from pose_train import detector, mocap
 from pose_train.losses import Loss
 from pose_train.recipes import Recipe
 from pose_train.samples import CENTRES, Batch, Preparer
-from pose_train.synthesis import SKELETON, Synthesizer
+from pose_train.synthesis import Synthesizer
 
 PACKS = {split: f"cmu_mocap_{split}.npz" for split in ("train", "val", "test")}
 """Files of the motion capture packs, by split."""
@@ -59,8 +59,7 @@ class Source:
 
     def synthesizer(self) -> Synthesizer:
         """Reads the pack."""
-        extra = () if self.skeleton_out in (SKELETON, "coco17") else (self.skeleton_out,)
-        return Synthesizer([mocap.read(self.data / PACKS[self.split])], (CENTRES, *extra))
+        return Synthesizer([mocap.read(self.data / PACKS[self.split])], (CENTRES, self.skeleton_out))
 
 
 class Batches(IterableDataset[Batch]):
@@ -143,7 +142,7 @@ class Training:
         self._device = torch.device(device)
         self._loss = Loss(network, source.recipe.weights)
         self._optimizer = torch.optim.AdamW(
-            network.parameters(), lr=source.recipe.rate, weight_decay=source.recipe.decay
+            network.parameters(), lr=source.recipe.rate, weight_decay=source.recipe.decay, fused=True
         )
         self._mean = copy.deepcopy(self.network).requires_grad_(False)
         self._best, self._bad, self._factor = math.inf, 0, 1.0

@@ -20,7 +20,8 @@ from torch.nn import functional
 
 from lift3d_node.encoding import CONTEXT
 from lift3d_node.limbs import LIMBS
-from lift3d_node.network import NETWORKS, LiftingNetwork, Outputs, State, bounded_log_std
+from lift3d_node.network import NETWORKS, LiftingNetwork, Outputs, State
+from lift3d_node.networks._layers import JointOutputs
 from pose_core.config import param
 from pose_core.skeleton import SKELETONS
 
@@ -73,10 +74,19 @@ class Memory(nn.Module):
         self.wide = nn.Linear(config.bottleneck, config.channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, T, channels); before the first frame all is zero."""
+        """(B, T, channels); before the first frame all is zero.
+
+        As one product of matrices per tap, which leaves out the taps before the first frame: most training clips are shorter
+        than the memory, and a padded `Conv1d` took half the time of a step over zeros.
+        """
         inner = functional.gelu(self.narrow(self.normal(x)))
-        inner = self.convolution(functional.pad(inner.transpose(1, 2), (self.past, 0))).transpose(1, 2)
-        return x + self.wide(functional.gelu(inner))
+        *past, now = self.convolution.weight.unbind(2)
+        out = functional.linear(inner, now, self.convolution.bias)
+        for tap, weight in enumerate(past):
+            lag = self.past - tap * self.dilation
+            if lag < x.shape[1]:
+                out = out + functional.pad(functional.linear(inner[:, :-lag], weight), (0, 0, lag, 0))
+        return x + self.wide(functional.gelu(out))
 
     def step(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
         """(B, channels) and the past (B, bottleneck, frames), oldest first."""
@@ -103,7 +113,8 @@ class StreamingTcn(LiftingNetwork):
         self.memory = nn.ModuleList(Memory(config, 2**block) for block in range(config.blocks))
         self.after = nn.ModuleList(Perceptron(channels) for _ in range(config.after))
         self.normal = nn.LayerNorm(channels)
-        self.joints = nn.Linear(channels, (len(IN) + len(CENTRES)) * 5)
+        self.landmarks, self.centres = JointOutputs(IN.name), JointOutputs(CENTRES.name)
+        self.joints = nn.Linear(channels, self.landmarks.numbers + self.centres.numbers)
         self.limbs = nn.Linear(channels, len(LIMBS) * 4)
         self.lengths = nn.Linear(channels, RIGID)
         with torch.no_grad():
@@ -141,14 +152,13 @@ class StreamingTcn(LiftingNetwork):
         for block in self.after:
             x = block(x)
         x = self.normal(x)
-        landmarks, centres = self.joints(x).unflatten(1, (-1, 5)).split([len(IN), len(CENTRES)], 1)
+        landmarks, centres = self.joints(x).split([self.landmarks.numbers, self.centres.numbers], 1)
+        inner = self.centres(centres)
         limbs = self.limbs(x).unflatten(1, (-1, 4))
-        xyz, centre = landmarks[:, :, :3], centres[:, :, :3]
         return {
-            "xyz": xyz - xyz[:, IN.indices("left_hip", "right_hip")].mean(1, keepdim=True),
-            "log_std": bounded_log_std(landmarks[:, :, 3:]),
-            "centres": centre - centre[:, CENTRES.index(CENTRES.root)][:, None],
-            "centres_log_std": bounded_log_std(centres[:, :, 3:]),
+            **self.landmarks(landmarks),
+            "centres": inner["xyz"],
+            "centres_log_std": inner["log_std"],
             "limbs": functional.normalize(limbs[:, :, :3], dim=2, eps=1e-6),
             "toward": limbs[:, :, 3],
             "ratios": functional.softplus(self.lengths(x)),
