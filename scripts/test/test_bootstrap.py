@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -147,3 +148,20 @@ def test_a_command_runs_in_a_folder_with_blanks(tmp_path):
     command.chmod(0o755)
     done = subprocess.run([str(command)], capture_output=True, text=True, check=False)
     assert "TypeError: dumps() missing 1 required positional argument" in done.stderr
+
+
+def test_a_command_can_spawn_processes(tmp_path):
+    (tmp_path / "spawning.py").write_text(
+        "import multiprocessing\n"
+        "def main():\n"
+        "    process = multiprocessing.get_context('spawn').Process(target=print, args=('spawned',))\n"
+        "    process.start()\n"
+        "    process.join(60)\n"
+        "    return process.exitcode\n"
+    )
+    command = tmp_path / "command"
+    command.write_text(launcher.script_text(Path(sys.executable), "spawning:main"))
+    command.chmod(0o755)
+    environ = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run([str(command)], capture_output=True, text=True, check=False, env=environ)
+    assert (done.returncode, done.stdout) == (0, "spawned\n"), done.stderr

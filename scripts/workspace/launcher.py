@@ -53,7 +53,8 @@ def bootstrap_files(settings: str) -> dict[str, str]:
 def script_text(python: Path, entry_point: str) -> str:
     """A command as pip would write it, for an entry point "module:function".
 
-    The first lines are shell and, to Python, a string: unlike #!, they allow blanks in the interpreter's path.
+    The first lines are shell and, to Python, a string: unlike #!, they allow blanks in the interpreter's path. Processes that
+    the command spawns import the file again, under another name, and must not run the command.
     """
     module, function = entry_point.split(":")
     return f"""\
@@ -64,5 +65,6 @@ import sys
 
 from {module} import {function}
 
-sys.exit({function}())
+if __name__ == "__main__":
+    sys.exit({function}())
 """

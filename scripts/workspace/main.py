@@ -203,7 +203,8 @@ class Workspace:
             shutil.rmtree(self.root / name, ignore_errors=True)
 
     def launcher_digest(self) -> str:
-        return digest_of(*launcher.bootstrap_files(self.settings()).values())
+        texts = launcher.bootstrap_files(self.settings()).values()
+        return digest_of(*texts, launcher.script_text(self.python, "module:function"))
 
     def settings(self) -> str:
         return launcher.settings_text(self.root, self.venv, self.site_packages, self.ros)
