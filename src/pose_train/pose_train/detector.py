@@ -17,7 +17,7 @@ Generator = np.random.Generator
 
 SKELETON = SKELETONS.get("mediapipe33")
 
-BIAS = 0.0075
+BIAS = 0.0055
 """Standard deviation along one axis of a joint's constant error."""
 DRIFT = 0.0055
 """The same of the autoregressive error."""

@@ -23,10 +23,11 @@ Mean = tuple[tuple[str, float], ...]
 
 @dataclass(frozen=True)
 class Point:
-    """A point of the left side or the middle: mean of captured joints plus an offset in a segment's axes, metres."""
+    """A point of the left side or the middle: mean of captured joints, plus an offset in the axes of the segment that carries
+    it (if one does), metres."""
 
     of: Mean
-    segment: str = "pelvis"
+    segment: str = ""
     offset: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
 
@@ -60,19 +61,29 @@ LIMBS = {
     "left_knee": _at("lfemur"),
     "left_ankle": _at("ltibia"),
 }
-POINTS = {
+CENTRES = {
     **{name: Point(of) for name, of in LIMBS.items()},
     **{name: Point(_at("head"), "head", offset) for name, offset in FACE.items()},
+    "pelvis": Point(_at("lhipjoint", "rhipjoint")),
+    # Human3.6M's spine is about half way from pelvis to neck.
+    "spine": Point(_at("lowerback", "upperback")),
+    "neck": Point(_at("thorax")),
+}
+"""How `h36m17` is made: centres of rotation."""
+HIP_OUTWARD = 0.015
+"""Metres by which hips in images lie beside the centre of rotation: people mark them, and networks learn them, nearer to the
+body's outline. An assumption; Human3.6M's lie even farther out."""
+LANDMARKS = {
+    **CENTRES,
+    "left_shoulder": Point(LIMBS["left_shoulder"], "thorax"),
+    "left_hip": Point(LIMBS["left_hip"], "pelvis", (HIP_OUTWARD, 0.0, 0.0)),
     **{name: Point(_at("lwrist"), "lhand", offset) for name, offset in HAND.items()},
     "left_heel": Point(_at("ltibia"), "lfoot", (0.0, -0.06, -0.05)),
     "left_foot_index": Point(_at("lfoot"), "lfoot", (0.0, -0.015, 0.05)),
-    "pelvis": Point(_at("lhipjoint", "rhipjoint")),
-    "spine": Point(_at("upperback")),
-    "neck": Point(_at("thorax")),
 }
-"""How `mediapipe33`, `coco17` and `h36m17` are made."""
+"""How `mediapipe33` and `coco17` are made: points as detectors see them."""
 POINTS_OF_28 = {
-    **POINTS,
+    **CENTRES,
     "spine": Point(_at("lowerback")),
     "spine2": Point(_at("upperback")),
     "spine3": Point(_at("upperback", "thorax")),
@@ -85,6 +96,20 @@ POINTS_OF_28 = {
     "left_toe": Point(_at("lfoot"), "lfoot", (0.0, -0.015, 0.05)),
 }
 """How `mpi_inf28` is made, whose spine has four joints and whose neck is higher."""
+TABLES = {"mediapipe33": LANDMARKS, "coco17": LANDMARKS, "h36m17": CENTRES, "mpi_inf28": POINTS_OF_28}
+
+HINGES = ("elbow", "wrist", "knee", "ankle")
+"""Landmarks that are placed differently along the bone before them, from person to person."""
+
+
+@dataclass(frozen=True)
+class Placing:
+    """Where on n people a detector places its landmarks, against the mean over people."""
+
+    offsets: (
+        np.ndarray
+    )  # (n, C, 3) in the axes of the segments that carry them, metres for `REFERENCE_HEIGHT`
+    along: np.ndarray  # (n, H) share of the bone before each hinge by which it lies farther up
 
 
 def _captured_mirror(name: str) -> str:
@@ -102,15 +127,15 @@ MIRRORED_SEGMENTS = np.array([SEGMENTS.index(_captured_mirror(name)) for name in
 def _mirrored(point: Point) -> Point:
     x, y, z = point.offset
     of = tuple((_captured_mirror(joint), weight) for joint, weight in point.of)
-    return Point(of, _captured_mirror(point.segment), (-x, y, z))
+    return Point(of, _captured_mirror(point.segment) if point.segment else "", (-x, y, z))
 
 
 class Landmarks:
     """The points of one skeleton. Raises ValueError for a skeleton that nothing here says how to make."""
 
     def __init__(self, skeleton: str) -> None:
-        table = POINTS_OF_28 if skeleton == "mpi_inf28" else POINTS
-        joints = SKELETONS.get(skeleton).joints
+        known = SKELETONS.get(skeleton)
+        joints, table = known.joints, TABLES.get(skeleton, {})
         points = []
         for joint in joints:
             if joint in table:
@@ -126,20 +151,38 @@ class Landmarks:
             for joint, weight in point.of:
                 self.matrix[row, JOINTS.index(joint)] += weight
         offsets = np.array([point.offset for point in points], np.float32)
-        self.carried = np.flatnonzero(offsets.any(1))
-        """(C,) rows of the points that have an offset."""
+        self.carried = np.flatnonzero(offsets.any(1) | np.array([point.segment != "" for point in points]))
+        """(C,) rows of the points that a segment carries."""
+        self.hinges = np.array(
+            [row for row, joint in enumerate(joints) if joint.split("_")[-1] in HINGES], np.intp
+        )
+        """(H,) rows of the joints that lie somewhere along the bone before them."""
+        self._before = known.parents[self.hinges]
         self.segments = np.array([SEGMENTS.index(points[row].segment) for row in self.carried], np.intp)
         """(C,) the segments that carry them."""
         self.offsets = offsets[self.carried]
         """(C, 3) metres, for `REFERENCE_HEIGHT`."""
 
-    def of(self, xyz: np.ndarray, rotations: np.ndarray, size: np.ndarray) -> np.ndarray:
+    def placing(self, people: int, std: float, random: np.random.Generator) -> Placing:
+        """Offsets of standard deviation `std` metres along each axis, the same on the left and on the right by chance alone."""
+        offsets = std * random.standard_normal((people, len(self.carried), 3), np.float32)
+        # A forearm or shank of 0.3 m on average.
+        return Placing(offsets, std / 0.3 * random.standard_normal((people, len(self.hinges)), np.float32))
+
+    def of(
+        self, xyz: np.ndarray, rotations: np.ndarray, size: np.ndarray, placing: Placing | None = None
+    ) -> np.ndarray:
         """Points (..., J, 3) of captured joints (..., 31, 3) and segment rotations (..., 7, 3, 3), segment to world.
 
-        `size` (...,): height of the person over `REFERENCE_HEIGHT`.
+        `size` (...,): height of the person over `REFERENCE_HEIGHT`. With a `placing`, leading axes are (n, T).
         """
         points = np.matmul(self.matrix, xyz)
-        points[..., self.carried, :] += np.asarray(size)[..., None, None] * np.einsum(
-            "...cij,cj->...ci", rotations[..., self.segments, :, :], self.offsets
+        offsets = self.offsets if placing is None else self.offsets + placing.offsets[:, None]
+        points[..., self.carried, :] += (
+            np.asarray(size)[..., None, None]
+            * np.matmul(rotations[..., self.segments, :, :], offsets[..., None])[..., 0]
         )
+        if placing is not None:
+            up = points[..., self._before, :] - points[..., self.hinges, :]
+            points[..., self.hinges, :] += placing.along[:, None, :, None] * up
         return points

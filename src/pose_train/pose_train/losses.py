@@ -26,7 +26,7 @@ class Weights:
     position: float = param(1.0, "distance of joints from the truth", low=0.0)
     centres: float = param(0.5, "the same of joint centres", low=0.0)
     velocity: float = param(0.3, "the same of differences between two frames", low=0.0)
-    acceleration: float = param(0.5, "the same of second differences", low=0.0)
+    acceleration: float = param(2.0, "the same of second differences", low=0.0)
     direction: float = param(0.1, "1 - cosine of limbs' directions, given and between joints", low=0.0)
     toward: float = param(0.01, "cross entropy of whether a limb points towards the camera", low=0.0)
     length: float = param(0.1, "lengths of limbs, given and between joints", low=0.0)

@@ -60,34 +60,46 @@ class Recipe:
         return (1.0 - done) * np.array(self.length_shares) + done * np.array(self.final_shares)
 
 
-SINGLE_FRAME = Recipe(clip_lengths=(1,), length_shares=(1.0,), final_shares=(1.0,))
+SINGLE_FRAME = Recipe(steps=2500, clip_lengths=(1,), length_shares=(1.0,), final_shares=(1.0,))
 """For networks without memory: as many different poses as possible."""
 
 DIRECTIONS = Weights(direction=1.0, toward=0.1)
 """For networks that give directions and no joints."""
 
+# All but the default stop after some ten minutes on one core. Networks with a token per joint cost ten times as much per frame
+# as those with one per frame, and see so many fewer frames.
 RECIPES: dict[str, Recipe] = {
-    "streaming_tcn": Recipe(steps=13000),
+    "streaming_tcn": Recipe(steps=40000),
     "single_frame_mlp": SINGLE_FRAME,
     # Published: MPJPE and 0.01 of a bone length loss, the rate halved after 5 validations without gain, end after 10.
     "sparse_gcn_transformer": replace(
         SINGLE_FRAME,
+        steps=1200,
+        frames_per_step=128,
+        validate_every=50,
         schedule="plateau",
         plateau_factor=0.5,
         plateau_patience=5,
         patience=10,
         weights=Weights(velocity=0.0, acceleration=0.0, direction=0.0, toward=0.0, length=0.0, bones=0.01),
     ),
-    "pof_transformer": replace(SINGLE_FRAME, weights=DIRECTIONS),
-    "pof_gcn": replace(SINGLE_FRAME, weights=DIRECTIONS),
-    "pof_semgcn": replace(SINGLE_FRAME, weights=DIRECTIONS),
+    "temporal_transformer": Recipe(steps=4000),
+    "pof_transformer": replace(SINGLE_FRAME, steps=1000, frames_per_step=128, weights=DIRECTIONS),
+    "pof_gcn": replace(SINGLE_FRAME, frames_per_step=256, weights=DIRECTIONS),
+    "pof_semgcn": replace(SINGLE_FRAME, steps=1500, frames_per_step=256, weights=DIRECTIONS),
     "pof_semgcn_temporal": Recipe(
+        steps=1500,
+        frames_per_step=256,
         clip_lengths=(1, 4, 16),
         length_shares=(0.7, 0.3, 0.0),
         final_shares=(0.2, 0.5, 0.3),
         weights=DIRECTIONS,
     ),
-    "videopose3d_243": Recipe(network="videopose3d", config={"frames": 243}),
+    # Every clip is padded to the frames that the network sees: single ones cost as much as 27.
+    "videopose3d": Recipe(steps=3000, length_shares=(0.0, 0.5, 0.5, 0.0)),
+    "videopose3d_243": Recipe(
+        steps=2000, length_shares=(0.0, 0.5, 0.5, 0.0), network="videopose3d", config={"frames": 243}
+    ),
 }
 """By the name of the lifter; `DEFAULT` for networks that are not named."""
 

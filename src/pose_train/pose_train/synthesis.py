@@ -55,6 +55,8 @@ class Bodies:
 
     bone_scale: float = 0.04
     """Standard deviation of the logarithm of each bone's length over the captured one; left and right alike."""
+    placing: float = 0.012
+    """Standard deviation in metres of where a detector places its landmarks on a person, along each axis."""
     turned: float = 0.10
     """Share whose person is turned as a whole by any rotation: floor poses and handstands are almost absent from the data."""
 
@@ -116,14 +118,25 @@ class Synthesizer:
         self._landmarks = {name: Landmarks(name) for name in made}
 
     def clips(
-        self, count: int, frames: int, random: Generator, noise: detector.Noise = detector.FULL
+        self,
+        count: int,
+        frames: int,
+        random: Generator,
+        noise: detector.Noise = detector.FULL,
+        rates: Sequence[float] = (),
     ) -> Clips:
-        """`count` clips of `frames` frames."""
-        step = self._steps(count, frames, random)
+        """`count` clips of `frames` frames, each at one of the `rates` in images per second; without any, each at a rate within
+        `RATES`, from which some images are lost.
+        """
+        step = self._steps(count, frames, random, rates)
         xyz, rotations, subject = self._motion(step, random)
         xyz, rotations, height = self._vary(xyz, rotations, subject, random)
         size = (height / REFERENCE_HEIGHT)[:, None].astype(np.float32)
-        joints = {name: points.of(xyz, rotations, size) for name, points in self._landmarks.items()}
+        placing = self._landmarks[SKELETON].placing(count, self._bodies.placing, random)
+        joints = {
+            name: points.of(xyz, rotations, size, placing if name == SKELETON else None)
+            for name, points in self._landmarks.items()
+        }
         R_cam_world, position, half = _cameras(joints[SKELETON], step, random)
         joints = {
             name: np.einsum("ntij,ntkj->ntki", R_cam_world, points - position[:, :, None])
@@ -143,7 +156,9 @@ class Synthesizer:
             xy = xy * focal[:, None, None, None].astype(np.float32)
         return Clips(xy, confidence, clean, inside, step, joints, height)
 
-    def _steps(self, count: int, frames: int, random: Generator) -> np.ndarray:
+    def _steps(self, count: int, frames: int, random: Generator, rates: Sequence[float]) -> np.ndarray:
+        if rates:
+            return np.repeat(1.0 / random.choice(rates, (count, 1)), frames, 1)
         step = np.repeat(1.0 / random.uniform(*RATES, (count, 1)), frames, 1)
         lost = random.random((count, frames)) < SKIPS
         return step * np.where(lost, random.integers(2, 5, (count, frames)), 1)

@@ -7,7 +7,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from pose_core.skeleton import SKELETONS
-from pose_train.landmarks import MIRRORED_JOINTS, MIRRORED_SEGMENTS, Landmarks
+from pose_train.landmarks import HIP_OUTWARD, MIRRORED_JOINTS, MIRRORED_SEGMENTS, Landmarks
 from pose_train.mocap import JOINTS, SEGMENTS
 from pose_train.testing import rest
 
@@ -84,6 +84,27 @@ def test_mirroring_captured_joints_mirrors_the_points():
         )
         plain = landmarks.of(xyz, rotations, np.array(1.0))
         np.testing.assert_allclose(mirrored, (plain * flip)[skeleton.flip], atol=1e-5)
+
+
+def test_hips_in_images_lie_outside_the_centres_of_rotation():
+    centre, seen = points("h36m17")["left_hip"], points("mediapipe33")["left_hip"]
+    np.testing.assert_allclose(seen - centre, [HIP_OUTWARD, 0.0, 0.0], atol=1e-6)
+
+
+def test_where_a_detector_places_landmarks_differs_by_the_stated_amount():
+    landmarks = Landmarks("mediapipe33")
+    many = 2000
+    placing = landmarks.placing(many, 0.012, np.random.default_rng(0))
+    xyz, rotations = (np.broadcast_to(one, (many, 1, *one.shape)) for one in (rest(), UPRIGHT))
+    off = landmarks.of(xyz, rotations, np.ones((many, 1)), placing) - landmarks.of(
+        xyz, rotations, np.ones((many, 1))
+    )
+    at = dict(zip(SKELETONS.get("mediapipe33").joints, off[:, 0].transpose(1, 0, 2), strict=True))
+    np.testing.assert_allclose(at["left_hip"].std(0), [0.012] * 3, rtol=0.08)
+    np.testing.assert_allclose(at["nose"].std(0), [0.012] * 3, rtol=0.08)
+    # The test skeleton's shank is 0.42 m long, and stands upright.
+    np.testing.assert_allclose(at["left_ankle"].std(0), [0.0, 0.012 * 0.42 / 0.3, 0.0], rtol=0.1, atol=2e-3)
+    np.testing.assert_allclose(off.mean(0), 0.0, atol=0.002)
 
 
 def test_a_skeleton_that_cannot_be_made_is_refused():

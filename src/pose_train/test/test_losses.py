@@ -73,7 +73,7 @@ def test_an_error_that_alternates_by_hand(loss: Loss, batch: Batch):
     outputs["xyz"][..., 0] += 0.01 * sign
     _, terms = loss(outputs, batch)
     assert terms["velocity"] == pytest.approx(0.3 * 0.02, rel=1e-3)
-    assert terms["acceleration"] == pytest.approx(0.5 * 0.04, rel=1e-3)
+    assert terms["acceleration"] == pytest.approx(2.0 * 0.04, rel=1e-3)
 
 
 def test_limbs_turned_by_sixty_degrees_cost_half(loss: Loss, batch: Batch):

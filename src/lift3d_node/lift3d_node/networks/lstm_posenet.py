@@ -33,8 +33,8 @@ class LSTMConfig:
         high=1001,
     )
     centred: bool = param(False, "see window // 2 future frames as well")
-    width: int = param(320, "features of a frame, even", low=8, high=4096)
-    layers: int = param(3, "LSTM layers", low=1, high=8)
+    width: int = param(256, "features of a frame, even", low=8, high=4096)
+    layers: int = param(2, "LSTM layers", low=1, high=8)
     dropout: float = param(0.1, "share of features dropped in training between layers", low=0.0, high=0.9)
 
     @classmethod

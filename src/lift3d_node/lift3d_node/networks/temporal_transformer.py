@@ -36,8 +36,8 @@ class TransformerConfig:
     joint_width: int = param(32, "features of a joint", low=4, high=512)
     joint_layers: int = param(2, "layers of attention between joints", low=0, high=16)
     joint_heads: int = param(4, "heads of these; divide joint_width", low=1, high=64)
-    width: int = param(256, "features of a frame", low=8, high=2048)
-    layers: int = param(4, "layers of attention between frames", low=1, high=16)
+    width: int = param(192, "features of a frame", low=8, high=2048)
+    layers: int = param(3, "layers of attention between frames", low=1, high=16)
     heads: int = param(8, "heads of these; divide width", low=1, high=64)
     dropout: float = param(0.1, "share of features dropped in training", low=0.0, high=0.9)
 
