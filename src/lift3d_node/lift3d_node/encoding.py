@@ -10,11 +10,13 @@ from it: unlike a bounding box both move smoothly when single keypoints jitter o
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from lift3d_node.geometry import view_rotation
+from pose_core.inference import MissingJoints
 from pose_core.skeleton import SKELETONS
 
 VERSION = 1
@@ -50,10 +52,20 @@ class View:
     size: np.ndarray  # (...,) tangent of the angular size; NaN where nothing is seen
 
 
+INFER_MISSING = "infer_missing"
+"""Field in the configuration of networks that want joints which were not seen to be inferred from those that were."""
+
+
 class Encoder:
     """Encodes keypoints of one skeleton, given by its name."""
 
-    def __init__(self, skeleton: str) -> None:
+    def __init__(self, skeleton: str, config: Mapping[str, object] | None = None) -> None:
+        """`config`: that of the network, which may ask to `INFER_MISSING`.
+
+        Raises ValueError where it does and nothing can be inferred in that skeleton.
+        """
+        infers = config is not None and bool(config.get(INFER_MISSING, False))
+        self._missing = MissingJoints(skeleton) if infers else None
         joints = SKELETONS.get(skeleton).joints
         self._weights = np.array(
             [float(joint == HEAD or any(part in BODY for part in joint.split("_"))) for joint in joints]
@@ -64,6 +76,9 @@ class Encoder:
 
         Nothing is seen where fewer than two joints of the body have a confidence above 0, or all are in one place.
         """
+        if self._missing is not None:
+            filled = self._missing.fill(xy, confidence)
+            xy, confidence = filled.positions, filled.confidence
         known = np.isfinite(xy).all(-1) & (confidence > 0.0)
         confidence = np.where(known, np.minimum(confidence, 1.0), 0.0)
         xy = np.where(known[..., None], xy, 0.0)

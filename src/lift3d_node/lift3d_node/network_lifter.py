@@ -73,7 +73,7 @@ class NetworkLifter(Lifter):
         self.device = session.device
         self._session = session
         self._card = card
-        self._encoder = Encoder(card.skeleton_in)
+        self._encoder = Encoder(card.skeleton_in, card.config)
         self._match = Correspondence(card.skeleton_in, card.skeleton_out)
         self._skeleton = SKELETONS.get(card.skeleton_out)
         self._of_limbs = self._skeleton.indices(*JOINTS) if "xyz" not in card.outputs else []

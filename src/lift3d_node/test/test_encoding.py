@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from lift3d_node import encoding
-from lift3d_node.encoding import Encoder, View
-from pose_core.skeleton import SKELETONS
+from lift3d_node.encoding import INFER_MISSING, Encoder, View
+from pose_core.inference import STANDING
+from pose_core.skeleton import SKELETONS, mirror
 
 MP = SKELETONS.get("mediapipe33")
 
@@ -164,3 +165,28 @@ def test_the_same_for_every_skeleton_with_limbs():
         view = Encoder(name).view(flat(person())[:joints], np.ones(joints))
         assert view.joints.shape == (joints, 3)
         assert view.size > 0.0
+
+
+def test_missing_joints_are_inferred_where_the_network_asks_for_it():
+    skeleton = SKELETONS.get("coco17")
+    left = {name: np.array(xyz) for name, xyz in STANDING.items()}
+    both = {**{mirror(name): xyz * (-1.0, 1.0, 1.0) for name, xyz in left.items()}, **left}
+    standing = 0.2 * np.array([(both[name][0], 0.5 - both[name][1]) for name in skeleton.joints])
+    wrists = skeleton.indices("left_wrist", "right_wrist")
+    xy, sure = standing.copy(), np.ones(len(skeleton))
+    xy[wrists[0]] = np.nan
+    plain = Encoder("coco17", {"width": 8}).view(xy, sure)
+    filled = Encoder("coco17", {INFER_MISSING: True}).view(xy, sure)
+    assert plain.joints[wrists[0]].tolist() == [0.0, 0.0, 0.0]
+    # By symmetry: half as sure as what it is inferred from, and as far beyond its elbow as the other wrist.
+    assert filled.joints[wrists[0], 2] == pytest.approx(0.5)
+    elbows = skeleton.indices("left_elbow", "right_elbow")
+    forearms = filled.joints[wrists, :2] - filled.joints[elbows, :2]
+    np.testing.assert_allclose(forearms[0], forearms[1] * (-1.0, 1.0), atol=1e-3)
+    whole = Encoder("coco17", {INFER_MISSING: True}).view(standing, sure)
+    np.testing.assert_array_equal(whole.joints, Encoder("coco17").view(standing, sure).joints)
+
+
+def test_a_skeleton_in_which_nothing_can_be_inferred_is_refused():
+    with pytest.raises(ValueError, match="shoulders and hips"):
+        Encoder("hand21", {INFER_MISSING: True})

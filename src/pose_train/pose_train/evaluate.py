@@ -42,7 +42,6 @@ from lift3d_node.model_card import ModelCard
 from lift3d_node.network import LiftingNetwork
 from lift3d_node.network_lifter import NetworkLifter
 from lift3d_node.params import Lift3DParams
-from lift3d_node.pof_solver import solve
 from pose_core import align, metrics
 from pose_core.camera import Camera
 from pose_core.config import build
@@ -182,7 +181,7 @@ class TestSet:
     def __init__(self, settings: Settings, split: str = "test") -> None:
         self._settings, self._split = settings, split
         self._clips: dict[str, Clips] = {}
-        self._prepared: dict[tuple[str, str, str], Batch] = {}
+        self._prepared: dict[tuple[str, str, str, bool], Batch] = {}
 
     @cached_property
     def _synthesizer(self) -> Synthesizer:
@@ -200,11 +199,19 @@ class TestSet:
             )
         return self._clips[condition]
 
-    def batch(self, condition: str, skeleton_in: str, skeleton_out: str) -> Batch:
-        """The same as input and truth of networks of these skeletons."""
-        key = (condition, skeleton_in, skeleton_out)
+    def batch(
+        self,
+        condition: str,
+        skeleton_in: str,
+        skeleton_out: str,
+        config: Mapping[str, object] | None = None,
+    ) -> Batch:
+        """The same as input and truth of networks of these skeletons, prepared as `config` asks for."""
+        infers = bool((config or {}).get(encoding.INFER_MISSING))
+        key = (condition, skeleton_in, skeleton_out, infers)
         if key not in self._prepared:
-            self._prepared[key] = Preparer(skeleton_in, skeleton_out).prepare(self.clips(condition))
+            preparer = Preparer(skeleton_in, skeleton_out, config)
+            self._prepared[key] = preparer.prepare(self.clips(condition))
         return self._prepared[key]
 
 
@@ -268,7 +275,7 @@ def evaluate_network(
     forward, exported = forwards(candidate, settings)
     simulated, gap = {}, None
     for condition in CONDITIONS:
-        batch = test.batch(condition, card.skeleton_in, card.skeleton_out)
+        batch = test.batch(condition, card.skeleton_in, card.skeleton_out, card.config)
         outputs = forward(batch)
         simulated[condition] = score(
             tracks(card, outputs, batch), SKELETONS.get(card.skeleton_out), STEADY_HZ
@@ -427,9 +434,8 @@ def limb_joints(card: ModelCard, directions: np.ndarray, batch: Batch) -> np.nda
     skeleton = SKELETONS.get(card.skeleton_out)
     body = skeleton.indices(*limbs.JOINTS)
     rays = np.concatenate([xy, np.ones((*xy.shape[:-1], 1))], -1)[..., body, :]
-    solution = solve(directions, rays, limbs.default_lengths(1.0), joint_weights=confidence[..., body])
     found = np.full((*directions.shape[:2], len(skeleton), 3), np.nan)
-    found[..., body, :] = solution.joints
+    found[..., body, :] = network_lifter.joints_of_limbs(directions, rays, confidence[..., body])
     return found
 
 

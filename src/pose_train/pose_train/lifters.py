@@ -67,7 +67,9 @@ def train(job: Job, told: Told, tell: Callable[[str], None]) -> Trained:
     net = kind(build(kind.Config, dict(plan.config)))
     if job.steps:
         plan = dataclasses.replace(plan, steps=job.steps)
-    source = Source(job.data, "train", net.skeleton_in, net.skeleton_out, plan, job.seed)
+    source = Source(
+        job.data, "train", net.skeleton_in, net.skeleton_out, plan, job.seed, dataclasses.asdict(net.config)
+    )
     run = Training(net, source, job.out, device)
     tell(
         f"{job.name}: {network.parameters(net):,} parameters on {device}, from step {run.step} of {plan.steps}"

@@ -33,8 +33,11 @@ class Batch:
 class Preparer:
     """Prepares clips for networks that take `skeleton_in` and give `skeleton_out`."""
 
-    def __init__(self, skeleton_in: str, skeleton_out: str) -> None:
-        self._encoder = Encoder(skeleton_in)
+    def __init__(
+        self, skeleton_in: str, skeleton_out: str, config: Mapping[str, object] | None = None
+    ) -> None:
+        """`config`: that of the network, as `Encoder` takes it."""
+        self._encoder = Encoder(skeleton_in, config)
         self._match = (
             None if skeleton_in == SKELETON else Correspondence(SKELETON, skeleton_in, approximate=True)
         )

@@ -16,7 +16,7 @@ import platform
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,12 @@ class Source:
     skeleton_out: str
     recipe: Recipe
     seed: int
+    config: Mapping[str, object] = field(default_factory=dict)
+    """That of the network, of which its input depends on what `Encoder` names."""
+
+    def preparer(self) -> Preparer:
+        """Makes what the network takes."""
+        return Preparer(self.skeleton_in, self.skeleton_out, self.config)
 
     def synthesizer(self) -> Synthesizer:
         """Reads the pack."""
@@ -76,7 +82,7 @@ class Batches(IterableDataset[Batch]):
             torch.set_num_threads(1)
         source = self.source
         synthesizer = source.synthesizer()
-        preparer = Preparer(source.skeleton_in, source.skeleton_out)
+        preparer = source.preparer()
         for number in range(self._start, source.recipe.steps):
             random = np.random.default_rng((source.seed, number))
             frames = int(random.choice(source.recipe.clip_lengths, p=source.recipe.shares(number)))
@@ -89,7 +95,7 @@ def validation(source: Source) -> Batch:
     random = np.random.default_rng(VALIDATION_SEED)
     synthesizer = dataclasses.replace(source, split="val").synthesizer()
     clips = synthesizer.clips(VALIDATION_CLIPS, VALIDATION_FRAMES, random, detector.FULL)
-    return Preparer(source.skeleton_in, source.skeleton_out).prepare(clips)
+    return source.preparer().prepare(clips)
 
 
 @torch.no_grad()

@@ -30,6 +30,7 @@ class GCNConfig:
     layers: int = param(6, "layers of graph convolution and attention", low=1, high=32)
     heads: int = param(4, "attention heads; divide the width", low=1, high=64)
     mirrors: bool = param(True, "whether a left joint and its right counterpart are neighbours")
+    infer_missing: bool = param(True, "whether joints that were not seen are inferred before lifting")
     dropout: float = param(0.0, "share of features dropped in training", low=0.0, high=0.9)
 
     @classmethod
