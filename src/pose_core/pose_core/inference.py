@@ -157,7 +157,7 @@ class MissingJoints:
                 raise ValueError(
                     f"missing joints are inferred from shoulders and hips; skeleton '{skeleton}' lacks '{name}'"
                 )
-        self._standing = self.skeleton.with_virtual(_standing(skeleton))
+        self._standing = self.skeleton.with_virtual(standing_joints(skeleton))
         self._trunk = _Trunk(self.skeleton, self._standing)
         virtual = [self.skeleton.indices(a, b) for _, a, b in self.skeleton.virtual]
         self._virtual = np.array(virtual, np.intp).reshape(-1, 2)
@@ -325,7 +325,7 @@ class _Trunk:
         return np.where(height > 0.0, height, np.nan)
 
 
-def _standing(skeleton: str) -> np.ndarray:
+def standing_joints(skeleton: str) -> np.ndarray:
     """(J, 3) joints of the standing person in a skeleton; NaN for those that nothing tells."""
     person = np.full((len(MEDIAPIPE33), 3), np.nan)
     for name, (x, y, z) in STANDING.items():

@@ -1,23 +1,21 @@
 """Bone lengths of one person: learnt online by a running median, and enforced along the tree.
 
-A body's bones keep their length while a lifter's do not. `BoneTree` holds the geometry of a skeleton, `BoneLengths`
-what has been learnt of one person.
+A body's bones keep their length while a lifter's do not. `pose_core.kinematics.BoneTree` holds the geometry of a skeleton,
+`BoneLengths` what has been learnt of one person.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from pose_core.kinematics import MIN_LENGTH, BoneTree, typical_lengths
 from pose_core.people import JointState, Person3D
-from pose_core.skeleton import Skeleton
 from refine_node.params import RefineParams
 
 INTERVAL = 45_000_000
 """Nanoseconds between two observations of the lengths: nearer ones repeat the same error and only cost time."""
 WINDOW = 120
 """Observations over which the median runs."""
-MIN_LENGTH = 1e-6
-"""Metres; a shorter bone has no direction."""
 NOISE_FLOOR = 1e-3
 """Metres; no joint is weighed as if it were known better."""
 FOLLOW = 20
@@ -28,80 +26,11 @@ FEW = 10
 """Observations below which a side's median is too uncertain to say that it differs from the other side's."""
 
 
-class BoneTree:
-    """Geometry of the bones of a skeleton; (J,) joints, (B,) bones in the order of `skeleton.bones`.
-
-    Raises ValueError for a skeleton with a virtual point that does not carry the two joints it is the mean of: their
-    bones could not keep a length without moving the point off the mean.
-    """
-
-    def __init__(self, skeleton: Skeleton) -> None:
-        self.skeleton = skeleton
-        self.parent, self.child = skeleton.edges.T
-        self._sources = np.array(
-            [[joint, joint] for joint in range(len(skeleton))]
-            + [skeleton.indices(a, b) for _, a, b in skeleton.virtual]
-        )
-        bone_of = {int(child): bone for bone, child in enumerate(self.child)}
-        flip = skeleton.flip_nodes
-        self.mirror = np.array([bone_of[int(flip[child])] for child in self.child], np.intp)
-        """(B,) the same bone on the other side; itself in the middle."""
-        self.tied = np.zeros(len(self.child), bool)
-        """(B,) bones from a virtual point to the joints it is the mean of: always as long as their mirror."""
-        for point, *joints in skeleton.virtual:
-            for joint in joints:
-                if skeleton.parents[skeleton.index(joint)] != skeleton.index(point):
-                    raise ValueError(
-                        f"skeleton '{skeleton.name}' must have a bone {point}-{joint} to keep {point} its mean"
-                    )
-                self.tied[bone_of[skeleton.index(joint)]] = True
-        self.below = np.zeros((len(skeleton.nodes), len(self.child)), bool)
-        """(J, B) whether the joint hangs below the bone."""
-        for bone, (parent, child) in enumerate(skeleton.edges):
-            self.below[child] = self.below[parent]
-            self.below[child, bone] = True
-        self.below = self.below[: len(skeleton)]
-        self._paths = self.below.astype(float)
-
-    def at_nodes(self, values: np.ndarray) -> np.ndarray:
-        """Values (N, ...) at joints and virtual points from those (J, ...) at the joints; NaN where a source is NaN."""
-        a, b = self._sources.T
-        return 0.5 * (values[a] + values[b])
-
-    def measure(self, xyz: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Lengths (B,) in metres and unit vectors (B, 3) from parent to child; NaN where an end is missing.
-
-        A bone shorter than `MIN_LENGTH` has no direction: its vector is zero.
-        """
-        nodes = self.at_nodes(xyz)
-        bones = nodes[self.child] - nodes[self.parent]
-        length = np.sqrt(np.einsum("bi,bi->b", bones, bones))
-        return length, bones * ((length >= MIN_LENGTH) / np.maximum(length, MIN_LENGTH))[:, None]
-
-    def lengthen(self, xyz: np.ndarray, change: np.ndarray, direction: np.ndarray) -> np.ndarray:
-        """Joints (J, 3) after each bone has grown by `change` (B,) metres along `direction` (B, 3), from the root outward.
-
-        The root stays, and so do the directions of all bones: a joint moves by the sum of the changes along its path
-        from the root. A bone with a missing end or an unknown (NaN) change keeps its offset, so what hangs below a
-        missing joint follows the nearest known joint above it. Tied bones must have the same change.
-        """
-        step = change[:, None] * direction
-        return xyz + self._paths @ np.where(np.isfinite(step), step, 0.0)
-
-    def with_lengths(self, xyz: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-        """Joints (J, 3) with the bone `lengths` (B,) in metres; NaN lengths leave their bone as it is. See `lengthen`."""
-        length, direction = self.measure(xyz)
-        return self.lengthen(xyz, lengths - length, direction)
-
-
 class BoneLengths:
     """What has been learnt of one person's bones.
 
-    Each bone's length is the weighted median of its last `WINDOW` observations, with weights confidence / variance. Noise
-    of standard deviation s along each axis of the bone's vector makes the observed length
-    sqrt((L + n1)^2 + n2^2 + n3^2) = L + n1 + (n2^2 + n3^2) / 2L + ..., whose median is L + s^2 / L. The spread of the
-    observations (half of what lies between their 16 % and 84 % quantiles) is s, and L follows from the median m as
-    (m + sqrt(m^2 - 4 s^2)) / 2.
+    Each bone's length is the one behind its last `WINDOW` observations (see `pose_core.kinematics.typical_lengths`), with
+    weights confidence / variance.
 
     Left and right share one length, the weighted mean of both, unless both are known and differ by more than
     `symmetry`; bones to the two joints of a virtual point always do.
@@ -176,12 +105,8 @@ class BoneLengths:
         """Set the lengths of all bones that are not settled from their windows; their spread (B,) in metres."""
         tree = self.tree
         filled = min(int(self.count.max()), WINDOW)
-        (low, median, high), total = weighted_quantiles(
-            self._observed[:, :filled], self._weights[:, :filled], (0.16, 0.5, 0.84)
-        )
-        spread = (high - low) / 2
+        length, spread, total = typical_lengths(self._observed[:, :filled], self._weights[:, :filled])
         with np.errstate(invalid="ignore"):
-            length = (median + np.sqrt(np.maximum(median**2 - 4 * spread**2, 0.0))) / 2
             other, other_total = length[tree.mirror], total[tree.mirror]
             known = (self.count >= FEW) & (self.count[tree.mirror] >= FEW)
             tolerance = self.params.symmetry * (length + other) / 2
@@ -244,21 +169,3 @@ class BoneLengths:
         share = np.where(np.isfinite(share), share, np.inf)
         limit = np.where(tree.below, share[:, None], np.inf).min(0)
         return np.where(tree.tied, np.minimum(limit, limit[tree.mirror]), limit)
-
-
-def weighted_quantiles(
-    values: np.ndarray, weights: np.ndarray, fractions: tuple[float, ...]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Quantiles (F, B) of each row of (B, N) `values`, and the sums (B,) of the weights; NaN values do not count.
-
-    The lower weighted quantile: the smallest value that at least the fraction of the weight does not exceed. NaN in
-    an empty row.
-    """
-    order = np.argsort(values, axis=1)  # NaN last
-    values = np.take_along_axis(values, order, 1)
-    weights = np.where(np.isnan(values), 0.0, np.take_along_axis(weights, order, 1))
-    cumulated = np.cumsum(weights, axis=1)
-    total = cumulated[:, -1]
-    places = np.stack([np.argmax(cumulated >= fraction * total[:, None], axis=1) for fraction in fractions])
-    quantiles = values[np.arange(len(values)), places]
-    return np.where(total > 0, quantiles, np.nan), total
