@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lift3d_node.backends import Outputs, Session, State, empty_state
+from lift3d_node.backends import Session
 from lift3d_node.correspondence import Correspondence
 from lift3d_node.encoding import Encoder, View
 from lift3d_node.geometry import view_rotation
@@ -22,6 +22,7 @@ from lift3d_node.params import Lift3DParams
 from lift3d_node.pof_solver import solve
 from pose_core.camera import Camera
 from pose_core.people import JointState, People2D, People3D
+from pose_core.runtime import Outputs, State, empty_state
 from pose_core.skeleton import SKELETONS
 
 SECOND = 1_000_000_000

@@ -70,6 +70,7 @@ class Lift3DNode(Stage[Lift3DParams]):
 
     def on_params(self, params: Lift3DParams) -> None:
         self._lifter.subjects.configure(params)
+        self._lifter.repair_swaps = params.repair_swaps
 
     def _on_people(self, msg: msgs.People2D) -> None:
         people = people2d_from_msg(msg)
@@ -146,6 +147,7 @@ class Lift3DNode(Stage[Lift3DParams]):
         self.health.note("intrinsics", self._intrinsics.describe())
         self.health.note("scale", self._lifter.scales())
         self.health.note("rewinds", self._lifter.rewinds)
+        self.health.note("swaps repaired", self._lifter.swapped)
         quality = self._lifter.quality
         self.health.note("reprojection_p50_px", quality.median_px())
         for joint, error in quality.joint_median_px().items():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from lift3d_node import models
 from lift3d_node.correspondence import Correspondence
 from lift3d_node.params import Lift3DParams
@@ -13,6 +15,7 @@ from lift3d_node.subjects import Subjects
 from pose_core.camera import Camera
 from pose_core.people import People2D, People3D
 from pose_core.skeleton import SKELETONS
+from pose_core.swaps import SwapRepair, exchanged, exchanged_person
 
 SECOND = 1_000_000_000
 
@@ -31,6 +34,11 @@ class PeopleLifter:
         # By the skeleton of the keypoints: a place is judged by what was seen, never by what was made of that.
         self._placements = {source: Placement(params, source, self.lifter.skeleton_out)}
         self._matches: dict[str, Correspondence] = {}
+        self.repair_swaps = params.repair_swaps
+        """Whether left and right are put right; may change at any time."""
+        self.swapped = 0
+        """People whose left and right, of all or some joints, were exchanged so far, counted per frame."""
+        self._swaps: dict[str, SwapRepair] = {}
         self._seen: dict[str, int] = {}
         self._stamp = -1
 
@@ -57,6 +65,7 @@ class PeopleLifter:
         `people` has passed `check`, `world` is of the same image, `camera` of its size. `times` is left empty.
         """
         self._notice(people)
+        people, world = self._unswapped(people, world)
         shapes = self.lifter.lift(self._translated(people), camera, world)
         placement = self._placement(people.skeleton)
         placed = [
@@ -76,6 +85,8 @@ class PeopleLifter:
         """Forget what images told about `person`, or about everybody; returns whom. What was stated stays."""
         known = [person] if person else list(self._seen)
         forgotten = [id for id in known if self._seen.pop(id, None) is not None]
+        for id in forgotten:
+            self._swaps.pop(id, None)
         self.lifter.reset(person or None)
         return forgotten
 
@@ -101,6 +112,35 @@ class PeopleLifter:
         oldest = people.stamp - int(self._params.forget_after * SECOND)
         for id in [id for id, stamp in self._seen.items() if stamp < oldest]:
             self.reset(id)
+
+    def _unswapped(self, people: People2D, world: People3D | None) -> tuple[People2D, People3D | None]:
+        """The same with left and right put right; the detector's 3D follows its keypoints."""
+        if not self.repair_swaps:
+            self._swaps.clear()
+            return people, world
+        skeleton = SKELETONS.get(people.skeleton)
+        found: dict[str, np.ndarray] = {}
+        repaired = []
+        for person in people.people:
+            repair = self._swaps.get(person.id)
+            if repair is None or repair.skeleton is not skeleton:
+                repair = self._swaps[person.id] = SwapRepair(skeleton)
+            xy_px, swapped = repair.repair(people.stamp, person.xy_px, person.joint_confidence)
+            if swapped.any():
+                found[person.id] = swapped
+                confidence = exchanged(person.joint_confidence, skeleton, swapped)
+                person = replace(person, xy_px=xy_px, joint_confidence=confidence)
+            repaired.append(person)
+        if not found:
+            return people, world
+        self.swapped += len(found)
+        if world is not None and world.skeleton == people.skeleton:
+            of_world = [
+                exchanged_person(person, skeleton, found[person.id]) if person.id in found else person
+                for person in world.people
+            ]
+            world = replace(world, people=tuple(of_world))
+        return replace(people, people=tuple(repaired)), world
 
     def _placement(self, skeleton: str) -> Placement:
         if skeleton not in self._placements:

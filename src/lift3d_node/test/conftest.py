@@ -15,7 +15,6 @@ import pytest
 from lift3d_node.geometry import view_rotation
 from lift3d_node.lifter import Shape
 from lift3d_node.model_card import ModelCard
-from lift3d_node.onnx_file import CARD
 from lift3d_node.subjects import Subject
 from pose_core.camera import Camera
 from pose_core.people import JointState, Person2D, ScaleSource
@@ -246,5 +245,5 @@ def tiny_model(card: ModelCard | None, gain: float) -> Any:
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     if card is not None:
-        helper.set_model_props(model, {CARD: card.to_json()})
+        helper.set_model_props(model, {ModelCard.KEY: card.to_json()})
     return model

@@ -12,10 +12,11 @@ import pytest
 import torch
 
 from lift3d_node import backends, checkpoint
-from lift3d_node.backends import OnnxSession, TorchSession, choose_providers, empty_state, open_session
+from lift3d_node.backends import OnnxSession, TorchSession, open_session
 from lift3d_node.model_card import ModelCard
+from pose_core.runtime import empty_state
 
-CPU, CUDA, TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
+CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
 
 @pytest.fixture(params=["onnx", "pt"])
@@ -92,20 +93,6 @@ def test_what_does_not_go_together_is_refused(
         open_session(tmp_path / name, **options)
 
 
-@pytest.mark.parametrize(
-    ("device", "available", "chosen"),
-    [
-        ("auto", [CPU], [CPU]),
-        ("auto", [TENSORRT, CUDA, CPU], [CUDA, CPU]),
-        ("cpu", [TENSORRT, CUDA, CPU], [CPU]),
-        ("cuda", [TENSORRT, CUDA, CPU], [CUDA, CPU]),
-        ("tensorrt", [TENSORRT, CUDA, CPU], [TENSORRT, CUDA, CPU]),
-    ],
-)
-def test_providers_follow_the_device(device: str, available: list[str], chosen: list[str]) -> None:
-    assert choose_providers(device, available) == chosen
-
-
 @pytest.mark.parametrize("device", ["cuda", "tensorrt"])
 def test_a_gpu_that_is_not_there_is_an_error(
     device: str, model: Path, monkeypatch: pytest.MonkeyPatch
@@ -136,13 +123,6 @@ def test_a_gpu_that_does_not_start_is_an_error_unless_auto(
     assert open_session(path, device="auto").device == "cpu"
 
 
-def test_tensorrt_is_told_the_shapes(tiny_card: ModelCard) -> None:
-    settings = backends._settings(TENSORRT, tiny_card)
-    assert settings["trt_profile_min_shapes"] == "joints:1x33x3,context:1x5,state_0:1x33x3"
-    assert settings["trt_profile_max_shapes"] == "joints:16x33x3,context:16x5,state_0:16x33x3"
-    assert backends._settings(CUDA, tiny_card) == {}
-
-
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_cuda_gives_what_the_cpu_gives(model: Path) -> None:
     if model.suffix == ".onnx" and CUDA not in onnxruntime.get_available_providers():
@@ -166,7 +146,7 @@ def test_compiled_gives_the_same(
         asked.append(options)
         return functools.partial(torch.compile, backend="eager")(function, **options)
 
-    monkeypatch.setattr(backends, "_library", lambda name, remedy: _With(torch, compile=compile_))
+    monkeypatch.setattr(backends, "library", lambda name, remedy: _With(torch, compile=compile_))
     path = tmp_path / "tiny.pt"
     network = tiny_network.Tiny(tiny_network.Config(gain=2.0))
     checkpoint.save(path, checkpoint.Checkpoint(tiny_card, network.state_dict()))

@@ -13,9 +13,10 @@ import pytest
 import torch
 from onnx import external_data_helper
 
-from lift3d_node import checkpoint, onnx_file
+from lift3d_node import checkpoint
 from lift3d_node.checkpoint import Checkpoint
 from lift3d_node.model_card import ModelCard
+from pose_core import onnx_file
 
 torch.set_num_threads(1)
 
@@ -113,7 +114,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="none.pt' cannot be read: No such file"):
         checkpoint.read(tmp_path / "none.pt")
     with pytest.raises(ValueError, match="cannot be read: Is a directory"):
-        onnx_file.read(tmp_path)
+        onnx_file.read(tmp_path, ModelCard)
 
 
 @pytest.mark.parametrize(
@@ -172,25 +173,25 @@ def test_state_that_cannot_be_kept_is_refused(state, tiny_network, monkeypatch: 
 
 def test_onnx_gives_its_card(tiny_onnx, tiny_card: ModelCard, tmp_path: Path) -> None:
     path = tiny_onnx(tmp_path / "tiny.onnx")
-    card, content = onnx_file.read(path)
+    card, content = onnx_file.read(path, ModelCard)
     assert card == tiny_card
     assert content == path.read_bytes()
-    assert onnx_file.input_names(card) == ["joints", "context", "state_0"]
-    assert onnx_file.output_names(card) == ["xyz", "log_std", "next_state_0"]
+    assert card.input_names == ["joints", "context", "state_0"]
+    assert card.output_names == ["xyz", "log_std", "next_state_0"]
 
 
 def test_onnx_without_our_card_is_refused(tiny_onnx, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="has no model card.*pose export-model"):
-        onnx_file.read(tiny_onnx(tmp_path / "a.onnx", None))
+        onnx_file.read(tiny_onnx(tmp_path / "a.onnx", None), ModelCard)
 
 
 def test_onnx_of_another_encoding_is_refused(tiny_onnx, tmp_path: Path) -> None:
     path = tiny_onnx(tmp_path / "a.onnx", None)
     model = onnx.load(path)
-    onnx.helper.set_model_props(model, {onnx_file.CARD: '{"format": 7}'})
+    onnx.helper.set_model_props(model, {ModelCard.KEY: '{"format": 7}'})
     onnx.save(model, path)
     with pytest.raises(ValueError, match="a.onnx': the model was made for format 7"):
-        onnx_file.read(path)
+        onnx_file.read(path, ModelCard)
 
 
 @pytest.mark.parametrize("location", ["/etc/passwd", "../secret", "weights.bin"])
@@ -213,7 +214,7 @@ def test_data_in_other_files_is_refused(location: str, where: str, tiny_onnx, tm
         )
     path.write_bytes(model.SerializeToString())
     with pytest.raises(ValueError, match="a.onnx' keeps weights in other files, which is refused"):
-        onnx_file.read(path)
+        onnx_file.read(path, ModelCard)
 
 
 def test_onnx_cut_short_anywhere_is_refused(tiny_onnx, tmp_path: Path) -> None:
@@ -222,35 +223,4 @@ def test_onnx_cut_short_anywhere_is_refused(tiny_onnx, tmp_path: Path) -> None:
     for size in range(0, len(content), 7):
         path.write_bytes(content[:size])
         with pytest.raises(ValueError, match="is no whole ONNX file|has no model card"):
-            onnx_file.read(path)
-
-
-@pytest.mark.parametrize("content", [b"hello world", b"\xff" * 100, bytes(100), b"\x38\x05"])
-def test_bytes_that_are_no_onnx_are_refused(content: bytes, tmp_path: Path) -> None:
-    (tmp_path / "a.onnx").write_bytes(content)
-    with pytest.raises(ValueError, match="is no whole ONNX file|has no model card"):
-        onnx_file.read(tmp_path / "a.onnx")
-
-
-def test_every_way_to_a_tensor_is_looked_at() -> None:
-    """Field numbers, against the definition of the format."""
-    messages, todo = {}, [onnx.ModelProto.DESCRIPTOR]
-    while todo:
-        message = todo.pop()
-        if message.name not in messages:
-            inner = {field.number: field.message_type for field in message.fields if field.message_type}
-            messages[message.name] = {number: kind.name for number, kind in inner.items()}
-            todo += inner.values()
-    leading: set[str] = set()
-    reaches = {"TensorProto"}
-    while reaches != leading:
-        leading = set(reaches)
-        reaches |= {name for name, inner in messages.items() if leading & set(inner.values())}
-    for name in reaches - {"TensorProto"}:
-        ways = {number: kind for number, kind in messages[name].items() if kind in reaches}
-        if name == "ModelProto":
-            ways |= {14: "StringStringEntryProto"}
-        assert onnx_file.NESTED[name] == ways
-    tensor = onnx.TensorProto.DESCRIPTOR.fields_by_name
-    assert tensor["external_data"].number == onnx_file.EXTERNAL_DATA
-    assert tensor["data_location"].number == onnx_file.DATA_LOCATION
+            onnx_file.read(path, ModelCard)

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lift3d_node import encoding
-from lift3d_node.model_card import FORMAT, ModelCard
+from lift3d_node.model_card import ModelCard
+from pose_core.model_card import FORMAT
 
 
 def test_a_card_comes_back_from_json(tiny_card: ModelCard) -> None:
@@ -39,7 +40,15 @@ def test_json_does_not_depend_on_the_order_of_names(tiny_card: ModelCard) -> Non
 )
 def test_any_card_comes_back(training, metrics, config, state, std) -> None:
     card = ModelCard(
-        "n", config, "coco17", "h36m17", ("xyz",), state, std=(std,), training=training, metrics=metrics
+        network="n",
+        config=config,
+        skeleton_in="coco17",
+        skeleton_out="h36m17",
+        outputs=("xyz",),
+        state=state,
+        std=(std,),
+        training=training,
+        metrics=metrics,
     )
     assert ModelCard.from_json(card.to_json()) == card
 

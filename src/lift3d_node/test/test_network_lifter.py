@@ -23,7 +23,14 @@ from pose_core.skeleton import COCO17, H36M17, MEDIAPIPE33
 SECOND = 1_000_000_000
 PERIOD = 40_000_000
 HEIGHT = 1.75
-CARD = ModelCard("played", {}, "mediapipe33", "mediapipe33", ("xyz", "log_std"), ((33, 3),))
+CARD = ModelCard(
+    network="played",
+    config={},
+    skeleton_in="mediapipe33",
+    skeleton_out="mediapipe33",
+    outputs=("xyz", "log_std"),
+    state=((33, 3),),
+)
 
 
 class Played(Session):
@@ -151,7 +158,14 @@ def test_joints_that_no_keypoint_tells_are_as_sure_as_the_rest(scene) -> None:
     shot = scene()
     match = Correspondence("mediapipe33", "coco17")
     xy_px, confidence = match.keypoints(shot.person.xy_px, shot.person.joint_confidence)
-    card = ModelCard("played", {}, "coco17", "h36m17", ("xyz",), std=(0.1,))
+    card = ModelCard(
+        network="played",
+        config={},
+        skeleton_in="coco17",
+        skeleton_out="h36m17",
+        outputs=("xyz",),
+        std=(0.1,),
+    )
     xyz = np.random.default_rng(0).normal(size=(1, 17, 3)).astype(np.float32)
     lifter = NetworkLifter(Lift3DParams(), Played(lambda *asked: ({"xyz": xyz}, []), card))
     person = replace(shot.person, xy_px=xy_px, joint_confidence=confidence)
@@ -363,7 +377,14 @@ def test_limbs_become_joints_on_their_rays(scene, monkeypatch: pytest.MonkeyPatc
         "default_lengths",
         lambda height: height * limbs.lengths(shot.xyz, MEDIAPIPE33) / HEIGHT,
     )
-    card = ModelCard("played", {}, "coco17", "coco17", ("limbs", "toward"), std=(0.03,))
+    card = ModelCard(
+        network="played",
+        config={},
+        skeleton_in="coco17",
+        skeleton_out="coco17",
+        outputs=("limbs", "toward"),
+        std=(0.03,),
+    )
     lifter = NetworkLifter(Lift3DParams(), Played(lambda *asked: ({"limbs": true}, []), card))
     (shape,) = lifter.lift(image({"p1": person}, skeleton="coco17"), shot.camera, None)
     expected = shot.shape.xyz[MEDIAPIPE33.indices(*COCO17.joints)] / HEIGHT

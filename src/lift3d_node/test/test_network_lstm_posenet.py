@@ -20,8 +20,8 @@ def moved_at(network: LSTMPoseNet, frames: int, changed: int) -> list[int]:
 
 
 def test_size_of_the_default():
-    assert 2_000_000 <= parameters(LSTMPoseNet(LSTMConfig())) <= 3_000_000
-    assert 1_000_000 <= parameters(LSTMPoseNet(LSTMConfig(centred=True))) <= 3_000_000
+    assert 700_000 <= parameters(LSTMPoseNet(LSTMConfig())) <= 1_200_000
+    assert 700_000 <= parameters(LSTMPoseNet(LSTMConfig(centred=True))) <= 1_200_000
 
 
 @pytest.mark.parametrize("centred", [False, True])

@@ -24,14 +24,14 @@ def moved_at(network: TemporalTransformer, frames: int, changed: int) -> list[in
 
 @pytest.mark.parametrize("centred", [False, True])
 def test_size_of_the_default(centred):
-    assert 2_000_000 <= parameters(TemporalTransformer(TransformerConfig(centred=centred))) <= 3_000_000
+    assert 1_000_000 <= parameters(TemporalTransformer(TransformerConfig(centred=centred))) <= 1_200_000
 
 
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
         ({"window": 80}, "window must be odd, got 80"),
-        ({"heads": 7}, "heads must divide width, got 7 heads for width 256"),
+        ({"heads": 7}, "heads must divide width, got 7 heads for width 192"),
         ({"joint_heads": 3}, "joint_heads must divide joint_width, got 3 heads for width 32"),
     ],
 )

@@ -8,6 +8,7 @@ Shapes are fixed by the first call.
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -90,6 +91,17 @@ def _smoothing(cutoff: float | np.ndarray, dt: np.ndarray) -> np.ndarray:
     """Weight of the new sample in an exponential filter of the given cutoff frequency in Hz."""
     turn = 2.0 * math.pi * cutoff * dt
     return turn / (turn + 1.0)
+
+
+class Moments(NamedTuple):
+    """What a constant-velocity filter knows of J joints at one time; NaN variance of the position where it knows nothing."""
+
+    stamp: int
+    position: np.ndarray  # (J, D) metres
+    velocity: np.ndarray  # (J, D) metres per second
+    position_variance: np.ndarray  # (J,) along one axis
+    covariance: np.ndarray  # (J,) of position and velocity; 0 exactly where a joint has just started
+    velocity_variance: np.ndarray  # (J,)
 
 
 class ConstantVelocityKalman:
@@ -201,6 +213,13 @@ class ConstantVelocityKalman:
         return np.sqrt(self._w)
 
     @property
+    def moments(self) -> Moments:
+        """All of the state. Raises ValueError before the first update."""
+        if self._stamp is None:
+            raise ValueError("the filter has no state yet: update it first")
+        return Moments(self._stamp, self._x, self._v, self._p, self._c, self._w)
+
+    @property
     def distance(self) -> JointStd:
         """(J,) Mahalanobis distance of the last measurements from their prediction.
 
@@ -255,11 +274,11 @@ class ConstantVelocityKalman:
 
 
 class SavitzkyGolay:
-    """Value at the newest sample of a polynomial fitted to the last samples by least squares.
+    """Value at the newest sample, or an earlier one, of a polynomial fitted to the last samples by least squares.
 
     Savitzky and Golay, Analytical Chemistry 36 (1964), with the fit evaluated at its end instead of its
-    centre, and for uneven stamps. An element's missing samples take no part in its fit; with no more samples
-    than coefficients the fit passes through the newest.
+    centre unless asked, and for uneven stamps. An element's missing samples take no part in its fit; with no
+    more samples than coefficients the fit passes through the sample asked for.
     """
 
     def __init__(self, window: int, order: int) -> None:
@@ -288,20 +307,32 @@ class SavitzkyGolay:
             _later(int(self._stamps.view[-1]), stamp)
         self._samples.push(np.where(np.isfinite(x), x, np.nan))
         self._stamps.push(np.asarray(stamp))
-        ages = (self._stamps.seen - stamp) * SECONDS
+        return self.at(0)
+
+    def at(self, back: int) -> np.ndarray:
+        """The fit at the sample `back` before the newest, of the shape of a sample; NaN where that was missing.
+
+        Halfway back in the window it is the centred filter. Raises ValueError for a sample that the window does not hold.
+        """
+        if self._samples is None or not 0 <= back < self._samples.count:
+            raise ValueError(f"the window does not hold the sample {back} before the newest")
+        shape = self._samples.view.shape[1:]
+        place = self._samples.count - 1 - back
+        ages = (self._stamps.seen - self._stamps.view[-1]) * SECONDS
         powers = np.vander(ages / max(-ages[0], SECONDS), self.order + 1, increasing=True)
         samples = self._samples.seen.reshape(len(ages), -1)
         present = ~np.isnan(samples)
         if present.all():
-            return (np.linalg.pinv(powers)[0] @ samples).reshape(x.shape)
+            return (powers[place] @ np.linalg.pinv(powers) @ samples).reshape(shape)
         fitted = np.full(samples.shape[1], np.nan)
         patterns, member = np.unique(present, axis=1, return_inverse=True)
         member = member.reshape(-1)
         for i, pattern in enumerate(patterns.T):
-            if pattern[-1]:
+            if pattern[place]:
                 columns = member == i
-                fitted[columns] = np.linalg.pinv(powers[pattern])[0] @ samples[np.ix_(pattern, columns)]
-        return fitted.reshape(x.shape)
+                weights = powers[place] @ np.linalg.pinv(powers[pattern])
+                fitted[columns] = weights @ samples[np.ix_(pattern, columns)]
+        return fitted.reshape(shape)
 
 
 def _later(last: int, stamp: int) -> None:

@@ -22,6 +22,7 @@ class JointState(enum.IntEnum):
     LIFTED = 2
     INTERPOLATED = 3
     PREDICTED = 4
+    SWAPPED = 5
 
 
 class ScaleSource(enum.IntEnum):

@@ -41,6 +41,14 @@ class Registry(Generic[T]):
             raise ValueError(f"unknown {self.kind} '{name}'; {suggest(name, self.names())}")
         return self._entries[name]
 
+    def name_of(self, entry: T) -> str:
+        """The name of `entry`. Raises ValueError for one that was not registered."""
+        for name, known in self._entries.items():
+            if known is entry:
+                return name
+        what = getattr(entry, "__name__", entry)
+        raise ValueError(f"{what} is not registered as a {self.kind}; put @....register('name') above it")
+
     def names(self) -> list[str]:
         """All names, sorted."""
         return sorted(self._entries)

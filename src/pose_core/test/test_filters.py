@@ -391,6 +391,34 @@ class TestSavitzkyGolay:
         assert got[0] == pytest.approx(expected[0])
         assert abs(got[1] - expected[1]) > 1e-3
 
+    @pytest.mark.parametrize(("window", "order", "back"), [(9, 2, 4), (9, 3, 2), (5, 1, 4)])
+    def test_a_look_back_gives_the_published_coefficients(self, window, order, back):
+        expected = savgol_coeffs(window, order, pos=window - 1 - back, use="dot")
+        x = np.random.default_rng(0).normal(size=(20, 4, 3))
+        savgol = SavitzkyGolay(window, order)
+        for i, stamp in enumerate(stamps(20)):
+            savgol.filter(stamp, x[i])
+            if i + 1 >= window:
+                np.testing.assert_allclose(
+                    savgol.at(back), np.tensordot(expected, x[i + 1 - window : i + 1], 1), atol=1e-12
+                )
+
+    def test_a_look_back_at_a_missing_sample_is_missing(self):
+        savgol = SavitzkyGolay(9, 1)
+        for i, stamp in enumerate(stamps(12)):
+            savgol.filter(stamp, np.array([np.nan if i == 9 else 2.0 * i, 1.0 * i]))
+        np.testing.assert_allclose(savgol.at(2), [np.nan, 9.0], atol=1e-9)
+        np.testing.assert_allclose(savgol.at(3), [16.0, 8.0], atol=1e-9)
+
+    def test_a_look_back_ends_with_the_window(self):
+        savgol = SavitzkyGolay(9, 2)
+        for back in (0, -1):
+            with pytest.raises(ValueError, match=f"does not hold the sample {back} before the newest"):
+                savgol.at(back)
+        savgol.filter(0, one(1.0))
+        with pytest.raises(ValueError, match="does not hold the sample 1 before"):
+            savgol.at(1)
+
     def test_the_first_samples_pass_through(self):
         savgol = SavitzkyGolay(9, 2)
         for stamp, value in zip(stamps(3), (1.0, 5.0, -2.0), strict=True):

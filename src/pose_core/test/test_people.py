@@ -29,7 +29,7 @@ def person3d(joints: int = 17) -> Person3D:
 
 
 def test_states_and_sources_have_the_numbers_of_the_messages():
-    assert [state.value for state in JointState] == [0, 1, 2, 3, 4]
+    assert [state.value for state in JointState] == [0, 1, 2, 3, 4, 5]
     assert JointState(2) is JointState.LIFTED
     assert [source.name for source in ScaleSource] == [
         "NONE",

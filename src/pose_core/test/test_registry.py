@@ -45,3 +45,11 @@ def test_an_unknown_name_brings_the_nearest_known_one():
 def test_suggestions():
     assert suggest("zzz", ["circle", "square"]) == "known: circle, square"
     assert suggest("zzz", []) == "known: none"
+
+
+def test_an_entry_knows_its_name():
+    assert shapes().name_of(float) == "circle"
+    with pytest.raises(
+        ValueError, match=r"str is not registered as a shape; put @\.\.\.\.register\('name'\) above it"
+    ):
+        shapes().name_of(str)

@@ -195,6 +195,40 @@ def bag_recover(
     _say(f"{recover(bag, out)} messages recovered to {out}")
 
 
+@app.command()
+def refine(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="IN", help="recording of one person: pose sequence, or .npz with xyz (T, J, 3) in metres"
+        ),
+    ],
+    out: Annotated[Path, typer.Argument(help="pose sequence (.npz) to write")],
+    refiner: Annotated[str, typer.Option(help="how to smooth")] = REFINE.refiner,
+    model: Annotated[
+        str, typer.Option(help="file of a trained network (.onnx), in place of the one that ships")
+    ] = "",
+    look_ahead: Annotated[int, typer.Option(help="frames that each frame waits for")] = REFINE.look_ahead,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="use the whole recording for each frame")
+    ] = False,
+    bone_lengths: Annotated[bool, typer.Option(help="hold bones at their lengths")] = REFINE.bone_lengths,
+    rate: Annotated[float, typer.Option(help="images per second of a file without stamps")] = 0.0,
+    skeleton: Annotated[str, typer.Option(help="skeleton of a file that does not name it")] = "",
+    force: Annotated[bool, typer.Option("--force", help="replace an existing output")] = False,
+    as_json: Json = False,
+) -> None:
+    """Smooth a recording of one person: as the stage does it live, with some frames of look-ahead, or offline."""
+    from pose_core.config import build
+    from pose_tools.refine_file import RefineJob, refine_file
+
+    chosen = {"refiner": refiner, "model": model, "look_ahead": look_ahead, "bone_lengths": bone_lengths}
+    job = RefineJob(source, out, build(RefineParams, chosen), offline, skeleton, rate, force)
+    with _Progress("refine") as progress:
+        result = refine_file(job, progress)
+    _show(result, as_json)
+
+
 @app.command("export-model")
 def export_model(
     checkpoint: Annotated[Path, typer.Argument(help="checkpoint (.pt) of pose train")],
@@ -211,7 +245,7 @@ def export_model(
 train_app = typer.Typer(
     help="Train learned parts; needs torch, which make setup-train brings.", no_args_is_help=True
 )
-evaluate_app = typer.Typer(help="Measure learned parts, and write docs/models.md.", no_args_is_help=True)
+evaluate_app = typer.Typer(help="Measure learned parts, and write their documents.", no_args_is_help=True)
 app.add_typer(train_app, name="train")
 app.add_typer(evaluate_app, name="evaluate")
 Data = Annotated[Path, typer.Option(help="folder of the motion capture packs")]
@@ -246,6 +280,33 @@ def train_lifter(
     _show(result, as_json)
 
 
+@train_app.command("refiner")
+def train_refiner(
+    model: Annotated[str, typer.Option(help="network to train")] = "hpstm",
+    data: Data = Path("data"),
+    out: Annotated[Path | None, typer.Option(help="folder of the run [default: out/train/MODEL]")] = None,
+    lifter: Annotated[
+        Path | None, typer.Option(help=f"lifter (.onnx) to refine [default: {LIFT3D.lifter} as it ships]")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    seed: Annotated[int, typer.Option(help="seed of weights and batches")] = 0,
+    steps: Annotated[int, typer.Option(help="steps instead of the recipe's; 0: those", min=0)] = 0,
+    threads: Annotated[int, typer.Option(help="threads of torch on the CPU; 0: all cores", min=0)] = 0,
+    wandb: Annotated[str, typer.Option(help="project of Weights & Biases to log to")] = "",
+    as_json: Json = False,
+) -> None:
+    """Train a refining network on a lifter's own errors and on made ones. Started again, it goes on where it was interrupted."""
+    from pose_tools.train import train_refiner as run_training
+    from pose_train.refiner_data import Made
+    from pose_train.refiners import RefinerJob
+
+    made = Made(data, lifter) if lifter else Made(data)
+    job = RefinerJob(model, made, out or Path("out/train") / model, device, seed, steps, threads, wandb)
+    with _Progress("train") as progress:
+        result = run_training(job, progress, _say)
+    _show(result, as_json)
+
+
 @evaluate_app.command("lifters")
 def evaluate_lifters(
     files: Annotated[
@@ -266,6 +327,36 @@ def evaluate_lifters(
     from pose_train.evaluate import Settings
 
     settings = Settings(data, clips=clips, device=device, real=real)
+    with _Progress("evaluate") as progress:
+        result = run_evaluation(files or [], settings, out, document, progress, _say)
+    _show(result, as_json)
+
+
+@evaluate_app.command("refiners")
+def evaluate_refiners(
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="further .onnx files, besides the shipped weights")
+    ] = None,
+    data: Data = Path("data"),
+    out: Annotated[Path, typer.Option(help="folder of the results")] = Path("out/evaluate_refiners"),
+    document: Annotated[Path, typer.Option(help="document whose tables are rewritten")] = Path(
+        "docs/refiners.md"
+    ),
+    lifter: Annotated[
+        Path | None,
+        typer.Option(help=f"lifter whose output is refined [default: {LIFT3D.lifter} as it ships]"),
+    ] = None,
+    clips: Annotated[int, typer.Option(help="clips of the test", min=1)] = 8,
+    real: Annotated[bool, typer.Option(help="also the real video")] = True,
+    as_json: Json = False,
+) -> None:
+    """Measure every refiner on the same lifted, filmed and made recordings; write docs/refiners.md."""
+    from pose_tools.train import evaluate_refiners as run_evaluation
+    from pose_train.refiner_evaluate import Settings
+
+    settings = (
+        Settings(data, lifter, clips=clips, real=real) if lifter else Settings(data, clips=clips, real=real)
+    )
     with _Progress("evaluate") as progress:
         result = run_evaluation(files or [], settings, out, document, progress, _say)
     _show(result, as_json)

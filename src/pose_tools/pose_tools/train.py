@@ -1,4 +1,4 @@
-"""`pose train lifter` and `pose evaluate lifters`: progress and results of `pose_train`."""
+"""`pose train` and `pose evaluate`: progress and results of `pose_train`."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from lift3d_node import checkpoint
-from pose_train import evaluate, export, real_video
+from lift3d_node import checkpoint as lifting
+from pose_core.model_card import Card
+from pose_train import evaluate, export, real_video, refiner_evaluate, refiners
 from pose_train.lifters import Job, train
 from pose_train.recipes import recipe
+from pose_train.refiner_recipes import recipe as refiner_recipe
 from pose_train.scores import Result
+from refine_node import checkpoint as refining
 
 Progress = Callable[[int, int | None], None]
 Say = Callable[[str], None]
@@ -19,15 +22,7 @@ Say = Callable[[str], None]
 
 def train_lifter(job: Job, progress: Progress, say: Say) -> dict[str, Any]:
     """Train, calibrate and export one lifter; what it became."""
-    steps = job.steps or recipe(job.name).steps
-
-    def told(step: int, measured: Mapping[str, float]) -> None:
-        if "loss" in measured:
-            progress(step + 1, steps)
-        else:
-            say(f"step {step}: " + ", ".join(f"{name} {value:.4g}" for name, value in measured.items()))
-
-    trained = train(job, told, say)
+    trained = train(job, _teller(job.steps or recipe(job.name).steps, progress, say), say)
     return {
         "model": job.name,
         "checkpoint": str(trained.checkpoint),
@@ -36,12 +31,36 @@ def train_lifter(job: Job, progress: Progress, say: Say) -> dict[str, Any]:
     }
 
 
+def train_refiner(job: refiners.RefinerJob, progress: Progress, say: Say) -> dict[str, Any]:
+    """Lift what the refiner learns from, where that was not done yet; train, calibrate and export it; what it became."""
+    told = _teller(job.steps or refiner_recipe(job.name).steps, progress, say)
+    trained = refiners.train(job, told, say, progress)
+    return {
+        "model": job.name,
+        "checkpoint": str(trained.checkpoint),
+        "onnx": str(trained.onnx),
+        **trained.card.metrics,
+    }
+
+
+def _teller(steps: int, progress: Progress, say: Say) -> Callable[[int, Mapping[str, float]], None]:
+    """Shows steps as progress and says what validations measured."""
+
+    def told(step: int, measured: Mapping[str, float]) -> None:
+        if "loss" in measured:
+            progress(step + 1, steps)
+        else:
+            say(f"step {step}: " + ", ".join(f"{name} {value:.4g}" for name, value in measured.items()))
+
+    return told
+
+
 def export_model(file: Path, out: Path, half: bool) -> str:
     """Write the network of a checkpoint to `out`, in the form that its ending says; a sentence about it.
 
     Raises ValueError for another ending, and for a checkpoint that cannot be used.
     """
-    card, trained = checkpoint.load(file)
+    card, trained = _load(file)
     if out.suffix == ".onnx":
         difference = export.to_onnx(trained, card, out, half)
     elif out.suffix == ".ts":
@@ -49,6 +68,17 @@ def export_model(file: Path, out: Path, half: bool) -> str:
     else:
         raise ValueError(f"the file to write must end in .onnx or .ts, got '{out}'")
     return f"{out}: '{card.network}', largest difference from the network {difference.largest:.2g}"
+
+
+def _load(file: Path) -> tuple[Card, Any]:
+    """Card and network of a lifter's or a refiner's checkpoint."""
+    try:
+        return lifting.load(file)
+    except ValueError as error:
+        try:
+            return refining.load(file)
+        except ValueError:
+            raise error from None
 
 
 def evaluate_lifters(
@@ -69,6 +99,26 @@ def evaluate_lifters(
     evaluate.write_document(document, evaluate.report(results, settings, evaluate.machine(), detector))
     say(f"wrote {document}")
     return {result.name: _figures(result) for result in results}
+
+
+def evaluate_refiners(
+    files: list[Path],
+    settings: refiner_evaluate.Settings,
+    out: Path,
+    document: Path,
+    progress: Progress,
+    say: Say,
+) -> dict[str, Any]:
+    """Measure the refiners that there are and those in `files`, and rewrite the tables of `document`."""
+    ways, absent = refiner_evaluate.variants(files)
+    results = refiner_evaluate.evaluate(ways, settings, out, say, progress)
+    parts = refiner_evaluate.report(results, absent, settings, evaluate.machine())
+    evaluate.write_document(document, parts)
+    say(f"wrote {document}")
+    return {
+        scene: {refiner_evaluate.words(way): dataclasses.asdict(one) for way, one in found.items()}
+        for scene, found in results.items()
+    }
 
 
 def _figures(result: Result) -> dict[str, float]:

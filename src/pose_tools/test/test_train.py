@@ -8,8 +8,10 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from lift3d_node import checkpoint, network, onnx_file
+from lift3d_node import checkpoint, network
 from lift3d_node.checkpoint import Checkpoint
+from lift3d_node.model_card import ModelCard
+from pose_core import onnx_file
 from pose_tools.cli import app
 from pose_tools.train import export_model
 
@@ -27,7 +29,7 @@ def trained(tmp_path: Path) -> Path:
 def test_a_checkpoint_becomes_an_onnx_file(trained: Path):
     out = trained.with_suffix(".onnx")
     assert "largest difference" in export_model(trained, out, half=False)
-    assert onnx_file.read(out)[0] == checkpoint.read(trained).card
+    assert onnx_file.read(out, ModelCard)[0] == checkpoint.read(trained).card
 
 
 def test_a_checkpoint_becomes_torchscript(trained: Path):

@@ -34,7 +34,6 @@ from lift3d_node import (
     models,
     network,
     network_lifter,
-    onnx_file,
     pof_solver,
 )
 from lift3d_node.correspondence import Correspondence
@@ -42,7 +41,7 @@ from lift3d_node.model_card import ModelCard
 from lift3d_node.network import LiftingNetwork
 from lift3d_node.network_lifter import NetworkLifter
 from lift3d_node.params import Lift3DParams
-from pose_core import align, metrics
+from pose_core import align, metrics, onnx_file, runtime
 from pose_core.camera import Camera
 from pose_core.config import build
 from pose_core.files import write_whole
@@ -139,7 +138,7 @@ class Candidate:
         """What the network is. Raises ValueError for files that cannot be used, or that hold different networks."""
         cards = []
         if self.onnx is not None:
-            cards.append(onnx_file.read(self.onnx)[0])
+            cards.append(onnx_file.read(self.onnx, ModelCard)[0])
         if self.checkpoint is not None:
             cards.append(checkpoint.read(self.checkpoint).card)
         for name in ("network", "config", "skeleton_in", "skeleton_out", "state"):
@@ -365,7 +364,7 @@ def whole(trained: LiftingNetwork, batch: Batch) -> Arrays:
 def stream(session: backends.Session, batch: Batch) -> Arrays:
     """The same frame by frame through a session, as on a robot."""
     joints, context = batch.joints.numpy(), batch.context.numpy()
-    state = backends.empty_state(session.card, len(joints))
+    state = runtime.empty_state(session.card, len(joints))
     frames = []
     for t in range(joints.shape[1]):
         outputs, state = session.run(joints[:, t].copy(), context[:, t].copy(), state)
@@ -594,7 +593,7 @@ def _frame(session: backends.Session, people: int) -> Callable[[], object]:
     joints = random.standard_normal((people, len(SKELETONS.get(card.skeleton_in)), 3), np.float32)
     joints[..., 2] = 1.0
     context = np.zeros((people, len(encoding.CONTEXT)), np.float32)
-    state = [backends.empty_state(card, people)]
+    state = [runtime.empty_state(card, people)]
 
     def call() -> None:
         _, state[0] = session.run(joints, context, state[0])

@@ -1,6 +1,6 @@
-"""Trained networks as files that run without this code: ONNX for `lift3d_node`, TorchScript for programs of one's own.
+"""Trained networks as files that run without this code: ONNX for the stages, TorchScript for programs of one's own.
 
-Both hold one step: keypoints, context and the state of the frame before in, outputs and the next state out, for any number of
+Both hold one step: joints, context and the state of the frame before in, outputs and the next state out, for any number of
 people. What was written is run again beside the network before anything is said to be exported.
 """
 
@@ -23,13 +23,16 @@ import torch
 from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
-from lift3d_node import encoding
-from lift3d_node.checkpoint import check_fit
+from lift3d_node import checkpoint as lifting
 from lift3d_node.model_card import ModelCard
 from lift3d_node.network import LiftingNetwork
-from lift3d_node.onnx_file import CARD, input_names, output_names
 from pose_core.files import write_whole
-from pose_core.skeleton import SKELETONS
+from pose_core.model_card import Card
+from refine_node import checkpoint as refining
+from refine_node.model_card import RefinerCard
+from refine_node.network import RefiningNetwork
+
+Network = LiftingNetwork | RefiningNetwork
 
 OPSET = 17
 """The newest that torch's exporter writes without onnxscript and every onnxruntime in use reads."""
@@ -55,9 +58,7 @@ class Difference:
     rms: float
 
 
-def to_onnx(
-    network: LiftingNetwork, card: ModelCard, path: str | os.PathLike[str], half: bool = True
-) -> Difference:
+def to_onnx(network: Network, card: Card, path: str | os.PathLike[str], half: bool = True) -> Difference:
     """Write the network as one ONNX file with its card inside; returns how far it is from the network.
 
     `half`: weights are stored in 16 bits, which halves the file, and computed with in 32. The same network gives the same
@@ -65,7 +66,7 @@ def to_onnx(
     """
     network = _for_export(network, card)
     buffer = io.BytesIO()
-    names = {"input_names": input_names(card), "output_names": output_names(card)}
+    names = {"input_names": card.input_names, "output_names": card.output_names}
     with _tracing(card):
         torch.onnx.export(
             _Step(network, card),
@@ -80,7 +81,7 @@ def to_onnx(
     # Where the code was that made a node is no business of whoever runs it.
     for node in model.graph.node:
         node.ClearField("doc_string")
-    helper.set_model_props(model, {CARD: card.to_json()})
+    helper.set_model_props(model, {card.KEY: card.to_json()})
     difference = _checked(_onnx_difference(network, card, model), card)
     if half:
         _store_half(model.graph)
@@ -95,17 +96,17 @@ def to_onnx(
     return difference
 
 
-def to_torchscript(network: LiftingNetwork, card: ModelCard, path: str | os.PathLike[str]) -> Difference:
+def to_torchscript(network: Network, card: Card, path: str | os.PathLike[str]) -> Difference:
     """Write the network as a TorchScript archive with its card as an extra file; returns how far it is from the network.
 
-    `torch.jit.load(path, _extra_files={"lift3d_node.model_card": ""})` gives a function of the same inputs and outputs as the
+    `torch.jit.load(path, _extra_files={card.KEY: ""})` gives a function of the same inputs and outputs as the
     ONNX file. Raises ValueError as `to_onnx`.
     """
     network = _for_export(network, card)
     buffer = io.BytesIO()
     with _tracing(card):
         traced = torch.jit.trace(_Step(network, card), tuple(_example(card, 2)), check_trace=False)
-        torch.jit.save(traced, buffer, _extra_files={CARD: card.to_json()})
+        torch.jit.save(traced, buffer, _extra_files={card.KEY: card.to_json()})
         buffer.seek(0)
         script = torch.jit.load(buffer)
     difference = _checked(_difference(network, card, script), card)
@@ -116,24 +117,31 @@ def to_torchscript(network: LiftingNetwork, card: ModelCard, path: str | os.Path
 class _Step(nn.Module):
     """One step as a function of tensors alone, in the order of the file's inputs and outputs."""
 
-    def __init__(self, network: LiftingNetwork, card: ModelCard) -> None:
+    def __init__(self, network: Network, card: Card) -> None:
         super().__init__()
         self.network = network
         self.names = card.outputs
+        # The exporter gives every part back the mode of the whole, which would let dropout drop.
+        self.eval()
 
     def forward(self, joints: Tensor, context: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         outputs, after = self.network.step(joints, context, list(state))
         return (*(outputs[name] for name in self.names), *after)
 
 
-def _for_export(network: LiftingNetwork, card: ModelCard) -> LiftingNetwork:
+def _for_export(network: Network, card: Card) -> Network:
     network = copy.deepcopy(network).cpu().eval().requires_grad_(False)
-    check_fit(card, network)
+    if isinstance(network, LiftingNetwork) and isinstance(card, ModelCard):
+        lifting.check_fit(card, network)
+    elif isinstance(network, RefiningNetwork) and isinstance(card, RefinerCard):
+        refining.check_fit(card, network)
+    else:
+        raise ValueError(f"a card of {card.KEY} is not that of a {type(network).__name__}")
     return network
 
 
 @contextmanager
-def _tracing(card: ModelCard) -> Iterator[None]:
+def _tracing(card: Card) -> Iterator[None]:
     """A branch of Python on a tensor is exported as it went once, of which torch only warns. Its own are sound."""
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always", torch.jit.TracerWarning)
@@ -149,13 +157,13 @@ def _tracing(card: ModelCard) -> Iterator[None]:
             )
 
 
-def _example(card: ModelCard, people: int, seed: int = 0) -> list[Tensor]:
-    """Keypoints some of which are missing, a context, and the empty state."""
+def _example(card: Card, people: int, seed: int = 0) -> list[Tensor]:
+    """Joints some of which are missing, a context, and the empty state. A joint's last number is its confidence."""
     random = torch.Generator().manual_seed(seed)
-    joints = torch.randn(people, len(SKELETONS.get(card.skeleton_in)), 3, generator=random)
-    joints[..., 2] = torch.rand(joints.shape[:-1], generator=random)
+    joints = torch.randn(people, *card.inputs["joints"], generator=random)
+    joints[..., -1] = torch.rand(joints.shape[:-1], generator=random)
     joints = joints * (torch.rand(*joints.shape[:-1], 1, generator=random) > 0.2)
-    context = 0.3 * torch.randn(people, len(encoding.CONTEXT), generator=random)
+    context = 0.3 * torch.randn(people, *card.inputs["context"], generator=random)
     return [joints, context, *(torch.zeros(people, *shape) for shape in card.state)]
 
 
@@ -176,7 +184,7 @@ def _store_half(graph: onnx.GraphProto) -> None:
     graph.node.extend(nodes)
 
 
-def _onnx_difference(network: LiftingNetwork, card: ModelCard, model: onnx.ModelProto) -> Difference:
+def _onnx_difference(network: Network, card: Card, model: onnx.ModelProto) -> Difference:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
@@ -184,16 +192,14 @@ def _onnx_difference(network: LiftingNetwork, card: ModelCard, model: onnx.Model
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
     def step(*inputs: Tensor) -> list[Tensor]:
-        feed = {name: tensor.numpy() for name, tensor in zip(input_names(card), inputs, strict=True)}
-        return [torch.from_numpy(array) for array in session.run(output_names(card), feed)]
+        feed = {name: tensor.numpy() for name, tensor in zip(card.input_names, inputs, strict=True)}
+        return [torch.from_numpy(array) for array in session.run(card.output_names, feed)]
 
     return _difference(network, card, step)
 
 
 @torch.no_grad()
-def _difference(
-    network: LiftingNetwork, card: ModelCard, step: Callable[..., Sequence[Tensor]]
-) -> Difference:
+def _difference(network: Network, card: Card, step: Callable[..., Sequence[Tensor]]) -> Difference:
     """`step` against the network, each going on with its own state."""
     exact = _Step(network, card)
     told = len(card.outputs)
@@ -212,7 +218,7 @@ def _difference(
     return Difference(float(differences.max()), float(differences.square().mean().sqrt()))
 
 
-def _checked(difference: Difference, card: ModelCard) -> Difference:
+def _checked(difference: Difference, card: Card) -> Difference:
     if not difference.largest <= TOLERANCE:
         raise ValueError(
             f"'{card.network}' as exported differs from the network by {difference.largest:.2g}, more than {TOLERANCE:g}; "

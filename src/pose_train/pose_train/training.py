@@ -1,4 +1,4 @@
-"""Trains a lifting network on synthesised clips: restartable, reproducible, on CPU or GPU.
+"""Trains a network on numbered batches: restartable, reproducible, on CPU or GPU; and what lifting networks learn from.
 
 Batch number i is made from the seed and i alone, in a process of its own, so that an interrupted run goes on with the same data
 and ends with the same weights as one that was not interrupted (on the same machine and number of threads).
@@ -18,11 +18,11 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
 from lift3d_node import limbs
@@ -46,9 +46,38 @@ MOST = 2**31 - 1
 STATE_FILE, WEIGHTS_FILE, LOG_FILE = "state.pt", "weights.pt", "log.jsonl"
 
 
+Make = Callable[[int], Batch]
+"""Makes a batch from its number."""
+Measure = Callable[[dict[str, Tensor], Batch], tuple[Tensor, Mapping[str, float]]]
+"""What is to become small, from a network's outputs and the batch they are of; and each of its terms."""
+
+
+class Task(Protocol):
+    """What a network is to learn. Plain data, because another process makes the batches."""
+
+    @property
+    def recipe(self) -> Recipe:
+        """How it is learnt."""
+
+    def maker(self) -> Make:
+        """Opens the data; to be called in the process that makes the batches."""
+
+    def measure(self, network: Any) -> Measure:
+        """The loss of `network`."""
+
+    def validation(self) -> Batch:
+        """What training is judged by: of other people."""
+
+    def judge(self, network: Any, batch: Batch) -> dict[str, float]:
+        """Errors of `network` on `batch`; `mpjpe_mm`, or else `degrees`, says which weights are better."""
+
+    def identity(self) -> dict[str, Any]:
+        """What a run that goes on must have in common with the one before, besides the network; plain values."""
+
+
 @dataclass(frozen=True)
 class Source:
-    """Where batches come from."""
+    """Where the batches of a lifting network come from: a `Task`."""
 
     data: Path
     split: str
@@ -67,11 +96,39 @@ class Source:
         """Reads the pack."""
         return Synthesizer([mocap.read(self.data / PACKS[self.split])], (CENTRES, self.skeleton_out))
 
+    def maker(self) -> Make:
+        """Makes clips of what the pack holds."""
+        synthesizer, preparer = self.synthesizer(), self.preparer()
+
+        def make(number: int) -> Batch:
+            random = np.random.default_rng((self.seed, number))
+            frames = int(random.choice(self.recipe.clip_lengths, p=self.recipe.shares(number)))
+            count = max(self.recipe.frames_per_step // frames, 1)
+            return preparer.prepare(synthesizer.clips(count, frames, random))
+
+        return make
+
+    def measure(self, network: LiftingNetwork) -> Measure:
+        """`pose_train.losses`"""
+        return Loss(network, self.recipe.weights)
+
+    def validation(self) -> Batch:
+        """See `validation`."""
+        return validation(self)
+
+    def judge(self, network: LiftingNetwork, batch: Batch) -> dict[str, float]:
+        """See `judge`."""
+        return judge(network, batch)
+
+    def identity(self) -> dict[str, Any]:
+        """Recipe and seed."""
+        return {"recipe": dataclasses.asdict(self.recipe), "seed": self.seed}
+
 
 class Batches(IterableDataset[Batch]):
     """Batches `start`, `start + 1`, ... up to the recipe's last."""
 
-    def __init__(self, source: Source, start: int) -> None:
+    def __init__(self, source: Task, start: int) -> None:
         self.source = source
         self._start = start
 
@@ -80,14 +137,9 @@ class Batches(IterableDataset[Batch]):
             # An interrupt is for the process that trains; it ends this one.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             torch.set_num_threads(1)
-        source = self.source
-        synthesizer = source.synthesizer()
-        preparer = source.preparer()
-        for number in range(self._start, source.recipe.steps):
-            random = np.random.default_rng((source.seed, number))
-            frames = int(random.choice(source.recipe.clip_lengths, p=source.recipe.shares(number)))
-            count = max(source.recipe.frames_per_step // frames, 1)
-            yield preparer.prepare(synthesizer.clips(count, frames, random))
+        make = self.source.maker()
+        for number in range(self._start, self.source.recipe.steps):
+            yield make(number)
 
 
 def validation(source: Source) -> Batch:
@@ -133,12 +185,16 @@ def judge(network: LiftingNetwork, batch: Batch) -> dict[str, float]:
 
 Told = Callable[[int, Mapping[str, float]], None]
 
+Network = TypeVar("Network", bound=nn.Module)
+"""With a `config`, called with the joints and the context of a batch."""
+What = TypeVar("What", bound=Task)
 
-class Training:
+
+class Training(Generic[Network, What]):
     """One run in one folder. Goes on where an earlier run in that folder ended."""
 
     def __init__(
-        self, network: LiftingNetwork, source: Source, folder: Path, device: str = "cpu", workers: int = 1
+        self, network: Network, source: What, folder: Path, device: str = "cpu", workers: int = 1
     ) -> None:
         """Raises ValueError where the folder holds a run of another network, recipe or seed."""
         self.network = network.to(device)
@@ -146,7 +202,7 @@ class Training:
         self.source = source
         self._recipe, self._folder, self._workers = source.recipe, folder, workers
         self._device = torch.device(device)
-        self._loss = Loss(network, source.recipe.weights)
+        self._loss = source.measure(network)
         self._optimizer = torch.optim.AdamW(
             network.parameters(), lr=source.recipe.rate, weight_decay=source.recipe.decay, fused=True
         )
@@ -157,7 +213,7 @@ class Training:
             self._resume()
 
     @property
-    def result(self) -> LiftingNetwork:
+    def result(self) -> Network:
         """The running mean of the weights."""
         return self._mean
 
@@ -175,7 +231,7 @@ class Training:
             torch.set_flush_denormal(False)
 
     def _run(self, told: Told) -> None:
-        judged_by = validation(self.source)
+        judged_by = self.source.validation()
         batches = DataLoader(
             Batches(self.source, self.step),
             batch_size=None,
@@ -187,7 +243,7 @@ class Training:
             told(self.step, self._update(batch))
             self.step += 1
             if self.step % self._recipe.validate_every == 0 or self.step == self._recipe.steps:
-                measured = judge(self._mean, judged_by)
+                measured = self.source.judge(self._mean, judged_by)
                 self._note(measured)
                 told(self.step, measured)
                 self._save()
@@ -266,8 +322,7 @@ class Training:
         what = {
             "network": type(self.network).__module__,
             "config": dataclasses.asdict(self.network.config),
-            "recipe": dataclasses.asdict(self._recipe),
-            "seed": self.source.seed,
+            **self.source.identity(),
         }
         return json.dumps(what, sort_keys=True)
 

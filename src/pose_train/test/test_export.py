@@ -9,13 +9,18 @@ import pytest
 import torch
 from torch import nn
 
-from lift3d_node import checkpoint, onnx_file
-from lift3d_node.backends import empty_state, open_session
+from lift3d_node import checkpoint
+from lift3d_node.backends import open_session
 from lift3d_node.checkpoint import describe
 from lift3d_node.network import NETWORKS, LiftingNetwork, find, names
 from pose_core.config import param
+from pose_core.onnx_file import card_of
+from pose_core.runtime import OnnxSession, empty_state, try_out
 from pose_core.skeleton import SKELETONS
 from pose_train.export import HALF_TOLERANCE, TOLERANCE, to_onnx, to_torchscript
+from refine_node import checkpoint as refiner_checkpoint
+from refine_node import network as refiner_network
+from refine_node.model_card import RefinerCard
 
 torch.set_num_threads(1)
 
@@ -134,9 +139,9 @@ def test_the_same_network_gives_the_same_bytes_without_paths(make, tmp_path: Pat
 def test_torchscript_computes_the_same_and_has_the_card(make, tmp_path: Path) -> None:
     network, card = make()
     assert to_torchscript(network, card, tmp_path / "a.ts").largest <= TOLERANCE
-    extra = {onnx_file.CARD: ""}
+    extra = {card.KEY: ""}
     script = torch.jit.load(tmp_path / "a.ts", _extra_files=extra)
-    assert onnx_file.card_of(extra[onnx_file.CARD].decode(), "a.ts") == card
+    assert card_of(extra[card.KEY].decode(), "a.ts", type(card)) == card
     joints, context, memory = torch.randn(4, 17, 3), torch.randn(4, 5), torch.randn(4, 24)
     xyz, log_std, after = script(joints, context, memory)
     with torch.no_grad():
@@ -185,6 +190,15 @@ def test_the_card_of_another_network_is_refused(make, tmp_path: Path) -> None:
         to_onnx(network, replace(card, config={**card.config, "width": 25}), tmp_path / "a.onnx")
 
 
+@pytest.mark.parametrize("name", ["lstm_posenet", "temporal_transformer"])
+def test_what_training_drops_at_random_stays_when_exported(name: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    kind = find(name)
+    network = kind(replace(kind.Config.small(), dropout=0.5)).eval()
+    difference = to_onnx(network, describe(network), tmp_path / "net.onnx")
+    assert difference.rms <= HALF_TOLERANCE
+
+
 @pytest.mark.parametrize("name", names())
 def test_every_network_can_be_exported(name: str, tmp_path: Path) -> None:
     """With small configurations: to ONNX for the node, to TorchScript, and as a checkpoint, all of which agree."""
@@ -208,3 +222,35 @@ def test_every_network_can_be_exported(name: str, tmp_path: Path) -> None:
         for output in card.outputs:
             np.testing.assert_allclose(results[0][0][output], results[1][0][output], atol=1e-4)
         states = [state for _, state in results]
+
+
+@pytest.mark.parametrize("name", refiner_network.names())
+def test_every_refining_network_can_be_exported(name: str, tmp_path: Path) -> None:
+    """The checkpoint, the ONNX file and the network agree, and weights of another network are refused."""
+    kind = refiner_network.find(name)
+    torch.manual_seed(1)
+    network = kind(kind.Config.small()).eval()
+    card = refiner_checkpoint.describe(network, training="nothing", metrics={"mpjpe_mm": 1.0})
+    to_onnx(network, card, tmp_path / "a.onnx", half=False)
+    to_onnx(network, card, tmp_path / "half.onnx")
+    refiner_checkpoint.save(tmp_path / "a.pt", refiner_checkpoint.Checkpoint(card, network.state_dict()))
+    again, restored = refiner_checkpoint.load(tmp_path / "a.pt")
+    session = OnnxSession(tmp_path / "a.onnx", RefinerCard, "cpu")
+    try_out(session, "a.onnx")
+    assert session.card == again == card
+    state, kept = empty_state(card, 2), restored.initial(2)
+    random = np.random.default_rng(1)
+    for _ in range(3):
+        joints = random.normal(size=(2, *card.inputs["joints"])).astype(np.float32)
+        context = random.normal(size=(2, *card.inputs["context"])).astype(np.float32)
+        outputs, state = session.run(joints, context, state)
+        with torch.no_grad():
+            expected, kept = restored.step(torch.from_numpy(joints), torch.from_numpy(context), kept)
+        for output in card.outputs:
+            np.testing.assert_allclose(outputs[output], expected[output], atol=1e-4)
+    with pytest.raises(ValueError, match="checkpoint|model card"):
+        checkpoint.load(tmp_path / "a.pt")
+    with pytest.raises(ValueError, match="a card of refine_node.model_card is not that of a "):
+        to_onnx(find("streaming_tcn")(find("streaming_tcn").Config.small()), card, tmp_path / "b.onnx")
+    with pytest.raises(ValueError, match=f"trained with look_aheads .*but network '{name}' has"):
+        to_onnx(network, replace(card, look_aheads=(0, 77)), tmp_path / "b.onnx")

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from lift3d_node import backends, checkpoint, network, onnx_file
+from lift3d_node import backends, checkpoint, network
+from lift3d_node.model_card import ModelCard
+from pose_core import onnx_file, runtime
 from pose_train import lifters
 from pose_train.lifters import Job, Trained
 from pose_train.recipes import Recipe
@@ -47,7 +49,7 @@ def trained(data: Path, out: Path, name: str = "streaming_tcn") -> Trained:
 @pytest.mark.usefixtures("small")
 def test_a_trained_lifter_is_calibrated_and_runs_from_both_files(data: Path, tmp_path: Path):
     result = trained(data, tmp_path)
-    card, _ = onnx_file.read(result.onnx)
+    card, _ = onnx_file.read(result.onnx, ModelCard)
     assert card == checkpoint.read(result.checkpoint).card == result.card
     assert card.network == "streaming_tcn"
     assert len(card.temperature) == 33
@@ -59,7 +61,7 @@ def test_a_trained_lifter_is_calibrated_and_runs_from_both_files(data: Path, tmp
     random = np.random.default_rng(0)
     joints = random.normal(size=(2, 33, 3)).astype(np.float32)
     context = random.normal(size=(2, 5)).astype(np.float32)
-    one, other = (session.run(joints, context, backends.empty_state(card, 2))[0] for session in sessions)
+    one, other = (session.run(joints, context, runtime.empty_state(card, 2))[0] for session in sessions)
     np.testing.assert_allclose(one["xyz"], other["xyz"], atol=2e-3)
     assert (tmp_path / "tensorboard").is_dir()
 

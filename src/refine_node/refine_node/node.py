@@ -40,14 +40,17 @@ class RefineNode(Stage[RefineParams]):
     def _on_people(self, msg: msgs.People3D) -> None:
         start = now_ns()
         people = people3d_from_msg(msg)
-        if people.stamp == self._refiner.last_stamp:
-            raise MalformedMessage(f"the stamp {people.stamp} ns has come twice; each image may come once")
+        try:
+            self._refiner.check(people)
+        except ValueError as error:
+            raise MalformedMessage(str(error)) from error
         refined = self._refiner.process(people)
         if people.skeleton != self._skeleton:
             self._skeleton = people.skeleton
             self.publish_skeleton(topics.REFINED_SKELETON, people.skeleton)
-        self._report(refined)
-        self._output.publish(people3d_to_msg(replace(refined, times=self.stamped(people.times, start))))
+        self._report(people if refined is None else refined)
+        if refined is not None:  # the first frames wait for later ones
+            self._output.publish(people3d_to_msg(replace(refined, times=self.stamped(refined.times, start))))
 
     def _on_reset(self, request: ResetPerson.Request, response: ResetPerson.Response) -> ResetPerson.Response:
         forgotten = self._refiner.reset(request.person_id)
@@ -61,6 +64,7 @@ class RefineNode(Stage[RefineParams]):
         refiner, health = self._refiner, self.health
         health.note("people", len(people.people))
         health.note("bridged", refiner.bridged)
+        health.note("swaps repaired", refiner.swapped)
         health.note("resets", ", ".join(f"{reason} {n}" for reason, n in refiner.resets.items()) or "none")
         settled = refiner.settled()
         health.note(

@@ -14,7 +14,19 @@ class RefineParams(StageParams):
     """
 
     refiner: str = param(
-        "kalman", "how people are smoothed: kalman, one_euro, or raw for not at all", live=True
+        "kalman",
+        "how people are smoothed: kalman, one_euro, savitzky_golay, the networks hpstm or smoothnet, or raw for not at all",
+        live=True,
+    )
+    model: str = param(
+        "",
+        "file of a trained network for hpstm and smoothnet, .onnx; empty: the weights that come with the refiner",
+    )
+    look_ahead: int = param(
+        0,
+        "frames that a person waits for later ones to make their pose better; 0 hands out each frame at once",
+        low=0,
+        high=8,
     )
 
     max_gap: float = param(
@@ -89,6 +101,23 @@ class RefineParams(StageParams):
     root_beta: float = param(3.0, "one_euro: the same rise for the root", low=0.0, high=1000.0, live=True)
     d_cutoff_hz: float = param(1.0, "one_euro: cutoff of the speed itself", low=0.01, high=100.0, live=True)
 
+    # A quadratic over 11 frames leaves three quarters of white noise and two fifths of its acceleration, without lag at constant
+    # acceleration; at 30 frames per second it reaches back a third of a second.
+    savgol_window: int = param(
+        11, "savitzky_golay: frames that a polynomial is fitted to", low=1, high=1000, live=True
+    )
+    savgol_order: int = param(2, "savitzky_golay: degree of the polynomial", low=0, high=5, live=True)
+    max_correction: float = param(
+        3.0,
+        "hpstm, smoothnet: standard deviations by which a network may move a joint that is seen",
+        low=0.0,
+        high=100.0,
+        live=True,
+    )
+
+    repair_swaps: bool = param(
+        True, "exchange left and right where the stage before has swapped them", live=True
+    )
     bone_lengths: bool = param(True, "hold bones at their learnt lengths", live=True)
     # Medians over 0.8 s differed by 2 to 6 percent for most long bones and by up to a third: the pose must change meanwhile.
     settle_observations: int = param(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from pose_core.people import JointState, People3D, Person3D, ScaleSource, with_missing
 from pose_core.skeleton import SKELETONS
+from pose_core.swaps import SwapRepair, exchanged_person
 from refine_node.bones import BoneLengths, BoneTree
 from refine_node.params import RefineParams
 from refine_node.refiner import Refiner
@@ -35,6 +36,7 @@ class Track:
         joints = len(person.state)
         self.refiner = refiner
         self.bones = bones
+        self.swaps = SwapRepair(refiner.skeleton)
         self.person = person
         """As last believed."""
         self.seen = stamp
@@ -49,6 +51,21 @@ class Track:
         """The latest view of the person that was not believed, and its stamp."""
         self.jumps = 0
         """How many of them in a row agree."""
+        self.shown: tuple[Person3D, int] | None = None
+        """The person as last handed out from a frame that showed them, and its stamp."""
+
+
+@dataclass
+class Entry:
+    """Somebody in a frame that is still to be handed out."""
+
+    track: Track
+    stamp: int
+    seen: bool
+    person: Person3D | None
+    """As the frame itself told; a prediction of a person not seen, None where there is none."""
+    done: bool = False
+    """Whether `person` is what will be handed out: the filters have restarted since."""
 
 
 class PeopleRefiner:
@@ -58,13 +75,17 @@ class PeopleRefiner:
     standard deviations and confidence that falls to 0; so is a joint. Then the joint is missing and the person gone;
     their bone lengths are kept for `forget_after` seconds. A jump that `gate_frames` frames agree on is believed. A
     stamp that goes back, another frame or another skeleton resets everything.
+
+    With `look_ahead` frames are handed out so many frames later, in the light of those; a person who was not seen in between is
+    interpolated. What has not been handed out when everything is reset never is.
     """
 
     def __init__(self, params: RefineParams) -> None:
-        """Raises ValueError for an unknown refiner."""
+        """Raises ValueError for an unknown refiner, or parameters that it cannot work with."""
         self.params = params
-        self._kind = REFINERS.get(params.refiner)
+        self._kind = self._kind_of(params)
         self._tracks: dict[str, Track] = {}
+        self._frames: deque[tuple[People3D, list[Entry]]] = deque()
         self._source: tuple[str, str] | None = None
         self.last_stamp: int | None = None
         """ns of the latest people; the same stamp does not come twice."""
@@ -72,13 +93,19 @@ class PeopleRefiner:
         """People predicted so far, counted per frame."""
         self.resets: Counter[str] = Counter()
         """Filters restarted so far, by reason."""
+        self.swapped = 0
+        """People whose left and right, of all or some joints, were exchanged so far, counted per frame."""
         self.wrong_units: dict[str, str] = {}
         """By id, a sentence for each person of the latest frame who was left out because of their size."""
 
     def retune(self, params: RefineParams) -> None:
         """Use other parameters from now on; filters restart, bone lengths are kept. Raises ValueError, then unchanged."""
-        self._kind = REFINERS.get(params.refiner)
-        self.params = params
+        skeleton = None if self._source is None else self._tree.skeleton
+        kind = self._kind_of(params)
+        kind.check(params, skeleton)
+        for track in self._tracks.values():
+            self._settle(track)
+        self._kind, self.params = kind, params
         for track in self._tracks.values():
             track.refiner = self._kind(params, track.refiner.skeleton)
             track.bones.params = params
@@ -99,25 +126,47 @@ class PeopleRefiner:
         found = {id: track.bones.contradictions() for id, track in self._tracks.items()}
         return {id: sentences for id, sentences in found.items() if sentences}
 
-    def process(self, people: People3D) -> People3D:
-        """Everybody at the stamp of `people`: those seen, in their order, and then those predicted.
-
-        Raises ValueError where the stamp is that of the previous call or an id comes twice.
-        """
-        stamp = people.stamp
-        present = {person.id for person in people.people}
+    def check(self, people: People3D) -> None:
+        """Raise ValueError where `people` cannot be refined: a stamp or an id that comes twice, a skeleton for other refiners."""
+        stamp, ids = people.stamp, [person.id for person in people.people]
         if stamp == self.last_stamp:
             raise ValueError(f"people at {stamp} ns have been refined already; each stamp may come once")
-        if len(present) < len(people.people):
-            raise ValueError(
-                f"people at {stamp} ns must have different ids, got {[p.id for p in people.people]}"
-            )
+        if len(set(ids)) < len(ids):
+            raise ValueError(f"people at {stamp} ns must have different ids, got {ids}")
+        self._kind.check(self.params, SKELETONS.get(people.skeleton))
+
+    def process(self, people: People3D) -> People3D | None:
+        """Everybody in the frame `look_ahead` before this one: those seen, in their order, and then those predicted.
+
+        The stamp is that of the frame, `delay` says how long ago that is. None while there is no such frame. Raises ValueError
+        as `check`.
+        """
+        self.check(people)
         self._follow_source(people)
-        self.last_stamp = stamp
+        stamp = self.last_stamp = people.stamp
         self.wrong_units = {}
-        refined = [self._person(clean(person), stamp) for person in people.people]
-        refined += self._absent(present, stamp)
-        return replace(people, people=tuple(filter(None, refined)), delay=people.delay + self._kind.delay)
+        entries = [self._person(clean(person), stamp) for person in people.people]
+        entries += self._absent({person.id for person in people.people}, stamp)
+        self._frames.append((people, [entry for entry in entries if entry is not None]))
+        return self._next() if len(self._frames) > self.params.look_ahead else None
+
+    def flush(self) -> list[People3D]:
+        """The frames that have not been handed out yet, at the end of a recording; the later, the less they look ahead."""
+        return [self._next() for _ in range(len(self._frames))]
+
+    def _next(self) -> People3D:
+        """The oldest frame, as it is to be handed out."""
+        people, entries = self._frames.popleft()
+        here = {id(track) for track in self._tracks.values()}
+        refined = [self._finished(entry) for entry in entries if id(entry.track) in here]
+        waited = ((self.last_stamp or people.stamp) - people.stamp) / SECOND
+        return replace(people, people=tuple(filter(None, refined)), delay=people.delay + waited)
+
+    @staticmethod
+    def _kind_of(params: RefineParams) -> type[Refiner]:
+        kind = REFINERS.get(params.refiner)
+        kind.check(params)
+        return kind
 
     def _follow_source(self, people: People3D) -> None:
         source = (people.frame_id, people.skeleton)
@@ -131,8 +180,9 @@ class PeopleRefiner:
     def _restart(self, reason: str) -> None:
         self.resets[reason] += 1
         self._tracks.clear()
+        self._frames.clear()
 
-    def _person(self, person: Person3D, stamp: int) -> Person3D | None:
+    def _person(self, person: Person3D, stamp: int) -> Entry | None:
         """A person who is in the image; None where nothing can be said."""
         track = self._tracks.get(person.id)
         if not self._plausible(person) or not (person.state != JointState.MISSING).any():
@@ -144,24 +194,78 @@ class PeopleRefiner:
             )
         elif not self._believe(track, person, stamp):
             return self._predicted(track, stamp)
+        person = self._unswapped(track, person, stamp)
         track.person, track.seen, track.missed, track.jump, track.jumps = person, stamp, False, None, 0
-        return self._finish(track, track.refiner.refine(person, stamp), stamp)
+        return Entry(track, stamp, True, track.refiner.refine(person, stamp))
 
-    def _absent(self, present: Iterable[str], stamp: int) -> list[Person3D | None]:
+    def _unswapped(self, track: Track, person: Person3D, stamp: int) -> Person3D:
+        """A person who is believed, with left and right put right; joints that were exchanged say so by their state."""
+        if not self.params.repair_swaps:
+            track.swaps.reset()
+            return person
+        _, swapped = track.swaps.repair(stamp, person.xyz, person.joint_confidence, person.std)
+        if not swapped.any():
+            return person
+        self.swapped += 1
+        person = exchanged_person(person, track.swaps.skeleton, swapped)
+        flagged = swapped & (person.state != JointState.MISSING)
+        return replace(person, state=np.where(flagged, JointState.SWAPPED, person.state).astype(np.uint8))
+
+    def _absent(self, present: Iterable[str], stamp: int) -> list[Entry]:
         """Predictions of those who are not in the image; forgets those who have long been away."""
         horizon = stamp - int(self.params.forget_after * SECOND)
         for id in [id for id, track in self._tracks.items() if track.seen < horizon and id not in present]:
             del self._tracks[id]
         return [self._predicted(track, stamp) for id, track in self._tracks.items() if id not in present]
 
-    def _predicted(self, track: Track, stamp: int) -> Person3D | None:
+    def _predicted(self, track: Track, stamp: int) -> Entry:
         track.missed = True
         left = float(self._left(track.seen, stamp))
         predicted = track.refiner.predict(stamp) if left > 0.0 else None
-        if predicted is None:
+        if predicted is not None:
+            predicted = replace(predicted, confidence=track.person.confidence * left)
+        return Entry(track, stamp, False, predicted)
+
+    def _settle(self, track: Track) -> None:
+        """Fix what has not been handed out of a person yet, before filters restart that know more about it."""
+        for _, entries in self._frames:
+            for entry in entries:
+                if entry.track is track:
+                    entry.person, entry.done = self._finished(entry), True
+
+    def _finished(self, entry: Entry) -> Person3D | None:
+        """What is handed out of somebody in a frame; None where nothing can be said."""
+        track, person = entry.track, entry.person
+        if entry.done or person is None:
+            return person
+        if entry.seen:
+            if self.params.look_ahead:
+                person = track.refiner.recall(entry.stamp) or person
+            person = self._finish(track, person, entry.stamp)
+            track.shown = person, entry.stamp
+            return person
+        between = self._between(entry, person)
+        self.bridged += between is None
+        return self._finish(track, between or person, entry.stamp)
+
+    def _between(self, entry: Entry, predicted: Person3D) -> Person3D | None:
+        """A person not seen, on the straight line between the frames before and after that show them; None without both."""
+        track = entry.track
+        after = next(
+            (
+                other
+                for _, entries in self._frames
+                for other in entries
+                if other.track is track and other.seen and not other.done and other.stamp > entry.stamp
+            ),
+            None,
+        )
+        if track.shown is None or after is None:
             return None
-        self.bridged += 1
-        return self._finish(track, replace(predicted, confidence=track.person.confidence * left), stamp)
+        view = track.refiner.recall(after.stamp) or after.person
+        return (
+            None if view is None else interpolated(track.shown, (view, after.stamp), predicted, entry.stamp)
+        )
 
     def _left(self, seen: int | np.ndarray, stamp: int) -> float | np.ndarray:
         """How much of `max_gap` is left since `seen`: 1 at once, 0 or less once it is used up."""
@@ -170,6 +274,7 @@ class PeopleRefiner:
     def _finish(self, track: Track, person: Person3D, stamp: int) -> Person3D:
         """Bound the predictions of joints, learn bone lengths and apply them."""
         predicted = person.state == JointState.PREDICTED
+        predicted |= (person.state == JointState.INTERPOLATED) & ~(person.joint_confidence > 0.0)
         shown = ~predicted & (person.state != JointState.MISSING)
         track.joint_seen[shown] = stamp
         track.joint_confidence[shown] = person.joint_confidence[shown]
@@ -214,6 +319,7 @@ class PeopleRefiner:
             reason = "gap"
         if self._scale_changed(track.person, person):
             reason = "another scale"
+            self._settle(track)
             self._rescale(track, person.height / track.person.height)
         if not reason and not self._near(person, track.person, stamp - track.seen):
             if track.refiner.predict(stamp) is None:
@@ -225,6 +331,8 @@ class PeopleRefiner:
             reason = "jump"
         if reason:
             self.resets[reason] += 1
+            self._settle(track)
+            track.shown = None
             track.refiner.reset()
         return True
 
@@ -253,6 +361,34 @@ class PeopleRefiner:
             return True
         shift = shift[~np.isnan(shift[:, 0])]
         return not len(shift) or bool((np.abs(np.median(shift, axis=0)) <= reach).all())
+
+
+def interpolated(
+    before: tuple[Person3D, int], after: tuple[Person3D, int], predicted: Person3D, stamp: int
+) -> Person3D:
+    """A person at `stamp`, on the straight line between two views of them with their stamps (ns).
+
+    A joint that either view lacks is as `predicted`.
+    """
+    (a, start), (b, end) = before, after
+    share = (stamp - start) / (end - start)
+
+    def between(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        return (1.0 - share) * one + share * other
+
+    xyz, std = between(a.xyz, b.xyz), between(a.std, b.std)
+    known = np.isfinite(xyz).all(-1) & np.isfinite(std)
+    return replace(
+        predicted,
+        confidence=(1.0 - share) * a.confidence + share * b.confidence,
+        xyz=np.where(known[:, None], xyz, predicted.xyz),
+        std=np.where(known, std, predicted.std),
+        root_std=between(a.root_std, b.root_std),
+        joint_confidence=np.where(
+            known, between(a.joint_confidence, b.joint_confidence), predicted.joint_confidence
+        ),
+        state=np.where(known, JointState.INTERPOLATED, predicted.state).astype(np.uint8),
+    )
 
 
 def clean(person: Person3D) -> Person3D:

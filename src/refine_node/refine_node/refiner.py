@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 from pose_core.people import Person3D
 from pose_core.registry import Registry
@@ -18,17 +19,42 @@ class Refiner(ABC):
     long such joints and predicted people are used.
     """
 
-    delay: float = 0.0
-    """Seconds of look-ahead: what `refine` returns describes the time `stamp - delay`."""
+    looks_ahead: ClassVar[bool] = False
+    """Whether later frames teach about earlier ones: `RefineParams.look_ahead` says how many."""
+    runs_network: ClassVar[bool] = False
+    """Whether `RefineParams.model` means something."""
 
     def __init__(self, params: RefineParams, skeleton: Skeleton) -> None:
+        """`check` has told that these go together."""
         self.params = params
         self.skeleton = skeleton
         self.reset()
 
+    @classmethod
+    def check(cls, params: RefineParams, skeleton: Skeleton | None = None) -> None:
+        """Raise ValueError where people of `skeleton`, or of any if None, cannot be refined with `params`."""
+        for name, needed, known in (
+            ("look_ahead", "looks_ahead", "0"),
+            ("model", "runs_network", "nothing"),
+        ):
+            if getattr(params, name) and not getattr(cls, needed):
+                able = [other for other in REFINERS if getattr(REFINERS.get(other), needed)]
+                raise ValueError(
+                    f"refiner '{params.refiner}' cannot use {name} {getattr(params, name)}; set {name} to {known}, "
+                    f"or refiner to one of {', '.join(able)}"
+                )
+
     @abstractmethod
     def refine(self, person: Person3D, stamp: int) -> Person3D:
         """The person, smoothed, as seen at `stamp`; works from the first frame on."""
+
+    def recall(self, stamp: int) -> Person3D | None:
+        """The person at the `stamp` of one of the last `look_ahead` + 1 frames, in the light of all frames since.
+
+        None where the frame is not known any more. Leaves the state as it is. A joint whose place is inferred from frames
+        before and after it has state INTERPOLATED and confidence 0.
+        """
+        return None
 
     @abstractmethod
     def predict(self, stamp: int) -> Person3D | None:

@@ -9,7 +9,12 @@ import numpy as np
 import pytest
 
 from pose_core.people import JointState, People3D, Person3D, ScaleSource
+from pose_core.runtime import Outputs, Session, State
 from pose_core.skeleton import SKELETONS, Skeleton, mirror
+from refine_node.model_card import RefinerCard
+from refine_node.network_refiner import NetworkRefiner
+from refine_node.params import RefineParams
+from refine_node.refiner import REFINERS, Refiner
 
 SECOND = 1_000_000_000
 
@@ -97,3 +102,53 @@ def swapped(figure: Figure) -> Callable[[np.ndarray, str, str], np.ndarray]:
         return xyz[order]
 
     return swap
+
+
+class AveragingSession(Session[RefinerCard]):
+    """A network that averages what it has seen of each joint: the newest frame counts half. Two frames later it still says so.
+
+    Missing joints are held. What it is given is kept.
+    """
+
+    device = "cpu"
+    failures = ()
+
+    def __init__(self, skeleton: str, look_aheads: tuple[int, ...] = (0, 2)) -> None:
+        joints = len(SKELETONS.get(skeleton))
+        state = ((joints, 4),) * (look_aheads[-1] + 1)
+        self.card = RefinerCard(
+            network="averaging",
+            config={},
+            skeleton=skeleton,
+            look_aheads=look_aheads,
+            outputs=("xyz",),
+            state=state,
+        )
+        self.contexts: list[float] = []
+
+    def run(self, joints: np.ndarray, context: np.ndarray, state: State) -> tuple[Outputs, State]:
+        self.contexts.append(float(context[0, 0]))
+        xyz, seen, before, known = (
+            joints[..., :3],
+            joints[..., 4:] > 0.0,
+            state[0][..., :3],
+            state[0][..., 3:],
+        )
+        mean = np.where(seen, xyz + 0.5 * known * (before - xyz), before).astype(np.float32)
+        state = [np.concatenate([mean, np.maximum(seen, known)], -1).astype(np.float32), *state[:-1]]
+        return {"xyz": np.stack([state[k][..., :3] for k in self.card.look_aheads], 1)}, state
+
+
+@REFINERS.register("averaging")
+class Averaging(NetworkRefiner):
+    """The refiner that runs it, for every skeleton."""
+
+    network = "averaging"
+
+    def __init__(self, params: RefineParams, skeleton: Skeleton) -> None:
+        self._session = AveragingSession(skeleton.name)
+        Refiner.__init__(self, params, skeleton)
+
+    @classmethod
+    def check(cls, params: RefineParams, skeleton: Skeleton | None = None) -> None:
+        Refiner.check.__func__(cls, params, skeleton)

@@ -10,8 +10,9 @@ import pytest
 from scipy.linalg import solve_discrete_are, solve_discrete_lyapunov
 
 from pose_core.people import JointState, with_missing
+from refine_node.coasting import JOINT_COAST
 from refine_node.params import RefineParams
-from refine_node.refiners.kalman import JOINT_COAST, Kalman
+from refine_node.refiners.kalman import Kalman
 
 DT = 1.0 / 50.0
 STEP = 20_000_000

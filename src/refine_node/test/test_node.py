@@ -121,6 +121,24 @@ def test_the_node_does_what_the_pipeline_does(figure):
             assert serialize_message(got) == serialize_message(people3d_to_msg(expected))
 
 
+def test_with_look_ahead_frames_come_out_later_as_what_they_are(figure):
+    walked = [
+        replace(people, times=(StageTime("lift3d", k, k + 1),)) for k, people in enumerate(walk(figure, 6))
+    ]
+    with graph(look_ahead=2) as ros:
+        for people in walked:
+            ros.send(people)
+        ros.until(lambda: len(ros.probe.out) == 4)
+        for k, got in enumerate(ros.probe.out):
+            assert people3d_from_msg(got).stamp == walked[k].stamp
+            assert got.delay == pytest.approx(2.0 * DT, abs=1e-6)
+            assert list(got.times.stage) == ["lift3d", "refine"]
+            assert got.times.start[0] == k
+        ros.refused(walked[5])
+        (refused,) = ros.stage.set_parameters([Parameter("refiner", value="one_euro")])
+        assert "refiner 'one_euro' cannot use look_ahead 2" in refused.reason
+
+
 def test_times_of_earlier_stages_are_kept(figure):
     earlier = (StageTime("source", 5, 6), StageTime("lift3d", 7, 8))
     with graph() as ros:
@@ -249,6 +267,8 @@ def test_the_refiner_can_change_while_running(figure):
         ("max_gapp", 0.5, "unknown parameter 'max_gapp'; did you mean 'max_gap'"),
         ("max_gap", -1.0, "max_gap must be from 0.0 to 5.0, got -1.0"),
         ("bone_lengths", 1, "bone_lengths must be of type bool, got 1"),
+        ("look_ahead", 9, "look_ahead must be from 0 to 8, got 9"),
+        ("model", "a.onnx", "refiner 'kalman' cannot use model a.onnx"),
     ],
 )
 def test_a_wrong_parameter_is_refused_with_a_sentence(name, value, sentence):

@@ -13,8 +13,11 @@ from refine_node.params import RefineParams
 from refine_node.pipeline import PeopleRefiner, clean
 from refine_node.refiners import REFINERS
 
-ALL = pytest.mark.parametrize("refiner", REFINERS.names())
-PREDICTING = pytest.mark.parametrize("refiner", [name for name in REFINERS if name != "raw"])
+# what has been trained is not exact: it has tests of its own
+EXACT = [name for name in REFINERS if name == "averaging" or not REFINERS.get(name).runs_network]
+ALL = pytest.mark.parametrize("refiner", EXACT)
+PREDICTING = pytest.mark.parametrize("refiner", [name for name in EXACT if name != "raw"])
+AHEAD = pytest.mark.parametrize("refiner", [name for name in EXACT if REFINERS.get(name).looks_ahead])
 DT = 1.0 / 60.0
 MAX_GAP = 0.29  # 17 frames and a bit
 GATE_FRAMES = RefineParams().gate_frames
@@ -476,3 +479,141 @@ def test_live_parameters_keep_the_bones(figure):
     assert scene.people.params.refiner == "one_euro"
     with pytest.raises(ValueError, match="unknown refiner"):
         PeopleRefiner(RefineParams(refiner=""))
+
+
+# Looking ahead: frames wait for later ones.
+
+
+@AHEAD
+def test_frames_come_out_later_with_their_own_stamps_and_the_delay(refiner, figure):
+    scene, out = Scene(figure, refiner=refiner, look_ahead=3), []
+    steps = [0.02, 0.05, 0.03, 0.04, 0.1, 0.01]
+    for k, after in enumerate(steps):
+        given = replace(figure.people(scene.seconds + after, figure.person()), delay=0.25)
+        scene.seconds += after
+        out.append(scene.people.process(given))
+        assert (out[-1] is None) == (k < 3)
+    times = 1.0 + np.cumsum(steps)
+    for k, people in enumerate(out[3:]):
+        assert people.stamp == round(times[k] * 1e9)
+        assert people.delay == pytest.approx(0.25 + times[k + 3] - times[k], abs=1e-9)
+        assert ids(people) == ["p1"]
+        np.testing.assert_allclose(people.people[0].xyz, figure.person().xyz, atol=1e-9)
+    rest = scene.people.flush()
+    assert [people.stamp for people in rest] == [round(t * 1e9) for t in times[3:]]
+    assert [round(people.delay, 9) for people in rest] == [0.36, 0.26, 0.25]
+    assert scene.people.flush() == []
+
+
+@AHEAD
+def test_who_comes_and_goes_is_there_in_the_frames_that_show_them(refiner, figure):
+    ahead, now = (Scene(figure, refiner=refiner, look_ahead=n, max_gap=0.1) for n in (4, 0))
+    rng, late, early = np.random.default_rng(0), [], []
+    for k in range(40):
+        noisy = [
+            figure.person(figure.person().xyz + i + 0.01 * rng.normal(size=(33, 3)), id=f"p{i}")
+            for i in range(3)
+        ]
+        here = [noisy[0]] * (k < 20) + [noisy[1]] * (k >= 7) + [noisy[2]] * (k % 2 == 0)
+        early.append(now.show(*here))
+        late.append(ahead.show(*here))
+    assert late[:4] == [None] * 4
+    for before, after in zip(early, late[4:] + ahead.people.flush(), strict=True):
+        assert after.stamp == before.stamp
+        assert ids(after) == ids(before)
+    assert (ahead.people.resets, now.people.resets) == ({}, {})
+
+
+@AHEAD
+def test_a_person_not_seen_in_between_is_interpolated(refiner, figure):
+    scene, out = Scene(figure, refiner=refiner, look_ahead=6, bone_lengths=False), []
+    walk = [figure.person(figure.person().xyz + np.array([1.2 * k * DT, 0.0, 0.0])) for k in range(200)]
+    for k, person in enumerate(walk):
+        out.append(scene.show(*([] if 150 <= k < 153 else [person])))
+    for k, people in enumerate(out[6:]):
+        (person,) = people.people
+        gone = 150 <= k < 153
+        assert (person.state == (JointState.INTERPOLATED if gone else JointState.LIFTED)).all()
+        if k > 120:
+            np.testing.assert_allclose(person.xyz, walk[k].xyz, atol=2e-3)
+        assert person.confidence == pytest.approx(0.9)
+    assert scene.people.bridged == 0
+
+
+@AHEAD
+def test_a_person_who_leaves_is_predicted_as_without_look_ahead(refiner, figure):
+    scene, out = Scene(figure, refiner=refiner, look_ahead=4, max_gap=MAX_GAP), []
+    for k in range(90):
+        out.append(scene.show(*[figure.person()] * (k < 60)))
+    handed = [people.people for people in out[4:]]
+    assert all(len(people) == 1 for people in handed[:77])
+    assert not any(handed[77:])
+    confidences = [people[0].confidence for people in handed[59:77]]
+    np.testing.assert_allclose(confidences, [0.9 * (1.0 - k * DT / MAX_GAP) for k in range(18)], rtol=1e-6)
+    assert all((people[0].state == JointState.PREDICTED).all() for people in handed[60:77])
+    assert scene.people.bridged == 17
+
+
+@AHEAD
+def test_a_jump_does_not_reach_back(refiner, figure):
+    """The filters restart; frames from before that still wait are handed out as they were."""
+    scene, out = Scene(figure, refiner=refiner, look_ahead=5), []
+    there = figure.person(figure.person().xyz + AWAY)
+    for k in range(60):
+        out.append(scene.show(figure.person() if k < 30 else there))
+    for k, people in enumerate(out[5:]):
+        (person,) = people.people
+        expected = figure.person() if k < 30 + GATE_FRAMES - 1 else there
+        np.testing.assert_allclose(person.xyz, expected.xyz, atol=1e-6)
+    assert scene.people.resets == {"jump": 1}
+
+
+@AHEAD
+def test_another_scale_does_not_reach_back(refiner, figure):
+    scene = Scene(figure, refiner=refiner, look_ahead=5)
+    for _ in range(120):
+        scene.show(figure.person(), after=0.05)
+    assert scene.people.settled() == {"p1": (34, 34)}
+    taller = figure.person(1.1 * figure.person().xyz, height=1.1 * 1.75)
+    out = [scene.show(taller) for _ in range(10)]
+    for people, expected in zip(out, [figure.person()] * 5 + [taller] * 5, strict=True):
+        np.testing.assert_allclose(people.people[0].xyz, expected.xyz, atol=1e-6)
+
+
+@AHEAD
+def test_what_waits_is_dropped_when_everything_is_reset(refiner, figure):
+    scene = Scene(figure, refiner=refiner, look_ahead=3)
+    for _ in range(10):
+        scene.show(figure.person())
+    scene.seconds = 1.0
+    assert [scene.show(figure.person()) for _ in range(3)] == [None] * 3
+    assert scene.show(figure.person()).stamp == round((1.0 + DT) * 1e9)
+    scene.show(figure.person(), figure.person(id="p2"))
+    scene.people.reset("p1")
+    assert [ids(people) for people in scene.people.flush()] == [[], [], ["p2"]]
+
+
+@AHEAD
+def test_everybody_waits_alone(refiner, figure):
+    alone, scene = (Scene(figure, refiner=refiner, look_ahead=2) for _ in range(2))
+    other = figure.person(figure.person().xyz + 1.0, id="p2")
+    for k in range(30):
+        person = figure.person(figure.person().xyz + 0.01 * k)
+        one, both = alone.show(person), scene.show(person, *[other] * (k % 3 > 0))
+        assert (one is None) == (both is None)
+        if one is not None:
+            assert both.people[0].xyz.tobytes() == one.people[0].xyz.tobytes()
+
+
+def test_live_parameters_hand_out_what_waits_as_it_was(figure):
+    scene, out = Scene(figure, look_ahead=3), []
+    for k in range(20):
+        out.append(scene.show(figure.person(figure.person().xyz + 0.001 * k)))
+    scene.people.retune(RefineParams(refiner="savitzky_golay", look_ahead=3))
+    for k in range(20, 30):
+        out.append(scene.show(figure.person(figure.person().xyz + 0.001 * k)))
+    for k, people in enumerate(out[3:]):
+        assert np.abs(people.people[0].xyz - figure.person().xyz - 0.001 * k).max() < 0.01
+    with pytest.raises(ValueError, match="refiner 'one_euro' cannot use look_ahead 3"):
+        scene.people.retune(RefineParams(refiner="one_euro", look_ahead=3))
+    assert scene.people.params.refiner == "savitzky_golay"

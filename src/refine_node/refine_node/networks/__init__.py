@@ -1,1 +1,1 @@
-"""Networks that refine joints, one file each; each registers itself in `refine_node.network.REFINING_NETWORKS`. They need torch."""
+"""Networks that refine joints, one file each, registered in `refine_node.network.REFINING_NETWORKS`. They need torch."""

@@ -8,13 +8,10 @@ from __future__ import annotations
 import numpy as np
 
 from pose_core.filters import OneEuro
+from pose_core.people import Person3D
+from refine_node.coasting import DRIFT, SECONDS
 from refine_node.refiner import REFINERS
 from refine_node.relative import RootRelativeRefiner, Split
-
-SECONDS = 1e-9
-"""One nanosecond."""
-DRIFT = 0.6
-"""Metres per second along one axis at which an unseen joint or person may have left where it is held."""
 
 
 @REFINERS.register("one_euro")
@@ -36,7 +33,7 @@ class OneEuroRefiner(RootRelativeRefiner):
         self._seen = np.zeros(joints, np.int64)
         self._root_seen = 0
 
-    def _update(self, measured: Split, stamp: int) -> tuple[Split, np.ndarray]:
+    def _update(self, measured: Split, person: Person3D, stamp: int) -> tuple[Split, np.ndarray]:
         given = ~np.isnan(measured.relative[:, 0])
         relative = self._joints.filter(stamp, measured.relative, hold=True)
         root = self._centre.filter(stamp, measured.root, hold=True)

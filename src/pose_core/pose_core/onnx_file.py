@@ -1,4 +1,4 @@
-"""Lifting networks as ONNX files: their card, and the check of a file before any library opens it.
+"""Networks as ONNX files: their card, and the check of a file before any library opens it.
 
 The card lies in the file's `metadata_props`. A file is one piece here: ONNX may keep weights in other files, named by
 paths inside the first, and a path may lead anywhere, so a file that names one is refused. Only as much of the format is read
@@ -12,10 +12,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from lift3d_node.model_card import ModelCard
-
-CARD = "lift3d_node.model_card"
-"""Key of the card among the metadata, and name of the extra file in a TorchScript archive."""
+from pose_core.model_card import C
 
 MAX_BYTES = 2**31 - 1
 """Protocol buffers know no larger messages."""
@@ -50,20 +47,10 @@ VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 """Wire types."""
 
 
-def input_names(card: ModelCard) -> list[str]:
-    """Inputs of an exported network: keypoints, context, and the state that the frame before left."""
-    return ["joints", "context", *(f"state_{i}" for i in range(len(card.state)))]
+def read(path: str | os.PathLike[str], kind: type[C]) -> tuple[C, bytes]:
+    """Card, of the given kind, and content of the ONNX file at `path`.
 
-
-def output_names(card: ModelCard) -> list[str]:
-    """Its outputs: those of the card, then the next state."""
-    return [*card.outputs, *(f"next_state_{i}" for i in range(len(card.state)))]
-
-
-def read(path: str | os.PathLike[str]) -> tuple[ModelCard, bytes]:
-    """Card and content of the ONNX file at `path`.
-
-    Raises ValueError for a file that is missing, no ONNX, cut short, has no card of ours, or keeps data elsewhere.
+    Raises ValueError for a file that is missing, no ONNX, cut short, has no such card, or keeps data elsewhere.
     """
     content = content_of(path)
     try:
@@ -76,17 +63,23 @@ def read(path: str | os.PathLike[str]) -> tuple[ModelCard, bytes]:
         raise ValueError(
             f"model file '{path}' keeps weights in other files, which is refused; export it as one file"
         ) from error
-    if CARD not in metadata:
+    if kind.KEY not in metadata:
+        others = sorted(key for key in metadata if key.endswith(".model_card"))
+        if others:
+            raise ValueError(
+                f"model file '{path}' is a network of {others[0].split('.')[0]}, not of {kind.KEY.split('.')[0]}; "
+                "name another file"
+            )
         raise ValueError(
             f"model file '{path}' has no model card, so nobody knows what it takes; export it with pose export-model"
         )
-    return card_of(metadata[CARD], path), content
+    return card_of(metadata[kind.KEY], path, kind), content
 
 
-def card_of(text: str, path: str | os.PathLike[str]) -> ModelCard:
+def card_of(text: str, path: str | os.PathLike[str], kind: type[C]) -> C:
     """The card in `text`. Raises ValueError naming the file it came from."""
     try:
-        return ModelCard.from_json(text)
+        return kind.from_json(text)
     except ValueError as error:
         raise ValueError(f"model file '{path}': {error}") from error
 
@@ -96,7 +89,7 @@ def content_of(path: str | os.PathLike[str]) -> bytes:
     file = Path(path)
     try:
         if file.stat().st_size > MAX_BYTES:
-            raise ValueError(f"model file '{path}' is larger than 2 GiB, which no lifting network is")
+            raise ValueError(f"model file '{path}' is larger than 2 GiB, which no network here is")
         return file.read_bytes()
     except OSError as error:
         raise ValueError(f"model file '{path}' cannot be read: {error.strerror}") from error

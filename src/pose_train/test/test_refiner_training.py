@@ -1,0 +1,178 @@
+"""Training of refiners: resumed runs end alike, batches come from their number, and a file runs in the stage."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pose_core.config import build
+from pose_core.runtime import OnnxSession, empty_state
+from pose_train import refiner_data, refiners
+from pose_train.refiner_data import Made
+from pose_train.refiner_losses import delayed
+from pose_train.refiner_recipes import RECIPES, RefinerRecipe, recipe
+from pose_train.refiner_training import RefinerSource, judge
+from pose_train.refiners import RefinerJob
+from pose_train.samples import Batch
+from pose_train.training import Batches, Training
+from refine_node import checkpoint
+from refine_node.model_card import RefinerCard
+from refine_node.network import RefiningNetwork, find
+
+NAME = "smoothnet"
+TINY = RefinerRecipe(
+    steps=4,
+    frames_per_step=48,
+    warm_up=2,
+    validate_every=2,
+    clip_lengths=(6, 12),
+    length_shares=(0.5, 0.5),
+    final_shares=(0.5, 0.5),
+    network=NAME,
+    config=dataclasses.asdict(find(NAME).Config.small()),
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("POSE_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def made(data: Path) -> Made:
+    return Made(data, clips=4, held_out=1, truths=3, frames=16)
+
+
+@pytest.fixture(scope="module")
+def source(made: Made) -> RefinerSource:
+    return RefinerSource(refiner_data.prepare(made), TINY, 0)
+
+
+def network(seed: int = 0) -> RefiningNetwork:
+    torch.manual_seed(seed)
+    kind = find(NAME)
+    return kind(build(kind.Config, dict(TINY.config)))
+
+
+def train(source: RefinerSource, folder: Path, seed: int = 0, stop_after: int = 10**9) -> Training:
+    run = Training(network(seed), source, folder, workers=0)
+
+    def told(step: int, _: object) -> None:
+        if step >= stop_after:
+            raise KeyboardInterrupt
+
+    try:
+        run.run(told)
+    except KeyboardInterrupt:
+        assert stop_after < 10**9
+    return run
+
+
+def test_an_interrupted_run_ends_with_the_same_weights(source: RefinerSource, tmp_path: Path):
+    whole = train(source, tmp_path / "whole")
+    train(source, tmp_path / "parts", stop_after=3)
+    resumed = train(source, tmp_path / "parts", seed=9)
+    assert resumed.step == whole.step == 4
+    for name, value in whole.result.state_dict().items():
+        torch.testing.assert_close(resumed.result.state_dict()[name], value, rtol=0, atol=0, msg=name)
+
+
+def test_a_run_on_other_data_is_refused(source: RefinerSource, tmp_path: Path):
+    train(source, tmp_path / "run", stop_after=3)
+    other = tmp_path / "refiner_data-other.npz"
+    other.write_bytes(source.file.read_bytes())
+    with pytest.raises(ValueError, match="another network, recipe or seed"):
+        Training(network(), dataclasses.replace(source, file=other), tmp_path / "run")
+
+
+def test_batches_are_made_from_their_number_alone(source: RefinerSource):
+    every, later = list(Batches(source, 0)), list(Batches(source, 3))
+    torch.testing.assert_close(every[3].joints, later[0].joints, rtol=0, atol=0)
+    assert len(every) == 4
+    assert {batch.joints.shape[1] for batch in every} <= {6, 12}
+    assert all(batch.joints.shape[0] * batch.joints.shape[1] == 48 for batch in every)
+    assert all(batch.known.all() for batch in every)
+
+
+def test_clips_longer_than_what_is_stored_are_refused(source: RefinerSource):
+    long = dataclasses.replace(TINY, clip_lengths=(6, 17))
+    with pytest.raises(ValueError, match="clip_lengths must be at most 16"):
+        dataclasses.replace(source, recipe=long).maker()
+
+
+class Told(torch.nn.Module):
+    """Answers with the truth, moved."""
+
+    look_aheads = (0, 2)
+
+    def __init__(self, batch: Batch, moved: float) -> None:
+        super().__init__()
+        self.skeleton = network().skeleton
+        truth, _ = delayed(batch.target["xyz"], batch.known, self.look_aheads)
+        nose = torch.zeros(33, 3)
+        nose[0, 0] = moved
+        self.answer = torch.nn.Parameter(truth + nose)
+
+    def forward(self, joints: torch.Tensor, context: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"xyz": self.answer, "log_std": torch.full(self.answer.shape[:-1], np.log(0.01))}
+
+
+def test_judging_a_known_answer(source: RefinerSource):
+    batch = source.validation()
+    found = judge(Told(batch, 0.033), batch)
+    # The nose alone, one of 33 joints, by 3.3 % of 1.7 m.
+    assert found["mpjpe_mm"] == pytest.approx(1.7, rel=1e-4)
+    assert found["mpjpe_mm_2"] == pytest.approx(1.7, rel=1e-4)
+    assert found["acceleration_mm"] == pytest.approx(0.0, abs=0.01)
+    assert found["input_mpjpe_mm"] > 10.0
+
+
+def test_temperatures_make_deviations_honest(source: RefinerSource):
+    batch = source.validation()
+    factors = refiners.temperatures(Told(batch, 0.033), batch)
+    # Moved along one axis of three: the 90 % quantile of (0.033, 0, 0) / 0.01 is 3.3, and that of a normal distribution 1.645.
+    assert factors[0] == pytest.approx(3.3 / 1.6449, rel=0.02)
+    assert factors[1] == 1.0
+
+
+def test_a_trained_refiner_is_calibrated_and_runs_from_its_file(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(refiners, "recipe", lambda name: dataclasses.replace(TINY, steps=2))
+    job = RefinerJob(NAME, made, tmp_path, device="cpu")
+    said: list[str] = []
+    trained = refiners.train(job, lambda step, measured: None, said.append, lambda done, total: None)
+    assert checkpoint.read(trained.checkpoint).card == trained.card
+    assert trained.card.network == NAME
+    assert trained.card.skeleton == "mediapipe33"
+    assert trained.card.metrics["input_mpjpe_mm"] > 10.0
+    session = OnnxSession(trained.onnx, RefinerCard, "cpu")
+    batch = refiner_data.batch_of(refiner_data.read(made.cached_file()).validation())
+    joints, context = batch.joints.numpy(), batch.context.numpy()
+    state = empty_state(session.card, len(joints))
+    for t in range(joints.shape[1]):
+        outputs, state = session.run(joints[:, t].copy(), context[:, t].copy(), state)
+    _, net = checkpoint.load(trained.checkpoint)
+    with torch.no_grad():
+        expected = net(batch.joints, batch.context)["xyz"][:, -1]
+    np.testing.assert_allclose(outputs["xyz"], expected, atol=2e-3)
+    assert any("parameters" in sentence for sentence in said)
+
+
+def test_a_job_of_an_unknown_network_says_so(made: Made, tmp_path: Path):
+    with pytest.raises(ValueError, match="did you mean 'hpstm'"):
+        refiners.train(RefinerJob("hpstmm", made, tmp_path), lambda *_: None, lambda _: None, lambda *_: None)
+
+
+def test_recipes_are_for_networks_that_exist():
+    for name, plan in RECIPES.items():
+        kind = find(plan.network or name)
+        build(kind.Config, dict(plan.config))
+        assert max(plan.clip_lengths) <= Made.frames
+    assert recipe("nobody's") is recipe("nothing")
