@@ -18,7 +18,7 @@ from pose_core.files import write_whole
 from pose_core.model_card import C, Shape
 from pose_core.onnx_file import card_of, content_of
 
-KEYS = ("card", "weights", "progress")
+KEYS = {"card": str, "weights": dict, "progress": dict}
 """What a file holds: JSON, tensors by name, and whatever training keeps to go on (plain types and tensors)."""
 
 
@@ -69,7 +69,11 @@ def read(path: str | os.PathLike[str], kind: type[C]) -> Checkpoint[C]:
         AttributeError,
     ) as error:
         raise ValueError(f"model file '{path}' is no whole checkpoint; copy or train it again") from error
-    if not isinstance(values, dict) or set(values) != set(KEYS) or not isinstance(values["card"], str):
+    if not (
+        isinstance(values, dict)
+        and set(values) == set(KEYS)
+        and all(isinstance(values[name], own) for name, own in KEYS.items())
+    ):
         raise ValueError(
             f"model file '{path}' is no checkpoint of pose train: it must hold {', '.join(KEYS)}"
         )

@@ -251,7 +251,7 @@ BROKEN_3D = {
     "xyz of 'p1' must have 51 values, got 50": lambda m, p: p.xyz.pop(),
     "std of 'p1' must have 17 values, got 16": lambda m, p: p.std.pop(),
     "state of 'p1' must have 17 values, got 16": lambda m, p: p.state.pop(),
-    "state of 'p1' must be at most 4, got 5": lambda m, p: setattr(p, "state", with_value(p.state, 9, 5)),
+    "state of 'p1' must be at most 5, got 6": lambda m, p: setattr(p, "state", with_value(p.state, 9, 6)),
     "scale_source of 'p1' must be at most 5, got 6": lambda m, p: setattr(p, "scale_source", 6),
     "got [3.0, -inf, 5.0]": lambda m, p: setattr(p, "xyz", with_value(p.xyz, 4, -np.inf)),
     "joint 1 of 'p1' is MISSING and must be NaN, got [3.0, 4.0, 5.0]": lambda m, p: setattr(

@@ -155,7 +155,7 @@ def _of_arrays(path: Path, arrays: dict[str, np.ndarray], skeleton: str, rate_hz
         confidence=np.where(there, np.nan_to_num(confidence), 0.0),
         std=np.where(there, std, np.nan),
         root_std=np.where(somebody[:, None], np.full(3, STD), np.nan),
-        state=np.where(there, JointState.MEASURED, JointState.MISSING),
+        state=np.where(there, JointState.MEASURED, JointState.MISSING).astype(np.uint8),
         person_confidence=np.where(somebody, 1.0, np.nan),
     )
 

@@ -41,7 +41,7 @@ from lift3d_node.model_card import ModelCard
 from lift3d_node.network import LiftingNetwork
 from lift3d_node.network_lifter import NetworkLifter
 from lift3d_node.params import Lift3DParams
-from pose_core import align, metrics, onnx_file, runtime
+from pose_core import align, metrics, onnx_file, runtime, swaps
 from pose_core.camera import Camera
 from pose_core.config import build
 from pose_core.files import write_whole
@@ -90,7 +90,7 @@ MAX_GAP = 0.02
 COMMAND = "pose evaluate lifters"
 
 CODE = (
-    *(align, metrics, encoding, limbs, network_lifter, pof_solver),
+    *(align, metrics, swaps, encoding, limbs, network_lifter, pof_solver),
     *(detector, landmarks, mocap, real_video, samples, scores, synthesis),
 )
 """Modules whose change makes results stale, with this one and that of the network."""

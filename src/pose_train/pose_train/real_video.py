@@ -41,6 +41,7 @@ from pose_core.conversion import conversion
 from pose_core.files import write_whole
 from pose_core.people import JointState, People2D, People3D, Person2D, Person3D
 from pose_core.skeleton import MEDIAPIPE33, SKELETONS
+from pose_core.swaps import SwapRepair, exchanged
 from pose_train.scores import Scores, Track, score
 
 CLIP = "Demo_SinglePerson"
@@ -120,6 +121,19 @@ class Sightings:
 
     def __len__(self) -> int:
         return len(self.stamp)
+
+    def repaired(self) -> Sightings:
+        """The same with left and right put right, image by image, as `lift3d` does it."""
+        repair, person = SwapRepair(MEDIAPIPE33), ""
+        arrays = {name: getattr(self, name).copy() for name in ("xy_px", "confidence", "world")}
+        for t in range(len(self)):
+            if self.id[t] != person:
+                repair.reset()
+                person = self.id[t]
+            _, swapped = repair.repair(int(self.stamp[t]), self.xy_px[t], self.confidence[t])
+            for array in arrays.values():
+                array[t] = exchanged(array[t], MEDIAPIPE33, swapped)
+        return replace(self, **arrays)
 
     def people(self, t: int, match: Correspondence) -> People2D:
         """Everybody in image `t`, in the skeleton that `match` leads to."""
@@ -386,13 +400,15 @@ def smoothed(xyz: np.ndarray, rate_hz: float) -> np.ndarray:
 def lift(
     lifter: Lifter, sightings: Sightings, camera: CalibratedCamera, known_height: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Joints (T, J, 3) and standard deviations (T, J) in metres that `lifter` gives image by image, as on a robot.
+    """Joints (T, J, 3) and standard deviations (T, J) in metres that `lifter` gives image by image, as on a robot, where swaps of
+    left and right are repaired first.
 
     Its shapes are brought to `known_height` by the height that each states.
     """
     joints = len(SKELETONS.get(lifter.skeleton_out))
     xyz, std = np.full((len(sightings), joints, 3), np.nan), np.full((len(sightings), joints), np.nan)
     match = Correspondence(MEDIAPIPE33.name, lifter.skeleton_in)
+    sightings = sightings.repaired()
     lifter.reset()
     for t in range(len(sightings)):
         people = sightings.people(t, match)

@@ -502,7 +502,7 @@ def _take(lifted: Lifted, row: int, skeleton: Skeleton) -> Take:
         confidence=np.where(missing, 0.0, lifted.confidence[row]),
         std=lifted.std[row],
         root_std=lifted.root_std[row],
-        state=np.where(missing, JointState.MISSING, JointState.LIFTED),
+        state=np.where(missing, JointState.MISSING, JointState.LIFTED).astype(np.uint8),
         person_confidence=np.where(nobody, np.nan, 1.0),
         frame_id="camera",
         person="p1",

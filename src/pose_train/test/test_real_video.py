@@ -295,6 +295,16 @@ def test_lifters_of_other_skeletons_are_judged_by_the_joints_they_share(video: R
     assert found.found == 1.0
 
 
+def test_swaps_are_repaired_as_on_a_robot(seen: np.ndarray) -> None:
+    one = sightings(seen[0], 0, 1)
+    swapped = one.xy_px.copy()
+    late = slice(18, 22)
+    swapped[late] = swapped[late][:, MEDIAPIPE33.flip]
+    repaired = replace(one, xy_px=swapped).repaired()
+    np.testing.assert_array_equal(repaired.xy_px, one.xy_px)
+    np.testing.assert_array_equal(one.repaired().xy_px, one.xy_px)
+
+
 def test_sightings_hold_who_was_seen_in_every_chosen_image(monkeypatch: pytest.MonkeyPatch) -> None:
     eyes = fake_estimator([figure(30.0)])
     monkeypatch.setattr(Pose2DEstimator, "from_params", lambda _params: eyes)

@@ -31,7 +31,7 @@ def walk(figure, frames: int = 60, noise: float = 0.0) -> PoseSequence:
         confidence=np.full((frames, 33), 0.9),
         std=np.full((frames, 33), max(noise, 0.01)),
         root_std=np.full((frames, 3), 0.02),
-        state=np.full((frames, 33), JointState.LIFTED),
+        state=np.full((frames, 33), JointState.LIFTED, np.uint8),
         person_confidence=np.ones(frames),
         frame_id="camera",
         metadata={"height": 1.7, "scale_source": "SUBJECT"},
