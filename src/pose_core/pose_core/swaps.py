@@ -47,6 +47,8 @@ MOST_ODDS = 14.0
 CLEAR = 2.0
 """Logarithm of the odds from which on a frame says something about a limb."""
 
+SIZES = (1e-3, 1e6)
+"""Metres or pixels between which a person's size and all positions must lie; anything else is nobody, and begins anew."""
 NOISE = 0.04
 """Standard deviation of a difference between sure joints, as a share of the person's size: root mean square distance of the
 joints from their middle."""
@@ -161,13 +163,17 @@ class SwapRepair:
         given = known[self._left] & known[self._right]
         if not given.any() or not self._limbs:
             return positions, np.zeros(len(positions), bool)
+        size = _size(positions[known]) if np.abs(positions[known]).max() < SIZES[1] else math.inf
+        if not SIZES[0] < size < SIZES[1]:
+            self.reset()
+            return positions, np.zeros(len(positions), bool)
         difference = np.where(given[:, None], positions[self._left] - positions[self._right], 0.0)
         gap = math.inf if self._stamp is None else (stamp - self._stamp) * SECONDS
         if not 0.0 < gap <= MAX_GAP:
             self._begin(stamp, positions[known], difference, given)
             return positions, np.zeros(len(positions), bool)
         share = -math.expm1(-gap / FADE)
-        self._size += share * (_size(positions[known]) - self._size)
+        self._size += share * (size - self._size)
         sure = np.where(given, np.minimum(confidence[self._left], confidence[self._right]), 0.0)
         noise = (NOISE * self._size) ** 2 / np.maximum(sure, LEAST_CONFIDENCE)
         if std is not None:

@@ -468,3 +468,18 @@ def test_all_that_belongs_to_a_joint_changes_places_with_it():
         np.testing.assert_array_equal(after[~swapped], before[~swapped])
     assert found.id == "p1"
     assert (found.root_std == 1.0).all()
+
+
+@pytest.mark.parametrize("factor", [0.0, 1e-200, 1e200])
+@pytest.mark.parametrize("dims", [2, 3])
+def test_sizes_that_no_person_has_leave_no_trace(factor: float, dims: int):
+    skeleton = SKELETONS.get("mediapipe33")
+    repair, random = SwapRepair(skeleton), np.random.default_rng(0)
+    person, sure = random.normal(0.0, 1.0, (33, dims)), np.full(33, 0.9)
+    with np.errstate(all="raise"):
+        for frame in range(60):
+            absurd = frame in range(20, 25)
+            given = factor * person if absurd else person[skeleton.flip] if frame > 55 else person
+            positions, swapped = repair.repair(frame * 33_000_000, given, sure)
+            np.testing.assert_array_equal(positions, given if absurd else person)
+            assert swapped.any() == (frame > 55)
