@@ -6,8 +6,6 @@ Importing this needs torch; a robot runs the exported ONNX file instead (`lift3d
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
@@ -15,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from lift3d_node import networks
+from pose_core.checkpoint import parameters as parameters
 from pose_core.config import check
-from pose_core.registry import Registry, suggest
+from pose_core.registry import Registry, files_of
 
 Outputs = dict[str, Tensor]
 State = list[Tensor]
@@ -85,20 +84,12 @@ NETWORKS: Registry[type[LiftingNetwork]] = Registry("network")
 
 def names() -> list[str]:
     """All networks, by the names of their files."""
-    return sorted(m.name for m in pkgutil.iter_modules(networks.__path__) if not m.name.startswith("_"))
+    return files_of(networks)
 
 
 def find(name: str) -> type[LiftingNetwork]:
     """The network called `name`, loaded when needed. Raises ValueError naming the known ones."""
-    if name not in names():
-        raise ValueError(f"unknown network '{name}'; {suggest(name, names())}")
-    importlib.import_module(f"{networks.__name__}.{name}")
-    return NETWORKS.get(name)
-
-
-def parameters(network: nn.Module) -> int:
-    """How many numbers training adjusts."""
-    return sum(p.numel() for p in network.parameters() if p.requires_grad)
+    return NETWORKS.find(name, networks)
 
 
 def bounded_log_std(raw: Tensor) -> Tensor:

@@ -10,16 +10,21 @@ import importlib
 import io
 import os
 import pickle
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic
+from typing import Any, Generic, TypeVar
 
+from pose_core.config import build
 from pose_core.files import write_whole
 from pose_core.model_card import C, Shape
 from pose_core.onnx_file import card_of, content_of
 
 KEYS = {"card": str, "weights": dict, "progress": dict}
 """What a file holds: JSON, tensors by name, and whatever training keeps to go on (plain types and tensors)."""
+
+
+N = TypeVar("N")
+"""A network of one kind."""
 
 
 @dataclass(frozen=True)
@@ -80,14 +85,41 @@ def read(path: str | os.PathLike[str], kind: type[C]) -> Checkpoint[C]:
     return Checkpoint(card_of(values["card"], path, kind), values["weights"], values["progress"])
 
 
-def fill(network: Any, checkpoint: Checkpoint[Any]) -> None:
-    """Give a network the weights of a checkpoint. Raises ValueError where they do not fit exactly."""
+def load(path: str | os.PathLike[str], kind: type[C], restored: Callable[[Checkpoint[C]], N]) -> tuple[C, N]:
+    """Card and network of the file at `path`, on the CPU, for running; `restored` is the stage's own use of `restore`.
+
+    Raises ValueError as `read`, and for a network that is unknown or differs from the one that was trained.
+    """
+    stored = read(path, kind)
     try:
-        network.load_state_dict(checkpoint.weights, strict=True)
+        return stored.card, restored(stored)
+    except ValueError as error:
+        raise ValueError(f"model file '{path}': {error}") from error
+
+
+def restore(
+    stored: Checkpoint[C], find: Callable[[str], Callable[..., N]], check_fit: Callable[[C, N], None]
+) -> N:
+    """The network of a checkpoint, from the class that `find` knows by its name.
+
+    Raises ValueError where this version's network of that name differs (`check_fit`, or weights that do not fit exactly).
+    """
+    kind: Any = find(stored.card.network)
+    network = kind(build(kind.Config, dict(stored.card.config)))
+    check_fit(stored.card, network)
+    try:
+        network.load_state_dict(stored.weights, strict=True)
     except (RuntimeError, TypeError, AttributeError) as error:
         raise ValueError(
-            f"weights do not fit network '{checkpoint.card.network}' as it is now: {error}"
+            f"weights do not fit network '{stored.card.network}' as it is now: {error}"
         ) from error
+    restored: N = network.eval()
+    return restored
+
+
+def parameters(network: Any) -> int:
+    """How many numbers training adjusts."""
+    return sum(p.numel() for p in network.parameters() if p.requires_grad)
 
 
 def ports(network: Any, name: str, inputs: Mapping[str, Shape]) -> tuple[tuple[str, ...], tuple[Shape, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from pathlib import Path
@@ -24,6 +25,11 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
     except OSError:
         os.unlink(part)
         raise
+
+
+def sha256(path: str | os.PathLike[str]) -> str:
+    """Digest of what is in a file, in hexadecimal. Raises OSError where it cannot be read."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def _umask() -> int:

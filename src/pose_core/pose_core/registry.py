@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import importlib
+import pkgutil
 from collections.abc import Callable, Iterator
+from types import ModuleType
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -14,6 +17,11 @@ def suggest(wrong: str, known: list[str]) -> str:
     near = difflib.get_close_matches(wrong, known, n=1)
     hint = f"did you mean '{near[0]}'? " if near else ""
     return f"{hint}known: {', '.join(known) or 'none'}"
+
+
+def files_of(package: ModuleType) -> list[str]:
+    """Names of the files of a package in which entries may stand, sorted; an underscore hides one."""
+    return sorted(m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_"))
 
 
 class Registry(Generic[T]):
@@ -40,6 +48,14 @@ class Registry(Generic[T]):
         if name not in self._entries:
             raise ValueError(f"unknown {self.kind} '{name}'; {suggest(name, self.names())}")
         return self._entries[name]
+
+    def find(self, name: str, package: ModuleType) -> T:
+        """The entry of the file `name` in a package, loaded when needed. Raises ValueError naming the known ones."""
+        known = files_of(package)
+        if name not in known:
+            raise ValueError(f"unknown {self.kind} '{name}'; {suggest(name, known)}")
+        importlib.import_module(f"{package.__name__}.{name}")
+        return self.get(name)
 
     def name_of(self, entry: T) -> str:
         """The name of `entry`. Raises ValueError for one that was not registered."""

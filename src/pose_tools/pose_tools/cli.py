@@ -272,7 +272,7 @@ def train_lifter(
 ) -> None:
     """Train a lifting network on synthesised views of motion capture. Started again, it goes on where it was interrupted."""
     from pose_tools.train import train_lifter as run_training
-    from pose_train.lifters import Job
+    from pose_train.runs import Job
 
     job = Job(model, data, out or Path("out/train") / model, device, seed, steps, threads, wandb)
     with _Progress("train") as progress:

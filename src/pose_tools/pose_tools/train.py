@@ -10,9 +10,10 @@ from typing import Any
 from lift3d_node import checkpoint as lifting
 from pose_core.model_card import Card
 from pose_train import evaluate, export, real_video, refiner_evaluate, refiners
-from pose_train.lifters import Job, train
+from pose_train.lifters import train
 from pose_train.recipes import recipe
 from pose_train.refiner_recipes import recipe as refiner_recipe
+from pose_train.runs import Job
 from pose_train.scores import Result
 from refine_node import checkpoint as refining
 
@@ -20,7 +21,7 @@ Progress = Callable[[int, int | None], None]
 Say = Callable[[str], None]
 
 
-def train_lifter(job: Job, progress: Progress, say: Say) -> dict[str, Any]:
+def train_lifter(job: Job[Path], progress: Progress, say: Say) -> dict[str, Any]:
     """Train, calibrate and export one lifter; what it became."""
     trained = train(job, _teller(job.steps or recipe(job.name).steps, progress, say), say)
     return {

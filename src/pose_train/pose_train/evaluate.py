@@ -44,7 +44,7 @@ from lift3d_node.params import Lift3DParams
 from pose_core import align, metrics, onnx_file, runtime, swaps
 from pose_core.camera import Camera
 from pose_core.config import build
-from pose_core.files import write_whole
+from pose_core.files import sha256, write_whole
 from pose_core.people import People2D, Person2D
 from pose_core.skeleton import SKELETONS
 from pose_train import (
@@ -63,7 +63,7 @@ from pose_train.real_video import CAMERAS, EASY, HARD, RealVideo
 from pose_train.samples import Batch, Preparer
 from pose_train.scores import PEOPLE, Cost, Result, Scores, Track, score
 from pose_train.synthesis import Clips, Synthesizer
-from pose_train.training import PACKS
+from pose_train.training import PACKS, whole
 
 Arrays = Mapping[str, np.ndarray]
 Forward = Callable[[Batch], Arrays]
@@ -238,7 +238,7 @@ def evaluate(
     jobs: list[tuple[str, dict[str, Any], Callable[[], Result]]] = [
         (
             candidate.name,
-            {"files": [_digest(file) for file in (*candidate.files, _source(candidate.card))]},
+            {"files": [sha256(file) for file in (*candidate.files, _source(candidate.card))]},
             lambda candidate=candidate: evaluate_network(candidate, test, settings, real()),  # type: ignore[misc]
         )
         for candidate in networks
@@ -351,14 +351,6 @@ def forwards(candidate: Candidate, settings: Settings) -> tuple[Forward, Forward
     _, trained = checkpoint.load(candidate.checkpoint)
     trained.to(settings.device).eval()
     return lambda batch: _in_parts(lambda part: whole(trained, part), batch, settings.batch), exported
-
-
-@torch.no_grad()
-def whole(trained: LiftingNetwork, batch: Batch) -> Arrays:
-    """Outputs (n, T, ...) of a network's `forward`."""
-    device = next(trained.parameters()).device
-    outputs = trained(batch.joints.to(device), batch.context.to(device))
-    return {name: value.cpu().numpy() for name, value in outputs.items()}
 
 
 def stream(session: backends.Session, batch: Batch) -> Arrays:
@@ -623,10 +615,6 @@ def _source(card: ModelCard) -> Path:
     return Path(inspect.getfile(network.find(card.network)))
 
 
-def _digest(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
-
-
 def _shared_key(settings: Settings) -> dict[str, Any]:
     """What all results depend on."""
     modules = [Path(inspect.getfile(module)) for module in CODE]
@@ -641,8 +629,8 @@ def _shared_key(settings: Settings) -> dict[str, Any]:
     }
     return {
         "settings": values,
-        "code": [_digest(file) for file in (Path(__file__), *modules)],
-        "packs": [_digest(pack) for pack in packs],
+        "code": [sha256(file) for file in (Path(__file__), *modules)],
+        "packs": [sha256(pack) for pack in packs],
     }
 
 

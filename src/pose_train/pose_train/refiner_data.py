@@ -29,7 +29,7 @@ from lift3d_node.params import Lift3DParams
 from lift3d_node.pipeline import PeopleLifter
 from pose_core.assets import cache_dir
 from pose_core.camera import Camera
-from pose_core.files import write_whole
+from pose_core.files import sha256, write_whole
 from pose_core.people import People2D, Person2D
 from pose_core.sequence import DAMAGE
 from pose_core.skeleton import SKELETONS, Skeleton
@@ -110,7 +110,7 @@ class Made:
         del values["data"], values["lifter"]
         files = [self.lifter, *(self.data / PACKS[split] for split in ("train", "val"))]
         files += [Path(__file__), *(Path(inspect.getfile(module)) for module in CODE)]
-        values["files"] = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+        values["files"] = [sha256(file) for file in files]
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
     def cached_file(self) -> Path:

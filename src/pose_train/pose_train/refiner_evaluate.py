@@ -27,7 +27,7 @@ from lift3d_node.correspondence import Correspondence
 from lift3d_node.params import Lift3DParams
 from lift3d_node.pipeline import PeopleLifter
 from pose_core import metrics, onnx_file
-from pose_core.files import write_whole
+from pose_core.files import sha256, write_whole
 from pose_core.people import JointState, People3D, ScaleSource
 from pose_core.sequence import PoseSequence
 from pose_core.skeleton import MEDIAPIPE33, SKELETONS, Skeleton
@@ -360,7 +360,7 @@ def evaluate(
     results: Results = {name: {} for name in names}
     for number, (name, way) in enumerate(jobs):
         progress(number, len(jobs))
-        own = {**dataclasses.asdict(way), "file": way.file and _digest(way.file)}
+        own = {**dataclasses.asdict(way), "file": way.file and sha256(way.file)}
         digest = hashlib.sha256(json.dumps([shared, name, own], sort_keys=True).encode()).hexdigest()
         file = folder / f"{name}-{way.label}-{digest[:16]}.json"
         if file.is_file():
@@ -466,10 +466,6 @@ def words(way: Variant) -> str:
     return f"{way.label}, {ahead}{'' if way.bones else ', bones free'}"
 
 
-def _digest(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
-
-
 def _shared_key(settings: Settings) -> dict[str, object]:
     """What all results depend on."""
     folders = [Path(str(package.__file__)).parent for package in (pose_core, refine_node, lift3d_node)]
@@ -477,8 +473,8 @@ def _shared_key(settings: Settings) -> dict[str, object]:
     code += [Path(__file__), *(Path(str(module.__file__)) for module in CODE)]
     return {
         "clips": [settings.clips, settings.frames, settings.seed],
-        "files": [_digest(file) for file in (*code, settings.lifter, settings.data / PACKS["test"])],
-        "weights": [_digest(file) for file in sorted(WEIGHTS.glob("*.onnx"))],
+        "files": [sha256(file) for file in (*code, settings.lifter, settings.data / PACKS["test"])],
+        "weights": [sha256(file) for file in sorted(WEIGHTS.glob("*.onnx"))],
     }
 
 

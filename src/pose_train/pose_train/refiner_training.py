@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from pose_core import metrics
 from pose_core.skeleton import SKELETONS, Skeleton
@@ -19,7 +18,7 @@ from pose_train.refiner_losses import RefinerLoss, delayed
 from pose_train.refiner_noise import NoiseMaker
 from pose_train.refiner_recipes import RefinerRecipe
 from pose_train.samples import Batch
-from pose_train.training import Make, Measure
+from pose_train.training import Make, Measure, whole
 from refine_node.network import RefiningNetwork
 
 Generator = np.random.Generator
@@ -41,9 +40,7 @@ class RefinerSource:
         """Reads the file."""
         drawer = Drawer(refiner_data.read(self.file), self.recipe)
 
-        def make(number: int) -> Batch:
-            random = np.random.default_rng((self.seed, number))
-            frames = int(random.choice(self.recipe.clip_lengths, p=self.recipe.shares(number)))
+        def make(frames: int, random: Generator) -> Batch:
             return refiner_data.batch_of(drawer.clips(frames, random))
 
         return make
@@ -126,15 +123,10 @@ class Drawer:
         return start + np.stack([kept_frames(frames, spare, random) if one else whole for one in lossy])
 
 
-@torch.no_grad()
 def judge(network: RefiningNetwork, batch: Batch) -> dict[str, float]:
     """Errors of `network` on clips, in millimetres of a person of default height: those of its first look-ahead, those of its
     others with the frames after the name, and those of what it was given."""
-    network.eval()
-    device = next(network.parameters()).device
-    outputs = network(batch.joints.to(device), batch.context.to(device))
-    network.train()
-    xyz = outputs["xyz"].double().cpu().numpy()
+    xyz = whole(network, batch)["xyz"].astype(float)
     truth, there = delayed(batch.target["xyz"].double(), batch.known, network.look_aheads)
     metres = float(batch.height[0])
     skeleton = network.skeleton

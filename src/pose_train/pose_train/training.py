@@ -46,8 +46,8 @@ MOST = 2**31 - 1
 STATE_FILE, WEIGHTS_FILE, LOG_FILE = "state.pt", "weights.pt", "log.jsonl"
 
 
-Make = Callable[[int], Batch]
-"""Makes a batch from its number."""
+Make = Callable[[int, np.random.Generator], Batch]
+"""Makes a batch of clips of so many frames."""
 Measure = Callable[[dict[str, Tensor], Batch], tuple[Tensor, Mapping[str, float]]]
 """What is to become small, from a network's outputs and the batch they are of; and each of its terms."""
 
@@ -58,6 +58,10 @@ class Task(Protocol):
     @property
     def recipe(self) -> Recipe:
         """How it is learnt."""
+
+    @property
+    def seed(self) -> int:
+        """With a batch's number, all that chance decides of it."""
 
     def maker(self) -> Make:
         """Opens the data; to be called in the process that makes the batches."""
@@ -100,9 +104,7 @@ class Source:
         """Makes clips of what the pack holds."""
         synthesizer, preparer = self.synthesizer(), self.preparer()
 
-        def make(number: int) -> Batch:
-            random = np.random.default_rng((self.seed, number))
-            frames = int(random.choice(self.recipe.clip_lengths, p=self.recipe.shares(number)))
+        def make(frames: int, random: np.random.Generator) -> Batch:
             count = max(self.recipe.frames_per_step // frames, 1)
             return preparer.prepare(synthesizer.clips(count, frames, random))
 
@@ -137,9 +139,10 @@ class Batches(IterableDataset[Batch]):
             # An interrupt is for the process that trains; it ends this one.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             torch.set_num_threads(1)
-        make = self.source.maker()
-        for number in range(self._start, self.source.recipe.steps):
-            yield make(number)
+        make, recipe = self.source.maker(), self.source.recipe
+        for number in range(self._start, recipe.steps):
+            random = np.random.default_rng((self.source.seed, number))
+            yield make(int(random.choice(recipe.clip_lengths, p=recipe.shares(number))), random)
 
 
 def validation(source: Source) -> Batch:
@@ -151,23 +154,30 @@ def validation(source: Source) -> Batch:
 
 
 @torch.no_grad()
-def judge(network: LiftingNetwork, batch: Batch) -> dict[str, float]:
-    """Errors of `network` on clips: millimetres at the person's true height, degrees, shares."""
+def whole(network: nn.Module, batch: Batch) -> dict[str, np.ndarray]:
+    """Outputs (n, T, ...) for whole clips, as the network runs after training, whatever mode it is in."""
+    training = network.training
     network.eval()
     device = next(network.parameters()).device
     outputs = network(batch.joints.to(device), batch.context.to(device))
-    network.train()
+    network.train(training)
+    return {name: value.cpu().numpy() for name, value in outputs.items()}
+
+
+def judge(network: LiftingNetwork, batch: Batch) -> dict[str, float]:
+    """Errors of `network` on clips: millimetres at the person's true height, degrees, shares."""
+    outputs = whole(network, batch)
     skeleton = SKELETONS.get(network.skeleton_out)
     truth = batch.target["xyz"].double().numpy()
     true_directions = limbs.directions(truth, skeleton)
     if "xyz" not in outputs:
-        given = outputs["limbs"].double().cpu().numpy()
+        given = outputs["limbs"].astype(float)
         angles = limbs.angles(given, true_directions)
         return {
             "degrees": float(np.degrees(np.nanmean(angles))),
             "z_sign": limbs.z_sign_accuracy(given, true_directions),
         }
-    xyz = outputs["xyz"].double().cpu().numpy()
+    xyz = outputs["xyz"].astype(float)
     metres = batch.height.double().numpy()[:, None, None, None]
     error = [
         metrics.acceleration_error(p, q, 1.0, skeleton)

@@ -176,6 +176,13 @@ def test_judging_a_known_answer(data: Path):
     assert judge(Truth(mirrored), batch)["z_sign"] == pytest.approx(0.0, abs=0.01)
 
 
+@pytest.mark.parametrize("training", [False, True])
+def test_judging_leaves_a_network_in_the_mode_it_was_in(data: Path, training: bool):
+    net = network().train(training)
+    judge(net, validation(source(data)))
+    assert net.training == training
+
+
 def test_recipes_are_for_networks_that_exist():
     for name, plan in RECIPES.items():
         kind = find(plan.network or name)

@@ -8,7 +8,6 @@ from dataclasses import asdict
 
 from pose_core import checkpoint
 from pose_core.checkpoint import Checkpoint, save
-from pose_core.config import build
 from refine_node.model_card import RefinerCard
 from refine_node.network import REFINING_NETWORKS, RefiningNetwork, find
 
@@ -47,24 +46,13 @@ def read(path: str | os.PathLike[str]) -> Checkpoint[RefinerCard]:
 
 
 def load(path: str | os.PathLike[str]) -> tuple[RefinerCard, RefiningNetwork]:
-    """Card and network of the file at `path`, on the CPU, for running.
-
-    Raises ValueError as `read`, and for a network that is unknown or differs from the one that was trained.
-    """
-    stored = read(path)
-    try:
-        return stored.card, restore(stored)
-    except ValueError as error:
-        raise ValueError(f"model file '{path}': {error}") from error
+    """Card and network of the file at `path`, on the CPU, for running. Raises ValueError as `pose_core.checkpoint.load`."""
+    return checkpoint.load(path, RefinerCard, restore)
 
 
 def restore(stored: Checkpoint[RefinerCard]) -> RefiningNetwork:
     """The network of a checkpoint. Raises ValueError where this version's network of that name differs, naming both."""
-    kind = find(stored.card.network)
-    network = kind(build(kind.Config, dict(stored.card.config)))
-    check_fit(stored.card, network)
-    checkpoint.fill(network, stored)
-    return network.eval()
+    return checkpoint.restore(stored, find, check_fit)
 
 
 def check_fit(card: RefinerCard, network: RefiningNetwork) -> None:

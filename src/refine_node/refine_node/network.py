@@ -6,15 +6,14 @@ its name when training or export ask for it.
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from pose_core.checkpoint import parameters as parameters
 from pose_core.config import check
-from pose_core.registry import Registry, suggest
+from pose_core.registry import Registry, files_of
 from pose_core.skeleton import SKELETONS, Skeleton
 from refine_node import networks
 
@@ -78,17 +77,9 @@ REFINING_NETWORKS: Registry[type[RefiningNetwork]] = Registry("network")
 
 def names() -> list[str]:
     """All networks, by the names of their files."""
-    return sorted(m.name for m in pkgutil.iter_modules(networks.__path__) if not m.name.startswith("_"))
+    return files_of(networks)
 
 
 def find(name: str) -> type[RefiningNetwork]:
     """The network called `name`, loaded when needed. Raises ValueError naming the known ones."""
-    if name not in names():
-        raise ValueError(f"unknown network '{name}'; {suggest(name, names())}")
-    importlib.import_module(f"{networks.__name__}.{name}")
-    return REFINING_NETWORKS.get(name)
-
-
-def parameters(network: nn.Module) -> int:
-    """How many numbers training adjusts."""
-    return sum(p.numel() for p in network.parameters() if p.requires_grad)
+    return REFINING_NETWORKS.find(name, networks)
