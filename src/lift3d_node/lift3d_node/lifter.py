@@ -28,6 +28,11 @@ class Shape:
     confidence: np.ndarray  # (J,) 0..1
     state: np.ndarray  # (J,) uint8, JointState
     height: float  # standing height of a person of this shape; NaN where it cannot be told
+    centres: np.ndarray | None = None
+    """(C, 3) true centres of rotation, joints of skeleton `Lifter.skeleton_of_centres`, in the same axes about the same root;
+    NaN where missing, None for a lifter that does not know them."""
+    centres_std: np.ndarray | None = None
+    """(C,) as `std`."""
 
     @classmethod
     def missing(cls, joints: int) -> Shape:
@@ -50,6 +55,8 @@ class Lifter(ABC):
     skeleton_out: str
     uses_world: ClassVar[bool] = False
     """Whether `lift` needs the detector's own 3D."""
+    skeleton_of_centres: str = ""
+    """Skeleton of `Shape.centres`; empty for a lifter that gives none."""
     device: str = "cpu"
     """Where it computes, for diagnostics."""
 

@@ -10,6 +10,9 @@ from lift3d_node.limbs import LIMBS
 from pose_core.model_card import Card, Shape, expect, positive
 from pose_core.skeleton import SKELETONS
 
+CENTRES = "h36m17"
+"""The skeleton of a network's output `centres`: true centres of rotation."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelCard(Card):
@@ -42,8 +45,14 @@ class ModelCard(Card):
 
     @property
     def shapes(self) -> dict[str, Shape]:
-        joints = len(SKELETONS.get(self.skeleton_out))
-        return {"xyz": (joints, 3), "log_std": (joints, 2), "limbs": (len(LIMBS), 3)}
+        joints, centres = len(SKELETONS.get(self.skeleton_out)), len(SKELETONS.get(CENTRES))
+        return {
+            "xyz": (joints, 3),
+            "log_std": (joints, 2),
+            "limbs": (len(LIMBS), 3),
+            "centres": (centres, 3),
+            "centres_log_std": (centres, 2),
+        }
 
     @property
     def skeleton_of_outputs(self) -> str:

@@ -33,9 +33,9 @@ OUTPUTS = (
 
 Per frame: `xyz` (J, 3) joints of `skeleton_out` about its root, in the axes of the view (`lift3d_node.encoding`) and in standing
 heights of the person; `log_std` (J, 2) natural logarithm of their standard deviation across and along z, per axis; `centres`
-(17, 3) and `centres_log_std` the same for the centres of rotation of the joints, as skeleton `h36m17`; `limbs` (14, 3) unit
-directions of `lift3d_node.limbs`; `toward` (14,) logits that a limb points towards the camera (z < 0); `ratios` (R,) lengths
-of bones in heights.
+(17, 3) and `centres_log_std` the same for the centres of rotation of the joints, as skeleton `model_card.CENTRES`; `limbs`
+(14, 3) unit directions of `lift3d_node.limbs`; `toward` (14,) logits that a limb points towards the camera (z < 0); `ratios`
+(R,) lengths of bones in heights.
 """
 
 

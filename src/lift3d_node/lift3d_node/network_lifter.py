@@ -18,6 +18,7 @@ from lift3d_node.encoding import Encoder, View
 from lift3d_node.geometry import view_rotation
 from lift3d_node.lifter import Lifter, Shape
 from lift3d_node.limbs import JOINTS, default_lengths
+from lift3d_node.model_card import CENTRES
 from lift3d_node.params import Lift3DParams
 from lift3d_node.pof_solver import solve
 from pose_core.camera import Camera
@@ -71,6 +72,8 @@ class NetworkLifter(Lifter):
                 "choose one without look-ahead"
             )
         self.skeleton_in, self.skeleton_out = card.skeleton_in, card.skeleton_out
+        if "centres" in card.outputs:
+            self.skeleton_of_centres = CENTRES
         self.device = session.device
         self._session = session
         self._card = card
@@ -144,7 +147,11 @@ class NetworkLifter(Lifter):
         xyz = np.einsum("nik,njk->nji", seen.view.R_cam_view, xyz - self._skeleton.root_of(xyz)[:, None])
         std = np.broadcast_to(self._std(outputs), xyz.shape[:-1])
         ray = _root_rays(xyz, std, seen)
-        xyz = np.matmul(xyz, view_rotation(ray))
+        R_ray_cam = view_rotation(ray)
+        xyz = np.matmul(xyz, R_ray_cam)
+        centres, centres_std = self._centres(
+            outputs, np.matmul(seen.view.R_cam_view.swapaxes(1, 2), R_ray_cam)
+        )
         known = np.isfinite(xyz).all(-1) & np.isfinite(std) & np.isfinite(seen.view.size)[:, None]
         confidence = self._confidence(seen)
         return [
@@ -154,6 +161,8 @@ class NetworkLifter(Lifter):
                 confidence=np.where(one, confidence[i], 0.0),
                 state=np.where(one, JointState.LIFTED, JointState.MISSING).astype(np.uint8),
                 height=1.0,
+                centres=None if centres is None else centres[i],
+                centres_std=None if centres_std is None else centres_std[i],
             )
             if one.any()
             else Shape.missing(len(self._skeleton))
@@ -167,12 +176,27 @@ class NetworkLifter(Lifter):
         xyz[:, self._of_limbs] = joints_of_limbs(outputs["limbs"], rays, seen.confidence[:, self._of_limbs])
         return xyz
 
+    def _centres(
+        self, outputs: Outputs, turn: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray] | tuple[None, None]:
+        """Centres of rotation (N, C, 3) and deviations (N, C) from axes of the view by `turn` (N, 3, 3): row vectors times it.
+
+        The pelvis between the hips' centres is where the root of the landmarks is, the middle between the hips.
+        """
+        if not self.skeleton_of_centres:
+            return None, None
+        xyz = outputs["centres"].astype(float)
+        xyz = np.matmul(xyz - SKELETONS.get(self.skeleton_of_centres).root_of(xyz)[:, None], turn)
+        # Temperatures are measured for the joints alone.
+        std = _rms(outputs["centres_log_std"]) * np.mean(self._card.temperature)
+        known = np.isfinite(xyz).all(-1) & np.isfinite(std)
+        return np.where(known[..., None], xyz, np.nan), np.where(known, std, np.nan)
+
     def _std(self, outputs: Outputs) -> np.ndarray:
         """(N, J_out), or what becomes that: root mean square of the axes, in heights."""
         if "log_std" not in outputs:
             return np.array(self._card.std)
-        variance = np.exp(2.0 * outputs["log_std"].astype(float))
-        return np.sqrt((2.0 * variance[..., 0] + variance[..., 1]) / 3.0) * self._card.temperature
+        return _rms(outputs["log_std"]) * self._card.temperature
 
     def _confidence(self, seen: _Seen) -> np.ndarray:
         """(N, J_out) that of the keypoint; less where there is none, and their mean where the skeleton in has no such joint."""
@@ -191,6 +215,13 @@ def joints_of_limbs(directions: np.ndarray, rays: np.ndarray, confidence: np.nda
         np.asarray(directions, float), rays, default_lengths(1.0), joint_weights=confidence, slack=SLACK
     ).joints
     return joints
+
+
+def _rms(log_std: np.ndarray) -> np.ndarray:
+    """Root mean square of the axes (...) from logarithms (..., 2) of the deviation across and along the view."""
+    variance = np.exp(2.0 * log_std.astype(float))
+    rms: np.ndarray = np.sqrt((2.0 * variance[..., 0] + variance[..., 1]) / 3.0)
+    return rms
 
 
 def _gathered(pasts: list[_Past]) -> State:

@@ -1,4 +1,4 @@
-"""The lifting stage as a node: pose2d/people (and pose2d/world) in, lift3d/people out."""
+"""The lifting stage as a node: pose2d/people (and pose2d/world) in, lift3d/people out, on demand lift3d/joint_centres."""
 
 from __future__ import annotations
 
@@ -54,6 +54,9 @@ class Lift3DNode(Stage[Lift3DParams]):
         self.health.note("device", lifter.device)
         self._output = self.publish_on(msgs.People3D, topics.LIFTED)
         self.publish_skeleton(topics.LIFTED_SKELETON, lifter.skeleton_out)
+        if skeleton := self._lifter.skeleton_of_centres:
+            self._centres = self.publish_on(msgs.People3D, topics.CENTRES)
+            self.publish_skeleton(topics.CENTRES_SKELETON, skeleton)
         self._camera_info = self.listen(CameraInfo, topics.CAMERA_INFO, self._on_camera_info, qos.IMAGES)
         if lifter.uses_world:
             self.listen(msgs.People3D, topics.WORLD, self._on_world)
@@ -125,7 +128,10 @@ class Lift3DNode(Stage[Lift3DParams]):
         else:
             self.health.clear(INTRINSICS)
         lifted = self._lifter.process(people, world, camera)
-        self._output.publish(people3d_to_msg(replace(lifted, times=self.stamped(people.times, start))))
+        times = self.stamped(people.times, start)
+        self._output.publish(people3d_to_msg(replace(lifted, times=times)))
+        if self._lifter.centres is not None:
+            self._centres.publish(people3d_to_msg(replace(self._lifter.centres, times=times)))
 
     def _on_set_subject(
         self, request: SetSubject.Request, response: SetSubject.Response

@@ -30,6 +30,10 @@ class Lift3DParams(StageParams):
     )
     compile: bool = param(False, "let torch generate code for this machine, which takes a minute at start-up")
 
+    joint_centres: bool = param(
+        False, "also publish where the joints' true centres of rotation are, for lifters that know them"
+    )
+
     height: float = param(
         0.0,
         "standing height of everybody in metres, 0.5 to 2.6; 0: not known; ~/set_subject states it for one person",

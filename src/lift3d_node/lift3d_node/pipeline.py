@@ -26,13 +26,19 @@ class PeopleLifter:
     def __init__(self, params: Lift3DParams) -> None:
         self._params = params
         self.lifter = models.make(params)
+        if params.joint_centres and not self.lifter.skeleton_of_centres:
+            raise ValueError(
+                f"lifter '{params.lifter}' knows no joint centres; set joint_centres to false, or lifter to streaming_tcn"
+            )
         self.subjects = Subjects(params)
         self.quality = Quality(SKELETONS.get(self.lifter.skeleton_out))
+        self.centres: People3D | None = None
+        """The true centres of rotation of the image processed last; None unless they are asked for."""
         self.rewinds = 0
         """How often stamps went back, after which everything was forgotten."""
         source = self.lifter.skeleton_in
         # By the skeleton of the keypoints: a place is judged by what was seen, never by what was made of that.
-        self._placements = {source: Placement(params, source, self.lifter.skeleton_out)}
+        self._placements = {source: self._placing(source)}
         self._matches: dict[str, Correspondence] = {}
         self.repair_swaps = params.repair_swaps
         """Whether left and right are put right; may change at any time."""
@@ -74,12 +80,25 @@ class PeopleLifter:
         ]
         for one in placed:
             self.quality.add(one)
-        return People3D(
+        lifted = People3D(
             stamp=people.stamp,
             frame_id=people.frame_id,
             skeleton=self.lifter.skeleton_out,
             people=tuple(one.person for one in placed),
         )
+        if skeleton := self.skeleton_of_centres:
+            inner = tuple(one.centres for one in placed if one.centres is not None)
+            self.centres = replace(lifted, skeleton=skeleton, people=inner)
+        return lifted
+
+    @property
+    def skeleton_of_centres(self) -> str:
+        """Skeleton of `centres`; empty where they are not asked for."""
+        return self.lifter.skeleton_of_centres if self._params.joint_centres else ""
+
+    def _placing(self, skeleton: str) -> Placement:
+        """For keypoints of a skeleton. Raises ValueError as `Placement`."""
+        return Placement(self._params, skeleton, self.lifter.skeleton_out, self.skeleton_of_centres)
 
     def reset(self, person: str = "") -> list[str]:
         """Forget what images told about `person`, or about everybody; returns whom. What was stated stays."""
@@ -144,7 +163,7 @@ class PeopleLifter:
 
     def _placement(self, skeleton: str) -> Placement:
         if skeleton not in self._placements:
-            self._placements[skeleton] = Placement(self._params, skeleton, self.lifter.skeleton_out)
+            self._placements[skeleton] = self._placing(skeleton)
         return self._placements[skeleton]
 
     def _translated(self, people: People2D) -> People2D:

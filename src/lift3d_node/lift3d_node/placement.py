@@ -8,7 +8,7 @@ solution, so the result depends on nothing that came before, and a replay gives 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,7 +20,8 @@ from lift3d_node.pnp import NU, Pose, Problem, linear_position
 from lift3d_node.stature import STATURE_STD
 from lift3d_node.subjects import Subject
 from pose_core.camera import Camera
-from pose_core.people import JointState, Person2D, Person3D
+from pose_core.conversion import conversion
+from pose_core.people import JointState, Person2D, Person3D, with_missing
 from pose_core.skeleton import SKELETONS
 
 UNSEEN = 2.0
@@ -43,6 +44,8 @@ class Placed:
     error_px: np.ndarray  # (J,) from keypoint to projection of the rigid shape, pixels; NaN where not used
     reason: str = ""
     """Why the person could not be placed, in few words; empty where it could. All joints are MISSING then."""
+    centres: Person3D | None = None
+    """The person's true centres of rotation; None where the lifter knows none."""
 
 
 @dataclass(frozen=True)
@@ -59,12 +62,18 @@ class _Seen:
 class Placement:
     """Puts people before the camera. Without memory."""
 
-    def __init__(self, params: Lift3DParams, skeleton_in: str, skeleton_out: str) -> None:
-        """Keypoints come in `skeleton_in`, shapes in `skeleton_out`. Raises ValueError where they share too few joints."""
+    def __init__(
+        self, params: Lift3DParams, skeleton_in: str, skeleton_out: str, skeleton_of_centres: str = ""
+    ) -> None:
+        """Keypoints come in `skeleton_in`, shapes in `skeleton_out`, their centres in the third, empty for none.
+
+        Raises ValueError where the first two share too few joints.
+        """
         self._params = params
         self._match = Correspondence(skeleton_in, skeleton_out)
         skeleton = SKELETONS.get(skeleton_out)
         self._joints = len(skeleton)
+        self._of_centres = conversion(skeleton_out, skeleton_of_centres) if skeleton_of_centres else None
         shares = skeleton.root_of(np.eye(self._joints))
         self._root = np.flatnonzero(shares)
         self._root_shares = shares[self._root]
@@ -100,25 +109,43 @@ class Placement:
         pose = Problem(points, seen.rays, variance, start, rotation_std).solve()
         if reason := self._doubt(pose, points, seen.rays):
             return self._missing(person, subject, reason)
-        xyz = scale * shape.xyz @ pose.rotation.T + pose.position
+        rigid = xyz = scale * shape.xyz @ pose.rotation.T + pose.position
         error_px = np.full(self._joints, np.nan)
         error_px[seen.joints] = np.hypot(*(camera.project(xyz[seen.joints]) - seen.xy_px).T)
         xyz, std, across = _towards_keypoints(xyz, scale * shape.std, seen, variance, pose)
-        from_root = ((xyz - pose.position) ** 2).sum(1)
+        placed = Person3D(
+            id=person.id,
+            confidence=person.confidence,
+            xyz=xyz,
+            std=_with_scale(std, xyz - pose.position, subject),
+            root_std=self._root_std(pose, seen, across, camera, subject),
+            joint_confidence=np.array(shape.confidence, float),
+            state=np.array(shape.state, np.uint8),
+            height=subject.height,
+            height_std=subject.height_std,
+            scale_source=subject.source,
+        )
         return Placed(
-            Person3D(
-                id=person.id,
-                confidence=person.confidence,
-                xyz=xyz,
-                std=np.sqrt(std**2 + (subject.height_std / subject.height) ** 2 * from_root / 3.0),
-                root_std=self._root_std(pose, seen, across, camera, subject),
-                joint_confidence=np.array(shape.confidence, float),
-                state=np.array(shape.state, np.uint8),
-                height=subject.height,
-                height_std=subject.height_std,
-                scale_source=subject.source,
-            ),
-            error_px,
+            placed, error_px, centres=self._centres(placed, shape, scale, pose, xyz - rigid, subject)
+        )
+
+    def _centres(
+        self, placed: Person3D, shape: Shape, scale: float, pose: Pose, moved: np.ndarray, subject: Subject
+    ) -> Person3D | None:
+        """Centres of rotation of a person who was placed; each goes with the joint nearest to it, which `moved` (J, 3)."""
+        if self._of_centres is None:
+            return None
+        if shape.centres is None or shape.centres_std is None:
+            return self._nothing(placed, len(self._of_centres.target))
+        shift, _ = self._of_centres.apply(np.nan_to_num(moved), np.ones(self._joints))
+        xyz = scale * shape.centres @ pose.rotation.T + pose.position + np.nan_to_num(shift)
+        std = _with_scale(scale * shape.centres_std, xyz - pose.position, subject)
+        missing = ~np.isfinite(xyz).all(1) | ~np.isfinite(std)
+        _, sure = self._of_centres.apply(np.zeros_like(placed.xyz), placed.joint_confidence)
+        everyone = np.full(len(missing), JointState.LIFTED, np.uint8)
+        confidence = np.where(np.isfinite(sure) & (sure > 0.0), sure, placed.joint_confidence.mean())
+        return with_missing(
+            replace(placed, xyz=xyz, std=std, joint_confidence=confidence, state=everyone), missing
         )
 
     def _see(self, person: Person2D, shape: Shape, camera: Camera) -> _Seen:
@@ -183,22 +210,38 @@ class Placement:
         return np.sqrt(variance)
 
     def _missing(self, person: Person2D, subject: Subject, reason: str) -> Placed:
-        return Placed(
-            Person3D(
-                id=person.id,
-                confidence=person.confidence,
-                xyz=np.full((self._joints, 3), np.nan),
-                std=np.full(self._joints, np.nan),
-                root_std=np.full(3, np.nan),
-                joint_confidence=np.zeros(self._joints),
-                state=np.full(self._joints, JointState.MISSING, np.uint8),
-                height=subject.height,
-                height_std=subject.height_std,
-                scale_source=subject.source,
-            ),
-            np.full(self._joints, np.nan),
-            reason,
+        nobody = Person3D(
+            id=person.id,
+            confidence=person.confidence,
+            xyz=np.full((self._joints, 3), np.nan),
+            std=np.full(self._joints, np.nan),
+            root_std=np.full(3, np.nan),
+            joint_confidence=np.zeros(self._joints),
+            state=np.full(self._joints, JointState.MISSING, np.uint8),
+            height=subject.height,
+            height_std=subject.height_std,
+            scale_source=subject.source,
         )
+        centres = None if self._of_centres is None else self._nothing(nobody, len(self._of_centres.target))
+        return Placed(nobody, np.full(self._joints, np.nan), reason, centres)
+
+    @staticmethod
+    def _nothing(person: Person3D, joints: int) -> Person3D:
+        """The same person of whom none of so many joints is known."""
+        return replace(
+            person,
+            xyz=np.full((joints, 3), np.nan),
+            std=np.full(joints, np.nan),
+            joint_confidence=np.zeros(joints),
+            state=np.full(joints, JointState.MISSING, np.uint8),
+        )
+
+
+def _with_scale(std: np.ndarray, from_root: np.ndarray, subject: Subject) -> np.ndarray:
+    """Deviations (J,) with what the doubt in the person's height adds to joints (J, 3) about the root."""
+    square = (from_root**2).sum(1)
+    doubt: np.ndarray = np.sqrt(std**2 + (subject.height_std / subject.height) ** 2 * square / 3.0)
+    return doubt
 
 
 def _towards_keypoints(

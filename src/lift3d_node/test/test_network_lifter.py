@@ -17,6 +17,7 @@ from lift3d_node.model_card import ModelCard
 from lift3d_node.network_lifter import NetworkLifter
 from lift3d_node.params import Lift3DParams
 from lift3d_node.placement import Placement
+from pose_core.conversion import conversion
 from pose_core.people import JointState, People2D, Person2D
 from pose_core.skeleton import COCO17, H36M17, MEDIAPIPE33
 
@@ -106,6 +107,88 @@ def test_a_perfect_network_gives_the_true_shape(root, gone, scene) -> None:
         shot.person, shape, shot.camera, shot.subject
     )
     np.testing.assert_allclose(placed.person.xyz, shot.xyz, atol=1e-3)
+
+
+CENTRES_CARD = replace(CARD, outputs=(*CARD.outputs, "centres", "centres_log_std"), state=())
+
+
+def centres_of(shot) -> np.ndarray:
+    """(17, 3) metres, camera frame: some points about the pelvis, told apart from the landmarks."""
+    xyz, _ = conversion("mediapipe33", "h36m17").apply(shot.xyz, np.ones(33))
+    return xyz + 0.02 * np.sin(np.arange(51.0)).reshape(17, 3) * (np.arange(17) > 0)[:, None]
+
+
+def knowing_centres(shot) -> Played:
+    session = perfect(shot)
+    view = Encoder("mediapipe33").view(shot.camera.undistort(shot.person.xy_px), shot.person.joint_confidence)
+    centres = (centres_of(shot) - shot.root) @ view.R_cam_view / HEIGHT
+    played = session.answer
+
+    def answer(*asked):
+        outputs, state = played(*asked)
+        log_std = np.full((1, 17, 2), np.log(0.01), np.float32)
+        return {**outputs, "centres": np.float32(centres[None]), "centres_log_std": log_std}, state
+
+    return Played(answer, replace(CENTRES_CARD, temperature=(2.0,)))
+
+
+@pytest.mark.parametrize("root", [(0.3, 0.1, 4.0), (1.6, -0.9, 3.0)])
+def test_centres_of_rotation_are_placed_with_the_person(root, scene) -> None:
+    shot = scene(root)
+    lifter = NetworkLifter(Lift3DParams(), knowing_centres(shot))
+    assert lifter.skeleton_of_centres == "h36m17"
+    (shape,) = lifter.lift(image({"p1": shot.person}), shot.camera, None)
+    np.testing.assert_allclose(shape.centres_std, 2.0 * 0.01, rtol=1e-5)
+    placement = Placement(Lift3DParams(), "mediapipe33", "mediapipe33", "h36m17")
+    placed = placement.place(shot.person, shape, shot.camera, shot.subject)
+    np.testing.assert_allclose(placed.centres.xyz, centres_of(shot), atol=1.5e-3)
+    about = np.linalg.norm(centres_of(shot) - shot.root, axis=1)
+    doubt = shot.subject.height_std / HEIGHT * about / np.sqrt(3.0)
+    np.testing.assert_allclose(placed.centres.std, np.hypot(HEIGHT * 0.02, doubt), rtol=0.01)
+    np.testing.assert_array_equal(placed.centres.root_std, placed.person.root_std)
+    assert (placed.centres.state == JointState.LIFTED).all()
+    np.testing.assert_allclose(placed.centres.joint_confidence, 0.9)
+
+
+def test_centres_follow_joints_that_follow_their_keypoints(scene) -> None:
+    """A knee that the shape has 10 cm too far right is drawn to its keypoint, and its centre of rotation with it."""
+    shot = scene()
+    (shape,) = NetworkLifter(Lift3DParams(), knowing_centres(shot)).lift(
+        image({"p1": shot.person}), shot.camera, None
+    )
+    knee, inner = MEDIAPIPE33.index("left_knee"), H36M17.index("left_knee")
+    off = np.array([0.1 / HEIGHT, 0.0, 0.0])
+    xyz, centres = shape.xyz.copy(), shape.centres.copy()
+    xyz[knee] += off
+    centres[inner] += off
+    std = np.where(np.arange(33) == knee, 0.2, shape.std)
+    placement = Placement(Lift3DParams(), "mediapipe33", "mediapipe33", "h36m17")
+    placed = placement.place(
+        shot.person, replace(shape, xyz=xyz, centres=centres, std=std), shot.camera, shot.subject
+    )
+    assert np.linalg.norm(placed.person.xyz[knee] - shot.xyz[knee]) < 0.02
+    assert np.linalg.norm(placed.centres.xyz[inner] - centres_of(shot)[inner]) < 0.02
+
+
+def test_a_missing_centre_and_a_missing_person_are_missing(scene) -> None:
+    shot = scene()
+    (shape,) = NetworkLifter(Lift3DParams(), knowing_centres(shot)).lift(
+        image({"p1": shot.person}), shot.camera, None
+    )
+    placement = Placement(Lift3DParams(), "mediapipe33", "mediapipe33", "h36m17")
+    centres = shape.centres.copy()
+    centres[3] = np.nan
+    placed = placement.place(shot.person, replace(shape, centres=centres), shot.camera, shot.subject)
+    assert np.flatnonzero(placed.centres.state == JointState.MISSING).tolist() == [3]
+    assert np.isnan(placed.centres.std[3])
+    for nobody in (
+        placement.place(shot.person, Shape.missing(33), shot.camera, shot.subject),
+        placement.place(without(shot.person), shape, shot.camera, shot.subject),
+        placement.place(shot.person, replace(shape, centres=None), shot.camera, shot.subject),
+    ):
+        assert nobody.centres.xyz.shape == (17, 3)
+        assert (nobody.centres.state == JointState.MISSING).all()
+        assert np.isnan(nobody.centres.xyz).all()
 
 
 def test_the_root_is_the_origin_whatever_the_network_says(scene) -> None:

@@ -18,8 +18,11 @@ from sensor_msgs.msg import CameraInfo
 
 from lift3d_node.node import Lift3DNode
 from lift3d_node.pairing import SIZE
+from lift3d_node.params import Lift3DParams
+from lift3d_node.pipeline import PeopleLifter
 from pose_core.camera import Camera
 from pose_core.people import JointState, People2D, People3D, Person3D, ScaleSource, StageTime
+from pose_core.skeleton import H36M17, MEDIAPIPE33
 from pose_ros import qos, topics
 from pose_ros.conversions import (
     camera_to_msg,
@@ -170,6 +173,36 @@ def test_people_are_lifted_and_placed(shot, scene) -> None:
         assert values["device"] == "cpu"
         assert float(values["reprojection_p50_px"]) < 0.01
         assert float(values["reprojection_p50_px: left_knee"]) < 0.01
+
+
+def test_joint_centres_are_published_on_demand(shot) -> None:
+    """Those of the default lifter lie near the joints."""
+    stage = Lift3DNode(parameter_overrides=[Parameter("joint_centres", value=True)])
+    probe, centres, skeletons = Probe(), [], []
+    probe.create_subscription(msgs.People3D, topics.CENTRES, centres.append, qos.RESULTS)
+    probe.create_subscription(msgs.Skeleton, topics.CENTRES_SKELETON, skeletons.append, qos.LATCHED)
+    with executing(stage, probe) as executor:
+        assert spin_until(
+            executor,
+            lambda: (
+                probe.people.get_subscription_count() and probe.count_publishers(topics.CENTRES) and skeletons
+            ),
+        )
+        people, _ = shot(7 * SECOND, ("p1", "p2"), FOV)
+        probe.people.publish(people2d_to_msg(people))
+        assert spin_until(executor, lambda: centres and probe.out)
+    inner, outer = people3d_from_msg(centres[0]), people3d_from_msg(probe.out[0])
+    assert skeleton_from_msg(skeletons[0]).name == inner.skeleton == "h36m17"
+    assert (inner.stamp, inner.frame_id, inner.times) == (outer.stamp, outer.frame_id, outer.times)
+    assert [person.id for person in inner.people] == ["p1", "p2"]
+    knees = (H36M17.index("left_knee"), MEDIAPIPE33.index("left_knee"))
+    assert np.linalg.norm(inner.people[0].xyz[knees[0]] - outer.people[0].xyz[knees[1]]) < 0.1
+
+
+def test_a_lifter_without_joint_centres_says_so(shot) -> None:
+    with pytest.raises(ValueError, match="lifter 'mediapipe_world' knows no joint centres"):
+        PeopleLifter(Lift3DParams(lifter="mediapipe_world", joint_centres=True))
+    assert PeopleLifter(Lift3DParams(lifter="mediapipe_world")).centres is None
 
 
 def test_nobody_is_an_empty_message(shot) -> None:

@@ -93,11 +93,13 @@ def result_topics(stages: Iterable[str] | None = None, *, images: bool = False) 
     topics = [
         Topic(names.SKELETON2D, Skeleton, LATCHED),
         Topic(names.LIFTED_SKELETON, Skeleton, LATCHED),
+        Topic(names.CENTRES_SKELETON, Skeleton, LATCHED),
         Topic(names.REFINED_SKELETON, Skeleton, LATCHED),
         Topic(names.CAMERA_INFO, CameraInfo),
         Topic(names.PEOPLE2D, People2D),
         Topic(names.WORLD, People3D),
         Topic(names.LIFTED, People3D),
+        Topic(names.CENTRES, People3D),
         Topic(names.REFINED, People3D),
         Topic(names.ANGLES, JointAngles),
         Topic(names.MARKERS, MarkerArray),

@@ -729,7 +729,12 @@ def test_a_full_disk_ends_the_recording_not_the_node(
 
 def test_result_topics_by_stage() -> None:
     lifted = {topic.name for topic in result_topics(["lift3d"])}
-    assert lifted == {"lift3d/people", "lift3d/skeleton"}
+    assert lifted == {
+        "lift3d/people",
+        "lift3d/skeleton",
+        "lift3d/joint_centres",
+        "lift3d/joint_centres/skeleton",
+    }
     assert {topic.name for topic in result_topics(["pose2d"], images=True)} == {
         *("pose2d/people", "pose2d/world", "pose2d/skeleton", "camera_info", "image_raw/compressed"),
     }

@@ -11,11 +11,9 @@ from torch import Tensor
 
 from lift3d_node.correspondence import Correspondence
 from lift3d_node.encoding import Encoder
+from lift3d_node.model_card import CENTRES
 from pose_core.skeleton import SKELETONS
 from pose_train.synthesis import SKELETON, Clips
-
-CENTRES = "h36m17"
-"""The skeleton whose joints are true centres of rotation."""
 
 
 @dataclass(frozen=True)

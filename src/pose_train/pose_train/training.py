@@ -26,13 +26,14 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
 from lift3d_node import limbs
+from lift3d_node.model_card import CENTRES
 from lift3d_node.network import LiftingNetwork
 from pose_core import metrics
 from pose_core.skeleton import SKELETONS
 from pose_train import detector, mocap
 from pose_train.losses import Loss
 from pose_train.recipes import Recipe
-from pose_train.samples import CENTRES, Batch, Preparer
+from pose_train.samples import Batch, Preparer
 from pose_train.synthesis import Synthesizer
 
 PACKS = {split: f"cmu_mocap_{split}.npz" for split in ("train", "val", "test")}

@@ -20,13 +20,14 @@ from torch.nn import functional
 
 from lift3d_node.encoding import CONTEXT
 from lift3d_node.limbs import LIMBS
+from lift3d_node.model_card import CENTRES
 from lift3d_node.network import NETWORKS, LiftingNetwork, Outputs, State
 from lift3d_node.networks._layers import JointOutputs
 from pose_core.config import param
 from pose_core.skeleton import SKELETONS
 
 IN = SKELETONS.get("mediapipe33")
-CENTRES = SKELETONS.get("h36m17")
+INNER = SKELETONS.get(CENTRES)
 RIGID = 10
 """The first limbs of the table, arms, legs and widths, whose lengths do not change as the trunk bends."""
 
@@ -113,7 +114,7 @@ class StreamingTcn(LiftingNetwork):
         self.memory = nn.ModuleList(Memory(config, 2**block) for block in range(config.blocks))
         self.after = nn.ModuleList(Perceptron(channels) for _ in range(config.after))
         self.normal = nn.LayerNorm(channels)
-        self.landmarks, self.centres = JointOutputs(IN.name), JointOutputs(CENTRES.name)
+        self.landmarks, self.centres = JointOutputs(IN.name), JointOutputs(INNER.name)
         self.joints = nn.Linear(channels, self.landmarks.numbers + self.centres.numbers)
         self.limbs = nn.Linear(channels, len(LIMBS) * 4)
         self.lengths = nn.Linear(channels, RIGID)
