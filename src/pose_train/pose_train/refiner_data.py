@@ -1,9 +1,10 @@
 """What refiners learn from: people as the lifting stage publishes them, beside how they really moved.
 
-Half of it is real noise: clips of motion capture that the lifter was not trained on, seen by the simulated detector, go
-through the whole lifting stage (network and placement), as on a robot. The other half is motion that the lifter was trained on,
-with noise of `refiner_noise`, new in every batch. The first takes minutes, so it is made once and kept in a file that is named
-by all that it depends on.
+Half of it is real noise: clips of motion capture, seen by the simulated detector, go through the whole lifting stage (network
+and placement), as on a robot. Some show people whom the lifter was not trained on; these are so few that a refiner learns by
+heart how they move, and so others show those whom it was trained on, where it errs by a tenth less. The other half is motion of
+the latter with noise of `refiner_noise`, new in every batch. The first takes minutes, so it is made once and kept in a file that
+is named by all that it depends on.
 
 Positions are about the root, in standing heights, axes of the camera (`refine_node.encoding`).
 """
@@ -84,8 +85,10 @@ class Made:
     """Folder of the motion capture packs."""
     lifter: Path = models.WEIGHTS / f"{Lift3DParams.lifter}.onnx"
     """File of the lifter whose errors are to be mended."""
-    clips: int = 512
+    clips: int = 1024
     """Of lifted people, `held_out` among them."""
+    trained: int = 640
+    """How many of them show people whom the lifter was trained on."""
     held_out: int = 48
     """Clips that training is judged by."""
     truths: int = 1024
@@ -94,11 +97,13 @@ class Made:
     seed: int = 5
 
     def __post_init__(self) -> None:
-        for name, least in (("clips", 2), ("held_out", 1), ("truths", 1), ("frames", 4)):
+        for name, least in (("clips", 2), ("trained", 0), ("held_out", 1), ("truths", 1), ("frames", 4)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
-        if self.held_out >= self.clips:
-            raise ValueError(f"held_out must be less than clips ({self.clips}), got {self.held_out}")
+        if self.trained + self.held_out >= self.clips:
+            raise ValueError(
+                f"trained and held_out must be less than clips ({self.clips}) together, got {self.trained} and {self.held_out}"
+            )
         for file in (self.lifter, *(self.data / PACKS[split] for split in ("train", "val"))):
             if not file.is_file():
                 what = "--lifter a lifter's file" if file == self.lifter else "--data where the packs are"
@@ -195,13 +200,20 @@ def read(file: Path) -> Sequences:
 
 
 def make(made: Made, progress: Progress = lambda _done, _total: None) -> Sequences:
-    """Lift clips of the validation people, and take true motion of the training people."""
+    """Lift clips of all people, and take true motion of the training people."""
     random = np.random.default_rng(made.seed)
     skeleton = lifter_of(made.lifter).lifter.skeleton_out
     learning, held_out = _by_subject(mocap.read(made.data / PACKS["val"]))
+    known = mocap.read(made.data / PACKS["train"])
     parts = []
     total, done = made.clips * made.frames, 0
-    for pack, count in ((learning, made.clips - made.held_out), (held_out, made.held_out)):
+    for pack, count in (
+        (known, made.trained),
+        (learning, made.clips - made.trained - made.held_out),
+        (held_out, made.held_out),
+    ):
+        if not count:
+            continue
         synthesizer = Synthesizer([pack], (skeleton,))
         while count:
             clips = synthesizer.clips(
@@ -213,7 +225,7 @@ def make(made: Made, progress: Progress = lambda _done, _total: None) -> Sequenc
             )
             count -= len(clips.height)
             done += clips.step.size
-    motion, steps = _true_motion(made, skeleton, random)
+    motion, steps = _true_motion(known, made, skeleton, random)
     lifted = joined(parts)
     about = SKELETONS.get(skeleton)
     metres = lifted.height[:, None, None, None]
@@ -348,9 +360,9 @@ def steps_between(step: np.ndarray, frames: np.ndarray) -> np.ndarray:
     return np.concatenate([first, np.diff(kept, axis=1)], 1).astype(np.float32)
 
 
-def _true_motion(made: Made, skeleton: str, random: Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Joints (m, T, J, 3) about the root, stored, and steps (m, T) of the training people."""
-    synthesizer = Synthesizer([mocap.read(made.data / PACKS["train"])], (skeleton,))
+def _true_motion(people: Pack, made: Made, skeleton: str, random: Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Joints (m, T, J, 3) about the root, stored, and steps (m, T) of `people`."""
+    synthesizer = Synthesizer([people], (skeleton,))
     about = SKELETONS.get(skeleton)
     motion, steps, left = [], [], made.truths
     while left:

@@ -25,8 +25,8 @@ class RefinerWeights:
 
     position: float = param(1.0, "distance of joints from the truth", low=0.0)
     bones: float = param(0.5, "absolute error of bones' lengths", low=0.0)
-    velocity: float = param(0.5, "distance of differences between two frames from the true ones", low=0.0)
-    acceleration: float = param(2.0, "the same of second differences", low=0.0)
+    velocity: float = param(1.0, "distance of differences between two frames from the true ones", low=0.0)
+    acceleration: float = param(1.0, "the same of second differences", low=0.0)
     likelihood: float = param(0.01, "Laplace likelihood of the errors under the standard deviations", low=0.0)
 
     def __post_init__(self) -> None:

@@ -52,7 +52,7 @@ class Noise:
     burst_size: float = param(0.06, "heights: deviation of a burst along one axis", low=0.0)
     drops: float = param(0.3, "dropouts per second and limb", low=0.0)
     swaps: float = param(0.1, "exchanges of left and right per second, of arms, legs or both", low=0.0)
-    clean: float = param(0.15, "share of clips without any error, stated as sure", low=0.0, high=1.0)
+    clean: float = param(0.25, "share of clips without any error, stated as sure", low=0.0, high=1.0)
 
     def __post_init__(self) -> None:
         check(self)

@@ -20,7 +20,7 @@ SKELETON = SKELETONS.get("mediapipe33")
 
 @pytest.fixture(scope="module")
 def made(data: Path) -> Made:
-    return Made(data, clips=3, held_out=1, truths=2, frames=10)
+    return Made(data, clips=3, trained=1, held_out=1, truths=2, frames=10)
 
 
 @pytest.fixture(scope="module")

@@ -46,7 +46,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory):
 
 @pytest.fixture(scope="module")
 def made(data: Path) -> Made:
-    return Made(data, clips=4, held_out=1, truths=3, frames=16)
+    return Made(data, clips=4, trained=1, held_out=1, truths=3, frames=16)
 
 
 @pytest.fixture(scope="module")
