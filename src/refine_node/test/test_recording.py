@@ -66,7 +66,7 @@ def test_raw_changes_nothing(figure):
 
 def test_offline_beats_live(figure):
     truth, noisy = walk(figure), walk(figure, noise=0.03)
-    params = RefineParams(white_share=1.0, bone_lengths=False)
+    params = RefineParams(white_share=1.0, joint_gate=0.0, bone_lengths=False)
     live, offline = recording.refine_live(noisy, params), recording.smooth(noisy, params)
 
     def error(sequence: PoseSequence) -> float:
