@@ -73,10 +73,12 @@ class Asset:
     name: str
     members: tuple[Member, ...]
     sha256: str
+    own_license: str = ""
+    """Where it is another than that of the package around it."""
 
     @property
     def license(self) -> str:
-        return self.members[0].source.license
+        return self.own_license or self.members[0].source.license
 
 
 MEDIAPIPE_WHEEL = Source("pip", "mediapipe", "0.10.21", "Apache-2.0")
@@ -138,7 +140,9 @@ def _table() -> Iterator[Asset]:
     for size, network in _LANDMARK_NETWORKS.items():
         yield Asset(f"pose_landmarker_{size}.task", (_DETECTOR, network), _BUNDLES[size])
     for name, sha256 in _POSE2SIM_FILES.items():
-        yield Asset(name, (Member(POSE2SIM_WHEEL, f"Pose2Sim/{name}", sha256),), sha256)
+        # The networks are OpenCap's: github.com/stanfordnmbl/marker-enhancer, Copyright 2022 Stanford University and the Authors.
+        own = "Apache-2.0" if name.startswith("MarkerAugmenter/") else ""
+        yield Asset(name, (Member(POSE2SIM_WHEEL, f"Pose2Sim/{name}", sha256),), sha256, own)
 
 
 ASSETS: dict[str, Asset] = {asset.name: asset for asset in _table()}
@@ -153,7 +157,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
 }
 """Names that stand for several assets, wherever `fetch` takes a name."""
 
-DEFAULT: tuple[str, ...] = ("pose_landmarker_full.task", *GROUPS["demo"])
+DEFAULT: tuple[str, ...] = ("pose_landmarker_full.task", *GROUPS["demo"], *GROUPS["marker_augmenter"])
 """What the demo and the tests need, and set-up fetches."""
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import importlib
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any, Generic
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, NamedTuple
 
 import numpy as np
 
@@ -70,27 +70,10 @@ class OnnxSession(Session[C]):
         Raises ValueError for a file or device that is not there, and for a file that is not what its card says.
         """
         self.card, content = onnx_file.read(path, kind)
-        ort = library("onnxruntime", remedy)
-        providers = choose_providers(device, ort.get_available_providers())
-        if providers[0] != PROVIDERS["cpu"] and hasattr(ort, "preload_dlls"):
-            ort.preload_dlls()  # CUDA and cuDNN may be wheels, which the system's loader does not know
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 3  # errors; what matters of the rest is checked here
-        settings = [_settings(provider, self.card) for provider in providers]
-        self.failures = _errors(ort.capi.onnxruntime_pybind11_state)
-        try:
-            self._session = ort.InferenceSession(
-                content, options, providers=providers, provider_options=settings
-            )
-        except self.failures as error:
-            raise ValueError(f"onnxruntime cannot load model file '{path}': {error}") from error
-        self.device = _device_of(self._session.get_providers())
-        if device not in ("auto", self.device):
-            raise ValueError(
-                f"device {device} was asked for, but onnxruntime could not start it and would run on {self.device}; "
-                "see its log above, or set device to auto"
-            )
+        opened = open_network(
+            content, str(path), device, remedy, lambda provider: _settings(provider, self.card)
+        )
+        self._session, self.device, self.failures = opened
         self._inputs, self._outputs = self.card.input_names, self.card.output_names
         for what, expected, found in (
             ("inputs", self._inputs, [node.name for node in self._session.get_inputs()]),
@@ -125,6 +108,51 @@ def try_out(session: Session[C], path: str | os.PathLike[str]) -> None:
                     f"model file '{path}' gives {name} of shape {array.shape} for {people} people, finite numbers of "
                     f"shape {(people, *shape)} are needed; export it again"
                 )
+
+
+class Opened(NamedTuple):
+    """A network that onnxruntime has loaded."""
+
+    session: Any
+    """onnxruntime.InferenceSession"""
+    device: str
+    failures: tuple[type[Exception], ...]
+    """What running it may raise."""
+
+
+def open_network(
+    content: bytes,
+    path: str,
+    device: str = "auto",
+    remedy: str = "install it",
+    settings: Callable[[str], dict[str, str]] = lambda _provider: {},
+) -> Opened:
+    """The network in the bytes of the file `path`, on one thread. `settings` of an execution provider, by its name.
+
+    Raises ValueError, where onnxruntime is not installed with the `remedy`; for a network that it cannot load; and for a device
+    that is not there.
+    """
+    ort = library("onnxruntime", remedy)
+    providers = choose_providers(device, ort.get_available_providers())
+    if providers[0] != PROVIDERS["cpu"] and hasattr(ort, "preload_dlls"):
+        ort.preload_dlls()  # CUDA and cuDNN may be wheels, which the system's loader does not know
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # errors; what matters of the rest is checked here
+    failures = _errors(ort.capi.onnxruntime_pybind11_state)
+    try:
+        session = ort.InferenceSession(
+            content, options, providers=providers, provider_options=[settings(one) for one in providers]
+        )
+    except failures as error:
+        raise ValueError(f"onnxruntime cannot load model file '{path}': {error}") from error
+    runs = _device_of(session.get_providers())
+    if device not in ("auto", runs):
+        raise ValueError(
+            f"device {device} was asked for, but onnxruntime could not start it and would run on {runs}; "
+            "see its log above, or set device to auto"
+        )
+    return Opened(session, runs, failures)
 
 
 def choose_providers(device: str, available: Sequence[str]) -> list[str]:
