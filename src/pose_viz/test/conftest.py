@@ -1,6 +1,12 @@
-"""A person standing before a camera, built by hand."""
+"""A person standing before a camera, built by hand; and what runs the scripts of pages."""
 
 from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from typing import Any
 
 import numpy as np
 import pytest
@@ -84,3 +90,60 @@ class Studio:
 def studio() -> Studio:
     """People and their camera."""
     return Studio()
+
+
+BROWSER = """
+const calls = [], waiting = [], elements = {};
+let now = 0;
+function element(id) {
+  return elements[id] ??= {id, textContent: texts[id] ?? "", value: id === "speed" ? "1" : "0", listeners: {},
+    clientWidth: 800, clientHeight: 600, dataset: {}, tagName: "DIV",
+    addEventListener(name, act) { this.listeners[name] = act; }};
+}
+const target = () => ({listeners: {}, addEventListener(name, act) { this.listeners[name] = act; }});
+globalThis.document = {...target(), getElementById: element, body: element("body")};
+globalThis.window = target();
+globalThis.performance = {now: () => now};
+globalThis.requestAnimationFrame = (act) => waiting.push(act);
+globalThis.setTimeout = (act) => waiting.push(act);
+const done = {then(act) { act(); return done; }};
+globalThis.Plotly = new Proxy({}, {get: (_, name) => (...given) => {
+  calls.push([name, ...given.map((one) => one && one.listeners ? one.id : one)]); return done; }});
+function frames(count, by) { for (let i = 0; i < count; i++) { now += by; for (const act of waiting.splice(0)) act(now); } }
+"""
+
+
+class Reader:
+    """Reads pages as a browser does."""
+
+    def data(self, page: str, name: str) -> Any:
+        """The JSON in the element called `name`."""
+        pattern = rf'<script type="application/json" id="{name}">(.*?)</script>'
+        return json.loads(re.search(pattern, page).group(1))
+
+    def run(self, page: str, actions: str, result: str) -> Any:
+        """What the expression `result` is in Node.js after the page's last script and then `actions` ran.
+
+        Around them is just enough of a browser: `element(id)`, `frames(count, milliseconds)`, and `calls`, what plotly.js was
+        asked for.
+        """
+        node = shutil.which("node")
+        if node is None:
+            pytest.skip("scripts of pages run in Node.js, which is not installed")
+        names = re.findall(r'<script type="application/json" id="([^"]+)">', page)
+        texts = json.dumps({name: json.dumps(self.data(page, name)) for name in names})
+        script = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)[-1]
+        program = (
+            f"const texts = {texts};{BROWSER}{script}\n{actions}\nconsole.log(JSON.stringify({result}));"
+        )
+        ran = subprocess.run(
+            [node, "-"], input=program, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert ran.returncode == 0, ran.stderr
+        return json.loads(ran.stdout)
+
+
+@pytest.fixture(scope="session")
+def reader() -> Reader:
+    """Reads pages."""
+    return Reader()
