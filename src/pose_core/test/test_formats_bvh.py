@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pose_core.formats import bvh, whole
+from pose_core import files
+from pose_core.formats import bvh
 from pose_core.formats.bvh import write_bvh
 from pose_core.inference import standing_joints
 from pose_core.kinematics import BodyTree
@@ -274,7 +275,7 @@ def test_a_full_disk_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(whole.os, "fsync", full)
+    monkeypatch.setattr(files.os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
         write_bvh(tmp_path / "a.bvh", sequence("mediapipe33", rigid("mediapipe33", 2)))
     assert not list(tmp_path.iterdir())

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pose_core.formats import whole
+from pose_core import files
 from pose_core.formats.mot import filled, read_mot, write_mot
 
 NAN = float("nan")
@@ -183,7 +183,7 @@ def test_a_full_disk_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(whole.os, "fsync", full)
+    monkeypatch.setattr(files.os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
         write_mot(tmp_path / "a.mot", np.array([0]), {"a": np.zeros(1)})
     assert not list(tmp_path.iterdir())

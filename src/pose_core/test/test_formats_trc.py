@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pose_core import files
-from pose_core.formats import trc, whole
+from pose_core.formats import trc
 from pose_core.formats.rate import evenly
 from pose_core.formats.trc import read_trc, write_trc
 from pose_core.markers import MarkerSequence
@@ -282,7 +282,7 @@ def test_a_full_disk_leaves_the_old_file_and_no_rubbish(tmp_path: Path, monkeypa
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(whole.os, "fsync", full)
+    monkeypatch.setattr(files.os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
         write_trc(path, TINY)
     assert path.read_bytes() == b"old"
@@ -295,12 +295,12 @@ def test_an_interruption_leaves_no_rubbish(tmp_path: Path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        whole.write_pieces(tmp_path / "a", pieces())
+        files.write_pieces(tmp_path / "a", pieces())
     assert not list(tmp_path.iterdir())
 
 
 def test_pieces_make_the_file_that_the_whole_makes(tmp_path: Path):
-    whole.write_pieces(tmp_path / "a", [b"one", b"", b"two"])
+    files.write_pieces(tmp_path / "a", [b"one", b"", b"two"])
     files.write_whole(tmp_path / "b", b"onetwo")
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
     assert (tmp_path / "a").stat().st_mode == (tmp_path / "b").stat().st_mode

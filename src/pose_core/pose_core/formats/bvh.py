@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from pose_core.files import write_pieces
 from pose_core.formats.rate import expect_even
-from pose_core.formats.whole import write_pieces
 from pose_core.kinematics import MIN_LENGTH, BodyTree
 from pose_core.markers import WORLD_FROM_CAMERA
 from pose_core.rotations import mean_rotation

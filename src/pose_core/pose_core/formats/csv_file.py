@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
-from pose_core.formats.whole import write_pieces
+from pose_core.files import write_pieces
 
 DECIMALS = 6
 """Of numbers: micrometres, microseconds, millionths of a degree."""

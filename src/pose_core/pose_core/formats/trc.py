@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from pose_core.files import write_pieces
 from pose_core.filters import SECONDS
 from pose_core.formats.rate import MOST_FRAMES, expect_even
 from pose_core.formats.text import count_of, expect_file, fields_of, lines_of, numbers_of
-from pose_core.formats.whole import write_pieces
 from pose_core.markers import MarkerSequence
 
 METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001, "meters": 1.0, "millimeters": 0.001}
