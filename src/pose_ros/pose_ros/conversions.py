@@ -15,8 +15,10 @@ import numpy as np
 from builtin_interfaces.msg import Time
 from pose_msgs import msg as msgs
 from sensor_msgs.msg import CameraInfo
+from sensor_msgs.msg import JointState as JointStateMsg
 from std_msgs.msg import Header
 
+from pose_core.angles import AngleFlag, PeopleAngles, PersonAngles
 from pose_core.camera import Camera
 from pose_core.people import JointState, People2D, People3D, Person2D, Person3D, ScaleSource, StageTime
 from pose_core.skeleton import SKELETONS, Skeleton
@@ -24,6 +26,9 @@ from pose_core.skeleton import SKELETONS, Skeleton
 NS = 1_000_000_000
 LAST_STATE = int(max(JointState))
 LAST_SCALE_SOURCE = int(max(ScaleSource))
+ALL_FLAGS = int(sum(AngleFlag))
+UNKNOWN_ANGLE = int(AngleFlag.JOINT_MISSING | AngleFlag.UNOBSERVABLE)
+"""Flags of which an angle that is NaN has one, and an angle that is a number none."""
 
 
 class MalformedMessage(ValueError):
@@ -104,6 +109,48 @@ def people3d_from_msg(msg: msgs.People3D) -> People3D:
         delay=msg.delay,
         times=_times_from_msg(msg.times),
     )
+
+
+def angles_to_msg(people: PeopleAngles) -> msgs.JointAngles:
+    """Message of everybody's joint angles."""
+    return msgs.JointAngles(
+        header=header(people.stamp, people.frame_id),
+        names=list(people.names),
+        people=[
+            msgs.PersonAngles(
+                id=person.id,
+                angle=_floats(person.angle),
+                std=_floats(person.std),
+                flags=array("B", np.asarray(person.flags, np.uint8).tobytes()),
+            )
+            for person in people.people
+        ],
+        times=_times_to_msg(people.times),
+    )
+
+
+def angles_from_msg(msg: msgs.JointAngles) -> PeopleAngles:
+    """Everybody's joint angles. Raises MalformedMessage."""
+    if len(set(msg.names)) < len(msg.names):
+        raise MalformedMessage(f"angles must have different names, got {', '.join(msg.names)}")
+    _check_ids(person.id for person in msg.people)
+    return PeopleAngles(
+        stamp=stamp_to_ns(msg.header.stamp),
+        frame_id=msg.header.frame_id,
+        names=tuple(msg.names),
+        people=tuple(_person_angles_from_msg(person, msg.names) for person in msg.people),
+        times=_times_from_msg(msg.times),
+    )
+
+
+def angles_to_joint_state(people: PeopleAngles) -> JointStateMsg:
+    """The angles that are known, in one message for everybody: `p1/right_knee_flexion`, radians."""
+    state = JointStateMsg(header=header(people.stamp, people.frame_id))
+    for person in people.people:
+        known = np.flatnonzero(np.isfinite(person.angle)).tolist()
+        state.name.extend([f"{person.id}/{people.names[row]}" for row in known])
+        state.position.extend(person.angle[known].tolist())
+    return state
 
 
 def skeleton_to_msg(skeleton: Skeleton) -> msgs.Skeleton:
@@ -265,6 +312,27 @@ def _person3d_from_msg(msg: msgs.Person3D, joints: int) -> Person3D:
     )
 
 
+def _person_angles_from_msg(msg: msgs.PersonAngles, names: list[str]) -> PersonAngles:
+    _check_lengths(msg, len(names), angle=1, std=1, flags=1)
+    angle, std, flags = np.array(msg.angle, float), np.array(msg.std, float), np.array(msg.flags, np.uint8)
+    unknown = np.isnan(angle)
+    for broken, what in (
+        (flags > ALL_FLAGS, f"must have flags of at most {ALL_FLAGS}"),
+        (np.isinf(angle), "must be finite or NaN"),
+        (
+            unknown != (flags & UNKNOWN_ANGLE > 0),
+            "must be NaN if and only if its flags say that it is unknown",
+        ),
+        (~(std >= 0.0) & ~np.isnan(std) | (std == np.inf), "must have a finite std of at least 0, or NaN"),
+        (unknown & ~np.isnan(std), "is NaN, and so must its std be"),
+    ):
+        if broken.any():
+            row = _first(broken)
+            got = f"{angle[row]}, std {std[row]}, flags {flags[row]}"
+            raise MalformedMessage(f"{names[row]} of '{msg.id}' {what}, got {got}")
+    return PersonAngles(msg.id, angle, std, flags)
+
+
 def _times_to_msg(times: tuple[StageTime, ...]) -> msgs.StageTimes:
     return msgs.StageTimes(
         stage=[time.stage for time in times],
@@ -294,7 +362,9 @@ def _joints(skeleton: str) -> int:
     return len(SKELETONS.get(skeleton))
 
 
-def _check_lengths(msg: msgs.Person2D | msgs.Person3D, joints: int, **per_joint: int) -> None:
+def _check_lengths(
+    msg: msgs.Person2D | msgs.Person3D | msgs.PersonAngles, joints: int, **per_joint: int
+) -> None:
     for name, dimensions in per_joint.items():
         if (length := len(getattr(msg, name))) != joints * dimensions:
             raise MalformedMessage(

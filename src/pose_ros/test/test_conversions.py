@@ -14,6 +14,7 @@ from pose_msgs import msg as msgs
 from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import CameraInfo
 
+from pose_core.angles import AngleFlag, PeopleAngles, PersonAngles
 from pose_core.camera import Camera
 from pose_core.people import JointState, People2D, People3D, Person2D, Person3D, ScaleSource, StageTime
 from pose_core.skeleton import SKELETONS, Skeleton
@@ -120,6 +121,103 @@ def test_people3d_come_back_through_bytes(people):
     data = serialize_message(conversions.people3d_to_msg(people))
     back = conversions.people3d_from_msg(deserialize_message(data, msgs.People3D))
     assert_same(back, people)
+
+
+@st.composite
+def people_angles(draw) -> PeopleAngles:
+    angle_names = draw(st.lists(st.from_regex(r"\A[a-z_]{1,9}\Z"), max_size=4, unique=True))
+    count = len(angle_names)
+    people = []
+    for person in draw(ids):
+        flags = draw(arrays(np.uint8, count, elements=st.integers(0, 7)))
+        unknown = (flags & (AngleFlag.JOINT_MISSING | AngleFlag.UNOBSERVABLE)) > 0
+        people.append(
+            PersonAngles(
+                id=person,
+                angle=np.where(unknown, np.nan, draw(float32(count, position))),
+                std=np.where(unknown, np.nan, draw(float32(count, size | st.just(NAN)))),
+                flags=flags,
+            )
+        )
+    return PeopleAngles(draw(stamps), "camera", tuple(angle_names), tuple(people), draw(times))
+
+
+@fast
+@given(people_angles())
+def test_angles_come_back_through_bytes(people):
+    data = serialize_message(conversions.angles_to_msg(people))
+    back = conversions.angles_from_msg(deserialize_message(data, msgs.JointAngles))
+    assert_same(back, people)
+
+
+def two_angles(**changes) -> PersonAngles:
+    values = {
+        "angle": [0.5, np.nan],
+        "std": [0.1, np.nan],
+        "flags": [AngleFlag.NEAR_GIMBAL_LOCK, AngleFlag.UNOBSERVABLE],
+    }
+    return PersonAngles("p1", **{name: np.array(value) for name, value in {**values, **changes}.items()})
+
+
+def angles_msg() -> msgs.JointAngles:
+    return conversions.angles_to_msg(PeopleAngles(5, "camera", ("bend", "twist"), (two_angles(),)))
+
+
+def test_angles_by_value():
+    msg = angles_msg()
+    assert (msg.header.stamp.nanosec, msg.header.frame_id) == (5, "camera")
+    assert list(msg.names) == ["bend", "twist"]
+    (person,) = msg.people
+    assert (person.id, list(person.flags)) == ("p1", [4, 2])
+    assert person.angle[0] == 0.5
+    assert np.isnan(person.angle[1])
+    assert np.isnan(person.std[1])
+
+
+def test_joint_state_by_value():
+    other = replace(two_angles(angle=[-1.25, 0.75], std=[0.1, 0.2], flags=[0, 0]), id="p2")
+    state = conversions.angles_to_joint_state(
+        PeopleAngles(7, "camera", ("bend", "twist"), (two_angles(), other))
+    )
+    assert (state.header.stamp.nanosec, state.header.frame_id) == (7, "camera")
+    assert list(state.name) == ["p1/bend", "p2/bend", "p2/twist"]
+    assert list(state.position) == [0.5, -1.25, 0.75]
+    assert deserialize_message(serialize_message(state), type(state)) == state
+
+
+BROKEN_ANGLES = {
+    "angles must have different names": lambda m, p: setattr(m, "names", ["bend", "bend"]),
+    "angle of 'p1' must have 2 values, got 1": lambda m, p: setattr(p, "angle", [0.5]),
+    "std of 'p1' must have 2 values, got 3": lambda m, p: setattr(p, "std", [0.1] * 3),
+    "flags of 'p1' must have 2 values, got 0": lambda m, p: setattr(p, "flags", []),
+    "flags of 'p1' must have 3 values, got 2": lambda m, p: (
+        m.names.append("more"),
+        setattr(p, "angle", [0.5, NAN, 0.5]),
+        setattr(p, "std", [0.1, NAN, 0.1]),
+    ),
+    "bend of 'p1' must have flags of at most 7, got 0.5": lambda m, p: setattr(p, "flags", [8, 2]),
+    "bend of 'p1' must be finite or NaN": lambda m, p: setattr(p, "angle", [np.inf, NAN]),
+    "bend of 'p1' must be NaN if and only if": lambda m, p: setattr(p, "flags", [1, 2]),
+    "twist of 'p1' must be NaN if and only if": lambda m, p: setattr(p, "flags", [0, 4]),
+    "bend of 'p1' must have a finite std of at least 0": lambda m, p: setattr(p, "std", [-0.1, NAN]),
+    "bend of 'p1' must have a finite std of at least 0, or NaN": lambda m, p: setattr(
+        p, "std", [np.inf, NAN]
+    ),
+    "twist of 'p1' is NaN, and so must its std be": lambda m, p: setattr(p, "std", [0.1, 0.1]),
+    "a person's id must start with a letter": lambda m, p: setattr(p, "id", "1"),
+    "two people have the id 'p1'": lambda m, p: m.people.append(p),
+    "stamp has 1000000000 nanoseconds": lambda m, p: setattr(m.header.stamp, "nanosec", 1_000_000_000),
+    "times have 1 stages": lambda m, p: m.times.stage.append("refine"),
+}
+
+
+@pytest.mark.parametrize("sentence", BROKEN_ANGLES)
+def test_malformed_angles(sentence):
+    msg = angles_msg()
+    BROKEN_ANGLES[sentence](msg, msg.people[0])
+    with pytest.raises(MalformedMessage) as error:
+        conversions.angles_from_msg(msg)
+    assert sentence in str(error.value)
 
 
 @given(st.floats(-1e6, 1e6))

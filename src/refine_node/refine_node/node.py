@@ -1,4 +1,4 @@
-"""The refinement stage as a node: lift3d/people in, refine/people out."""
+"""The refinement stage as a node: lift3d/people in, refine/people and their joint angles out."""
 
 from __future__ import annotations
 
@@ -7,11 +7,19 @@ from typing import Any
 
 from pose_msgs import msg as msgs
 from pose_msgs.srv import ResetPerson
+from sensor_msgs.msg import JointState
 
 from pose_core.people import People3D
 from pose_ros import topics
-from pose_ros.conversions import MalformedMessage, people3d_from_msg, people3d_to_msg
+from pose_ros.conversions import (
+    MalformedMessage,
+    angles_to_joint_state,
+    angles_to_msg,
+    people3d_from_msg,
+    people3d_to_msg,
+)
 from pose_ros.stage import Stage, now_ns, run
+from refine_node.angles import PeopleAngleSolver
 from refine_node.params import RefineParams
 from refine_node.pipeline import PeopleRefiner
 
@@ -20,7 +28,10 @@ UNIT, BONES = "unit", "bones"
 
 
 class RefineNode(Stage[RefineParams]):
-    """Smooths everybody and holds their bones at one length; `~/reset` forgets what was learnt of a person."""
+    """Smooths everybody, holds their bones at one length, and takes their joint angles.
+
+    `~/reset` forgets what was learnt of a person.
+    """
 
     def __init__(self, **node_options: Any) -> None:
         super().__init__("refine", RefineParams, **node_options)
@@ -28,13 +39,17 @@ class RefineNode(Stage[RefineParams]):
     def on_start(self) -> None:
         self._refiner = PeopleRefiner(self.params)
         self._skeleton = ""
+        self._angles = PeopleAngleSolver(self.params)
         self._output = self.publish_on(msgs.People3D, topics.REFINED)
+        self._angle_output = self.publish_on(msgs.JointAngles, topics.ANGLES)
+        self._state_output = self.publish_on(JointState, topics.JOINT_STATES)
         self.listen(msgs.People3D, topics.LIFTED, self._on_people)
         self.serve(ResetPerson, "~/reset", self._on_reset)
         self.health.note("refiner", self.params.refiner)
 
     def on_params(self, params: RefineParams) -> None:
         self._refiner.retune(params)
+        self._angles.retune(params)
         self.health.note("refiner", params.refiner)
 
     def _on_people(self, msg: msgs.People3D) -> None:
@@ -50,13 +65,23 @@ class RefineNode(Stage[RefineParams]):
             self.publish_skeleton(topics.REFINED_SKELETON, people.skeleton)
         self._report(people if refined is None else refined)
         if refined is not None:  # the first frames wait for later ones
-            self._output.publish(people3d_to_msg(replace(refined, times=self.stamped(refined.times, start))))
+            refined = replace(refined, times=self.stamped(refined.times, start))
+            self._output.publish(people3d_to_msg(refined))
+            self._publish_angles(refined)
+
+    def _publish_angles(self, people: People3D) -> None:
+        if self.params.angles:
+            angles = self._angles.process(people)
+            self._angle_output.publish(angles_to_msg(angles))
+            if self.params.joint_states:
+                self._state_output.publish(angles_to_joint_state(angles))
 
     def _on_reset(self, request: ResetPerson.Request, response: ResetPerson.Response) -> ResetPerson.Response:
         forgotten = self._refiner.reset(request.person_id)
         if request.person_id and not forgotten:
             known = ", ".join(self._refiner.settled()) or "nobody"
             raise ValueError(f"person '{request.person_id}' is not known; known: {known}")
+        self._angles.reset(request.person_id)
         response.success, response.message = True, f"forgot {', '.join(forgotten) or 'nobody'}"
         return response
 

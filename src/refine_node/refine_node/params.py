@@ -140,3 +140,34 @@ class RefineParams(StageParams):
     blend_time: float = param(
         0.5, "seconds in which a settled bone passes to its exact length", low=0.001, high=60.0
     )
+
+    angles: bool = param(True, "publish joint angles", live=True)
+    joint_states: bool = param(True, "publish the angles as sensor_msgs/JointState as well", live=True)
+    pelvis_sequence: str = param(
+        "ZXY",
+        "order of tilt (Z), drop (X) and rotation (Y) of the pelvis: ZXY as ISB and OpenSim have it, or YXZ after Baker",
+        choices=("ZXY", "YXZ"),
+        live=True,
+    )
+    camera_pitch_deg: float = param(
+        0.0,
+        "degrees by which the camera looks down; the pelvis is measured against the level",
+        low=-90.0,
+        high=90.0,
+        live=True,
+    )
+    camera_roll_deg: float = param(
+        0.0,
+        "degrees by which the camera's right side is lower than its left",
+        low=-180.0,
+        high=180.0,
+        live=True,
+    )
+    # Joints that err by 20 mm turn the plane of a leg that is bent by 20 degrees by 15 degrees.
+    straight_deg: float = param(
+        20.0,
+        "degrees of bend below which an arm or leg does not tell how it is turned about its length",
+        low=0.0,
+        high=80.0,
+        live=True,
+    )

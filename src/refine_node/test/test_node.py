@@ -108,6 +108,11 @@ def walk(figure, frames: int, start: float = 1.0) -> list[People3D]:
     return people
 
 
+def as_received(people: People3D) -> msgs.People3D:
+    """The message that somebody gets, whose numbers have 32 bits."""
+    return deserialize_message(serialize_message(people3d_to_msg(people)), msgs.People3D)
+
+
 def test_the_node_does_what_the_pipeline_does(figure):
     alone = PeopleRefiner(RefineParams())
     with graph() as ros:
@@ -116,9 +121,8 @@ def test_the_node_does_what_the_pipeline_does(figure):
             assert list(got.times.stage) == ["refine"]
             assert got.times.end[0] > got.times.start[0]
             got.times = msgs.StageTimes()
-            received = deserialize_message(serialize_message(people3d_to_msg(people)), msgs.People3D)
-            expected = alone.process(people3d_from_msg(received))
-            assert serialize_message(got) == serialize_message(people3d_to_msg(expected))
+            expected = alone.process(people3d_from_msg(as_received(people)))
+            assert repr(got) == repr(as_received(expected))
 
 
 def test_with_look_ahead_frames_come_out_later_as_what_they_are(figure):
@@ -147,14 +151,15 @@ def test_times_of_earlier_stages_are_kept(figure):
     assert list(times.start)[:2] == [5, 7]
 
 
-def test_replay_gives_the_same_bytes(figure):
+def test_replay_gives_the_same_messages(figure):
+    """Field by field: what fills the gaps between them in serialized form is not ours, and may be anything."""
     runs = []
     for _ in range(2):
         with graph(stage_times=False) as ros:
             out = [ros.refined(people) for people in walk(figure, 10)]
         assert not any(message.times.stage for message in out)
-        runs.append([serialize_message(message) for message in out])
-    assert runs[0] == runs[1]
+        runs.append(out)
+    assert repr(runs[0]) == repr(runs[1])
 
 
 def test_the_skeleton_is_there_for_who_comes_late(figure):
