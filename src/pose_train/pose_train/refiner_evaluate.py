@@ -234,7 +234,7 @@ class Scenes:
     def mediapipe(self) -> list[Take]:
         """What MediaPipe says of the person in the real video, placed as the pipeline does it, before the easy cameras."""
         video = real_video.load(1)
-        return [_filmed(video, camera) for camera in EASY]
+        return [filmed(video, camera, "mediapipe_world") for camera in EASY]
 
 
 def run(variant: Variant, take: Take) -> tuple[PoseSequence, float]:
@@ -507,11 +507,11 @@ def _take(lifted: Lifted, row: int, skeleton: Skeleton) -> Take:
     return Take(sequence, lifted.truth[row].astype(float))
 
 
-def _filmed(video: real_video.RealVideo, number: int) -> Take:
-    """MediaPipe's own 3D before one camera (1 to 4), beside the triangulation."""
+def filmed(video: real_video.RealVideo, number: int, lifter: str) -> Take:
+    """The person before one camera (1 to 4), lifted and placed, beside the triangulation."""
     reference, sightings = video.reference, video.sightings[1][number - 1]
     camera = reference.cameras[number - 1]
-    stage = PeopleLifter(Lift3DParams(lifter="mediapipe_world", height=round(reference.height, 3)))
+    stage = PeopleLifter(Lift3DParams(lifter=lifter, height=round(reference.height, 3)))
     match = Correspondence(MEDIAPIPE33.name, stage.lifter.skeleton_in)
     times = np.arange(len(sightings)) - reference.lags[number - 1]
     frames: list[People3D] = []
