@@ -27,6 +27,9 @@ from refine_node.relative import RootRelativeRefiner, Split
 
 WEIGHTS = Path(__file__).parent / "weights"
 """Where trained networks lie that come with the refiners, as `<name>.onnx`."""
+USUAL_STD = 0.03
+"""Heights; deviation of the joints that networks are for, 5 cm of a lifter. A network is wrong by about that much of a body it
+has not seen before, so what is known better is left alone the more, the better it is known."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +56,8 @@ class _Answer:
 class NetworkRefiner(RootRelativeRefiner):
     """Runs the network called `network`, from the file `RefineParams.model`, else from the weights that come with it.
 
-    A sure joint is never moved farther from where it was measured than `max_correction` of its standard deviations. A missing
-    joint is where the network puts it, once it has been seen; its deviation grows by `DRIFT`. People who are not seen coast as
+    A joint is never moved farther from where it was measured than `max_correction` of its standard deviations, and one whose
+    deviation is a share of `USUAL_STD` no farther than that share of it. A missing joint is where the network puts it, once it has been seen; its deviation grows by `DRIFT`. People who are not seen coast as
     those of a Kalman filter do. After a gap that is longer than the network can be told the network starts anew.
     """
 
@@ -174,8 +177,9 @@ class NetworkRefiner(RootRelativeRefiner):
         """Positions (J, 3) about the root and deviations (J,) in metres of a frame that the network has answered to."""
         move = view.unit * (answer.xyz.astype(float) - view.joints[:, :3])
         length = np.sqrt(np.einsum("ji,ji->j", move, move))
+        farthest = self.params.max_correction * view.std * np.minimum(1.0, view.std / (USUAL_STD * view.unit))
         with np.errstate(divide="ignore", invalid="ignore"):
-            share = np.minimum(1.0, self.params.max_correction * view.std / length)
+            share = np.minimum(1.0, farthest / length)
         move = np.where((view.given & (length > 0.0))[:, None], share[:, None] * move, 0.0)
         filled = np.where(view.known[:, None], view.unit * answer.xyz, np.nan)
         relative = np.where(view.given[:, None], view.relative + move, filled)

@@ -109,9 +109,10 @@ class RefineParams(StageParams):
         11, "savitzky_golay: frames that a polynomial is fitted to", low=1, high=1000, live=True
     )
     savgol_order: int = param(2, "savitzky_golay: degree of the polynomial", low=0, high=5, live=True)
+    # On lifted people 3 takes away 68 instead of 63 percent of the acceleration; on clean input it adds 3.6 instead of 2.7 mm.
     max_correction: float = param(
-        3.0,
-        "hpstm, smoothnet: standard deviations by which a network may move a joint that is seen",
+        2.0,
+        "hpstm, smoothnet: standard deviations by which a network may move a joint that is seen; surer ones by less",
         low=0.0,
         high=100.0,
         live=True,
