@@ -212,12 +212,13 @@ class PoseSequence:
         height = float(self.metadata.get("height", np.nan))
         height_std = float(self.metadata.get("height_std", np.nan))
         source = ScaleSource[self.metadata.get("scale_source", "NONE")]
+        gone = self.missing.all(1)
         frames = []
         for i, stamp in enumerate(self.stamps.tolist()):
             confidence = float(self.person_confidence[i])
             arrays = (self.xyz[i], self.std[i], self.root_std[i], self.confidence[i], self.state[i])
             person = Person3D(self.person, confidence, *arrays, height, height_std, source)
-            people = () if self.missing[i].all() else (person,)
+            people = () if gone[i] else (person,)
             frames.append(People3D(stamp, self.frame_id, self.skeleton, people))
         return frames
 

@@ -37,6 +37,7 @@ from pose_ros.qos import RESULTS
 from pose_tools.demo import VIDEO
 from pose_tools.graph import DEFAULT_EXECUTOR, EXECUTORS, Setup
 from pose_tools.live import Run, run
+from pose_tools.process_bench import speed
 from pose_tools.report import latencies, percentiles
 from pose_tools.workspace import config_file
 
@@ -67,6 +68,7 @@ def bench(*, minutes: float, rounds: int, say: Say) -> dict[str, Any]:
     for name, values in result["latency_ms"].items():
         say(f"{name}: age without detection p50 {values['overhead']['p50']:.1f} ms")
     result["throughput"] = throughput(video, rounds, say)
+    result["process"] = speed(video, rounds, say)
     if minutes:
         result["memory"] = memory(video, minutes, say)
     return result

@@ -1,9 +1,7 @@
-"""The `pose` command. Progress and tables go to stderr; with --json, one JSON document goes to stdout."""
+"""The `pose` command: what runs the graph. `cli_files` has what works on files, `cli_train` what learns and measures."""
 
 from __future__ import annotations
 
-import importlib.util
-import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +11,8 @@ import typer
 from lift3d_node.params import Lift3DParams
 from pose2d_node.params import Pose2DParams
 from pose_core.assets import FetchFailed
+from pose_tools import cli_files, cli_train
+from pose_tools.terminal import Bar, Json, say, show
 from pose_viz.params import VizParams
 from refine_node.params import RefineParams
 
@@ -28,7 +28,6 @@ app = typer.Typer(
 ros_args: list[str] = []
 """What stood behind --ros-args: remappings and the like, handed to every node."""
 
-Json = Annotated[bool, typer.Option("--json", help="print the result as JSON on stdout")]
 Params = Annotated[
     Path | None,
     typer.Option("--params", help="parameter YAML [default: the one of the launch file]", exists=True),
@@ -78,7 +77,7 @@ def live(
     setup = _setup(
         chosen, params or config_file("live.yaml"), is_live=real_time or source.isdigit() or not source
     )
-    with _Progress("live") as progress:
+    with Bar("live") as progress:
         job = Run(
             setup,
             record=record,
@@ -88,7 +87,7 @@ def live(
             progress=progress,
         )
         result = run(job)
-    _show(result, as_json)
+    show(result, as_json)
 
 
 @app.command()
@@ -100,9 +99,9 @@ def demo(
     """Run the demo video through the live graph: a bag, an overlay video, a picture of the 3D skeleton, a summary."""
     from pose_tools.demo import demo as run_demo
 
-    with _Progress("demo") as progress:
+    with Bar("demo") as progress:
         result = run_demo(out, max_frames, progress)
-    _show(result, as_json)
+    show(result, as_json)
 
 
 @app.command()
@@ -127,9 +126,9 @@ def replay(
         "refine": {"refiner": refiner},
     }
     setup = _setup(chosen, params or config_file("replay.yaml"), is_live=True)
-    with _Progress("replay") as progress:
+    with Bar("replay") as progress:
         result = run_replay(bag, record, setup, images=images, progress=progress)
-    _show(result, as_json)
+    show(result, as_json)
 
 
 @app.command()
@@ -141,7 +140,7 @@ def record(
     """Record the result topics of a running graph until interrupted."""
     from pose_tools.live import record as run_record
 
-    _show(run_record(out, images=images, ros_args=tuple(ros_args)), as_json)
+    show(run_record(out, images=images, ros_args=tuple(ros_args)), as_json)
 
 
 @app.command()
@@ -166,8 +165,8 @@ def fetch(
     """Fetch models and demo videos into the cache and check their SHA-256."""
     from pose_core.assets import fetch as fetch_assets
 
-    for path in fetch_assets(["all"] if everything else names or ["default"], progress=_say):
-        _say(str(path))
+    for path in fetch_assets(["all"] if everything else names or ["default"], progress=say):
+        say(str(path))
 
 
 @app.command()
@@ -178,10 +177,10 @@ def bench(
     rounds: Annotated[int, typer.Option(help="rounds of each comparison", min=1)] = 3,
     as_json: Json = False,
 ) -> None:
-    """Measure throughput, latency, message cost, executors and memory on the demo video, side by side."""
+    """Measure throughput, latency, message cost, executors, pose process and memory on the demo video, side by side."""
     from pose_tools.bench import bench as run_bench
 
-    _show(run_bench(minutes=minutes, rounds=rounds, say=_say), as_json)
+    show(run_bench(minutes=minutes, rounds=rounds, say=say), as_json)
 
 
 @app.command("bag-recover")
@@ -192,174 +191,11 @@ def bag_recover(
     """Copy a bag that was cut short, up to its last whole chunk."""
     from pose_tools.bag import recover
 
-    _say(f"{recover(bag, out)} messages recovered to {out}")
+    say(f"{recover(bag, out)} messages recovered to {out}")
 
 
-@app.command()
-def refine(
-    source: Annotated[
-        Path,
-        typer.Argument(
-            metavar="IN", help="recording of one person: pose sequence, or .npz with xyz (T, J, 3) in metres"
-        ),
-    ],
-    out: Annotated[Path, typer.Argument(help="pose sequence (.npz) to write")],
-    refiner: Annotated[str, typer.Option(help="how to smooth")] = REFINE.refiner,
-    model: Annotated[
-        str, typer.Option(help="file of a trained network (.onnx), in place of the one that ships")
-    ] = "",
-    look_ahead: Annotated[int, typer.Option(help="frames that each frame waits for")] = REFINE.look_ahead,
-    offline: Annotated[
-        bool, typer.Option("--offline", help="use the whole recording for each frame")
-    ] = False,
-    bone_lengths: Annotated[bool, typer.Option(help="hold bones at their lengths")] = REFINE.bone_lengths,
-    rate: Annotated[float, typer.Option(help="images per second of a file without stamps")] = 0.0,
-    skeleton: Annotated[str, typer.Option(help="skeleton of a file that does not name it")] = "",
-    force: Annotated[bool, typer.Option("--force", help="replace an existing output")] = False,
-    as_json: Json = False,
-) -> None:
-    """Smooth a recording of one person: as the stage does it live, with some frames of look-ahead, or offline."""
-    from pose_core.config import build
-    from pose_tools.refine_file import RefineJob, refine_file
-
-    chosen = {"refiner": refiner, "model": model, "look_ahead": look_ahead, "bone_lengths": bone_lengths}
-    job = RefineJob(source, out, build(RefineParams, chosen), offline, skeleton, rate, force)
-    with _Progress("refine") as progress:
-        result = refine_file(job, progress)
-    _show(result, as_json)
-
-
-@app.command("export-model")
-def export_model(
-    checkpoint: Annotated[Path, typer.Argument(help="checkpoint (.pt) of pose train")],
-    out: Annotated[Path, typer.Argument(help="file to write: .onnx, or .ts for TorchScript")],
-    half: Annotated[bool, typer.Option(help="store weights in 16 bits (.onnx)")] = True,
-) -> None:
-    """Write a trained network as one file that runs without this project, with its model card inside."""
-    _needs_torch()
-    from pose_tools.train import export_model as run_export
-
-    _say(run_export(checkpoint, out, half))
-
-
-train_app = typer.Typer(
-    help="Train learned parts; needs torch, which make setup-train brings.", no_args_is_help=True
-)
-evaluate_app = typer.Typer(help="Measure learned parts, and write their documents.", no_args_is_help=True)
-app.add_typer(train_app, name="train")
-app.add_typer(evaluate_app, name="evaluate")
-Data = Annotated[Path, typer.Option(help="folder of the motion capture packs")]
-
-
-@train_app.callback()
-@evaluate_app.callback()
-def _needs_torch() -> None:
-    if importlib.util.find_spec("torch") is None:
-        raise typer.BadParameter("torch is not installed here; run make setup-train")
-
-
-@train_app.command("lifter")
-def train_lifter(
-    model: Annotated[str, typer.Option(help="network to train")] = "streaming_tcn",
-    data: Data = Path("data"),
-    out: Annotated[Path | None, typer.Option(help="folder of the run [default: out/train/MODEL]")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
-    seed: Annotated[int, typer.Option(help="seed of weights and data")] = 0,
-    steps: Annotated[int, typer.Option(help="steps instead of the recipe's; 0: those", min=0)] = 0,
-    threads: Annotated[int, typer.Option(help="threads of torch on the CPU; 0: all cores", min=0)] = 0,
-    wandb: Annotated[str, typer.Option(help="project of Weights & Biases to log to")] = "",
-    as_json: Json = False,
-) -> None:
-    """Train a lifting network on synthesised views of motion capture. Started again, it goes on where it was interrupted."""
-    from pose_tools.train import train_lifter as run_training
-    from pose_train.runs import Job
-
-    job = Job(model, data, out or Path("out/train") / model, device, seed, steps, threads, wandb)
-    with _Progress("train") as progress:
-        result = run_training(job, progress, _say)
-    _show(result, as_json)
-
-
-@train_app.command("refiner")
-def train_refiner(
-    model: Annotated[str, typer.Option(help="network to train")] = "hpstm",
-    data: Data = Path("data"),
-    out: Annotated[Path | None, typer.Option(help="folder of the run [default: out/train/MODEL]")] = None,
-    lifter: Annotated[
-        Path | None, typer.Option(help=f"lifter (.onnx) to refine [default: {LIFT3D.lifter} as it ships]")
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
-    seed: Annotated[int, typer.Option(help="seed of weights and batches")] = 0,
-    steps: Annotated[int, typer.Option(help="steps instead of the recipe's; 0: those", min=0)] = 0,
-    threads: Annotated[int, typer.Option(help="threads of torch on the CPU; 0: all cores", min=0)] = 0,
-    wandb: Annotated[str, typer.Option(help="project of Weights & Biases to log to")] = "",
-    as_json: Json = False,
-) -> None:
-    """Train a refining network on a lifter's own errors and on made ones. Started again, it goes on where it was interrupted."""
-    from pose_tools.train import train_refiner as run_training
-    from pose_train.refiner_data import Made
-    from pose_train.refiners import RefinerJob
-
-    made = Made(data, lifter) if lifter else Made(data)
-    job = RefinerJob(model, made, out or Path("out/train") / model, device, seed, steps, threads, wandb)
-    with _Progress("train") as progress:
-        result = run_training(job, progress, _say)
-    _show(result, as_json)
-
-
-@evaluate_app.command("lifters")
-def evaluate_lifters(
-    files: Annotated[
-        list[Path] | None, typer.Argument(help="further .onnx and .pt files, besides the shipped weights")
-    ] = None,
-    data: Data = Path("data"),
-    out: Annotated[Path, typer.Option(help="folder of the results")] = Path("out/evaluate"),
-    document: Annotated[Path, typer.Option(help="document whose tables are rewritten")] = Path(
-        "docs/models.md"
-    ),
-    clips: Annotated[int, typer.Option(help="clips of the test", min=1)] = 200,
-    device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
-    real: Annotated[bool, typer.Option(help="also the real video")] = True,
-    as_json: Json = False,
-) -> None:
-    """Measure every lifter on the same held-out people, cameras and noise, and on real video; write docs/models.md."""
-    from pose_tools.train import evaluate_lifters as run_evaluation
-    from pose_train.evaluate import Settings
-
-    settings = Settings(data, clips=clips, device=device, real=real)
-    with _Progress("evaluate") as progress:
-        result = run_evaluation(files or [], settings, out, document, progress, _say)
-    _show(result, as_json)
-
-
-@evaluate_app.command("refiners")
-def evaluate_refiners(
-    files: Annotated[
-        list[Path] | None, typer.Argument(help="further .onnx files, besides the shipped weights")
-    ] = None,
-    data: Data = Path("data"),
-    out: Annotated[Path, typer.Option(help="folder of the results")] = Path("out/evaluate_refiners"),
-    document: Annotated[Path, typer.Option(help="document whose tables are rewritten")] = Path(
-        "docs/refiners.md"
-    ),
-    lifter: Annotated[
-        Path | None,
-        typer.Option(help=f"lifter whose output is refined [default: {LIFT3D.lifter} as it ships]"),
-    ] = None,
-    clips: Annotated[int, typer.Option(help="clips of the test", min=1)] = 8,
-    real: Annotated[bool, typer.Option(help="also the real video")] = True,
-    as_json: Json = False,
-) -> None:
-    """Measure every refiner on the same lifted, filmed and made recordings; write docs/refiners.md."""
-    from pose_tools.train import evaluate_refiners as run_evaluation
-    from pose_train.refiner_evaluate import Settings
-
-    settings = (
-        Settings(data, lifter, clips=clips, real=real) if lifter else Settings(data, clips=clips, real=real)
-    )
-    with _Progress("evaluate") as progress:
-        result = run_evaluation(files or [], settings, out, document, progress, _say)
-    _show(result, as_json)
+cli_files.add_to(app)
+cli_train.add_to(app)
 
 
 def main() -> None:
@@ -372,7 +208,7 @@ def main() -> None:
     try:
         app(arguments, prog_name="pose")
     except (ValueError, OSError, FetchFailed) as error:
-        _say(f"pose: {error}")
+        say(f"pose: {error}")
         sys.exit(1)
 
 
@@ -383,37 +219,3 @@ def _setup(chosen: dict[str, dict[str, Any]], params: Path, is_live: bool) -> An
         stage: {k: v for k, v in values.items() if v is not None} for stage, values in chosen.items()
     }
     return Setup(params_file=params, overrides=overrides, live=is_live, ros_args=tuple(ros_args))
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
-def _show(result: dict[str, Any], as_json: bool) -> None:
-    from pose_tools.summary import table
-
-    _say(table(result))
-    if as_json:
-        print(json.dumps(result, indent=2, default=str))
-
-
-class _Progress:
-    """A progress bar on stderr, called with the number of images done and, where known, of all."""
-
-    def __init__(self, title: str) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        self._progress = Progress(*columns, console=Console(stderr=True), refresh_per_second=5)
-        self._task = self._progress.add_task(title, total=None)
-
-    def __enter__(self) -> _Progress:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._progress.stop()
-
-    def __call__(self, done: int, total: int | None = None) -> None:
-        self._progress.update(self._task, completed=done, total=total)

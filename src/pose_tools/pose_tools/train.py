@@ -9,7 +9,8 @@ from typing import Any
 
 from lift3d_node import checkpoint as lifting
 from pose_core.model_card import Card
-from pose_train import evaluate, export, real_video, refiner_evaluate, refiners
+from pose_train import angle_runs, evaluate, export, real_video, refiner_evaluate, refiners
+from pose_train.angle_recipes import recipe as angle_recipe
 from pose_train.lifters import train
 from pose_train.recipes import recipe
 from pose_train.refiner_recipes import recipe as refiner_recipe
@@ -36,6 +37,18 @@ def train_refiner(job: refiners.RefinerJob, progress: Progress, say: Say) -> dic
     """Lift what the refiner learns from, where that was not done yet; train, calibrate and export it; what it became."""
     told = _teller(job.steps or refiner_recipe(job.name).steps, progress, say)
     trained = refiners.train(job, told, say, progress)
+    return {
+        "model": job.name,
+        "checkpoint": str(trained.checkpoint),
+        "onnx": str(trained.onnx),
+        **trained.card.metrics,
+    }
+
+
+def train_angles(job: angle_runs.AngleJob, progress: Progress, say: Say) -> dict[str, Any]:
+    """Train and export a network that refines joint angles; what it became."""
+    told = _teller(job.steps or angle_recipe(job.name).steps, progress, say)
+    trained = angle_runs.train(job, told, say, progress)
     return {
         "model": job.name,
         "checkpoint": str(trained.checkpoint),

@@ -1,0 +1,215 @@
+"""`pose train`, `pose evaluate` and `pose export-model`."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lift3d_node.params import Lift3DParams
+from pose_tools.terminal import Bar, Json, say, show
+
+LIFT3D = Lift3DParams()
+
+train_app = typer.Typer(
+    help="Train learned parts; needs torch, which make setup-train brings.", no_args_is_help=True
+)
+evaluate_app = typer.Typer(help="Measure learned parts, and write their documents.", no_args_is_help=True)
+Data = Annotated[Path, typer.Option(help="folder of the motion capture packs")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Give the `pose` command these."""
+    app.command("export-model")(export_model)
+    app.add_typer(train_app, name="train")
+    app.add_typer(evaluate_app, name="evaluate")
+
+
+@train_app.callback()
+@evaluate_app.callback()
+def _needs_torch() -> None:
+    if importlib.util.find_spec("torch") is None:
+        raise typer.BadParameter("torch is not installed here; run make setup-train")
+
+
+@train_app.command("lifter")
+def train_lifter(
+    model: Annotated[str, typer.Option(help="network to train")] = "streaming_tcn",
+    data: Data = Path("data"),
+    out: Annotated[Path | None, typer.Option(help="folder of the run [default: out/train/MODEL]")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    seed: Annotated[int, typer.Option(help="seed of weights and data")] = 0,
+    steps: Annotated[int, typer.Option(help="steps instead of the recipe's; 0: those", min=0)] = 0,
+    threads: Annotated[int, typer.Option(help="threads of torch on the CPU; 0: all cores", min=0)] = 0,
+    wandb: Annotated[str, typer.Option(help="project of Weights & Biases to log to")] = "",
+    as_json: Json = False,
+) -> None:
+    """Train a lifting network on synthesised views of motion capture. Started again, it goes on where it was interrupted."""
+    from pose_tools.train import train_lifter as run_training
+    from pose_train.runs import Job
+
+    job = Job(model, data, out or Path("out/train") / model, device, seed, steps, threads, wandb)
+    with Bar("train") as progress:
+        result = run_training(job, progress, say)
+    show(result, as_json)
+
+
+@train_app.command("refiner")
+def train_refiner(
+    model: Annotated[str, typer.Option(help="network to train")] = "hpstm",
+    data: Data = Path("data"),
+    out: Annotated[Path | None, typer.Option(help="folder of the run [default: out/train/MODEL]")] = None,
+    lifter: Annotated[
+        Path | None, typer.Option(help=f"lifter (.onnx) to refine [default: {LIFT3D.lifter} as it ships]")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    seed: Annotated[int, typer.Option(help="seed of weights and batches")] = 0,
+    steps: Annotated[int, typer.Option(help="steps instead of the recipe's; 0: those", min=0)] = 0,
+    threads: Annotated[int, typer.Option(help="threads of torch on the CPU; 0: all cores", min=0)] = 0,
+    wandb: Annotated[str, typer.Option(help="project of Weights & Biases to log to")] = "",
+    as_json: Json = False,
+) -> None:
+    """Train a refining network on a lifter's own errors and on made ones. Started again, it goes on where it was interrupted."""
+    from pose_tools.train import train_refiner as run_training
+    from pose_train.refiner_data import Made
+    from pose_train.refiners import RefinerJob
+
+    made = Made(data, lifter) if lifter else Made(data)
+    job = RefinerJob(model, made, out or Path("out/train") / model, device, seed, steps, threads, wandb)
+    with Bar("train") as progress:
+        result = run_training(job, progress, say)
+    show(result, as_json)
+
+
+@train_app.command("angles")
+def train_angles(
+    model: Annotated[str, typer.Option(help="network to train")] = "angle_transformer",
+    data: Data = Path("data"),
+    out: Annotated[Path | None, typer.Option(help="folder of the run [default: out/train/MODEL]")] = None,
+    lifter: Annotated[
+        Path | None,
+        typer.Option(help=f"lifter (.onnx) whose people have angles [default: {LIFT3D.lifter} as it ships]"),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    seed: Annotated[int, typer.Option(help="seed of weights and batches")] = 0,
+    steps: Annotated[int, typer.Option(help="steps instead of the recipe's; 0: those", min=0)] = 0,
+    threads: Annotated[int, typer.Option(help="threads of torch on the CPU; 0: all cores", min=0)] = 0,
+    wandb: Annotated[str, typer.Option(help="project of Weights & Biases to log to")] = "",
+    as_json: Json = False,
+) -> None:
+    """Train a network that corrects implausible joint angles. Started again, it goes on where it was interrupted."""
+    from pose_tools.train import train_angles as run_training
+    from pose_train.angle_runs import AngleJob
+    from pose_train.refiner_data import Made
+
+    made = Made(data, lifter) if lifter else Made(data)
+    job = AngleJob(model, made, out or Path("out/train") / model, device, seed, steps, threads, wandb)
+    with Bar("train") as progress:
+        result = run_training(job, progress, say)
+    show(result, as_json)
+
+
+@evaluate_app.command("lifters")
+def evaluate_lifters(
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="further .onnx and .pt files, besides the shipped weights")
+    ] = None,
+    data: Data = Path("data"),
+    out: Annotated[Path, typer.Option(help="folder of the results")] = Path("out/evaluate"),
+    document: Annotated[Path, typer.Option(help="document whose tables are rewritten")] = Path(
+        "docs/models.md"
+    ),
+    clips: Annotated[int, typer.Option(help="clips of the test", min=1)] = 200,
+    device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
+    real: Annotated[bool, typer.Option(help="also the real video")] = True,
+    as_json: Json = False,
+) -> None:
+    """Measure every lifter on the same held-out people, cameras and noise, and on real video; write docs/models.md."""
+    from pose_tools.train import evaluate_lifters as run_evaluation
+    from pose_train.evaluate import Settings
+
+    settings = Settings(data, clips=clips, device=device, real=real)
+    with Bar("evaluate") as progress:
+        result = run_evaluation(files or [], settings, out, document, progress, say)
+    show(result, as_json)
+
+
+@evaluate_app.command("refiners")
+def evaluate_refiners(
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="further .onnx files, besides the shipped weights")
+    ] = None,
+    data: Data = Path("data"),
+    out: Annotated[Path, typer.Option(help="folder of the results")] = Path("out/evaluate_refiners"),
+    document: Annotated[Path, typer.Option(help="document whose tables are rewritten")] = Path(
+        "docs/refiners.md"
+    ),
+    lifter: Annotated[
+        Path | None,
+        typer.Option(help=f"lifter whose output is refined [default: {LIFT3D.lifter} as it ships]"),
+    ] = None,
+    clips: Annotated[int, typer.Option(help="clips of the test", min=1)] = 8,
+    real: Annotated[bool, typer.Option(help="also the real video")] = True,
+    as_json: Json = False,
+) -> None:
+    """Measure every refiner on the same lifted, filmed and made recordings; write docs/refiners.md."""
+    from pose_tools.train import evaluate_refiners as run_evaluation
+    from pose_train.refiner_evaluate import Settings
+
+    settings = (
+        Settings(data, lifter, clips=clips, real=real) if lifter else Settings(data, clips=clips, real=real)
+    )
+    with Bar("evaluate") as progress:
+        result = run_evaluation(files or [], settings, out, document, progress, say)
+    show(result, as_json)
+
+
+@evaluate_app.command("angles")
+def evaluate_angles(
+    data: Data = Path("data"),
+    out: Annotated[Path, typer.Option(help="folder of the results")] = Path("out/evaluate_angles"),
+    document: Annotated[Path, typer.Option(help="document whose tables are rewritten")] = Path(
+        "docs/angles.md"
+    ),
+    real: Annotated[bool, typer.Option(help="also the real video")] = True,
+    as_json: Json = False,
+) -> None:
+    """Measure joint angles: exactness, what noise does, OpenSim's beside ours, one camera; write docs/angles.md."""
+    from pose_train.angle_evaluate import Settings
+    from pose_train.angle_evaluate import evaluate_angles as run_evaluation
+
+    with Bar("evaluate") as progress:
+        result = run_evaluation(Settings(data, real=real), out, document, progress, say)
+    show(result, as_json)
+
+
+@evaluate_app.command("angle-refiner")
+def evaluate_angle_refiner(
+    file: Annotated[Path | None, typer.Argument(help="file (.onnx) instead of the shipped weights")] = None,
+    data: Data = Path("data"),
+    document: Annotated[Path, typer.Option(help="document whose tables are rewritten")] = Path(
+        "docs/angle_refinement.md"
+    ),
+    as_json: Json = False,
+) -> None:
+    """Measure what refining joint angles mends and what harm it does; write docs/angle_refinement.md."""
+    from pose_train.angle_refiner_evaluate import Settings
+    from pose_train.angle_refiner_evaluate import evaluate_angle_refiner as run_evaluation
+
+    results = run_evaluation(Settings(data), file or "", document, say)
+    show({"ms": results.ms, **{name: asdict(one) for name, one in results.scores.items()}}, as_json)
+
+
+def export_model(
+    checkpoint: Annotated[Path, typer.Argument(help="checkpoint (.pt) of pose train")],
+    out: Annotated[Path, typer.Argument(help="file to write: .onnx, or .ts for TorchScript")],
+    half: Annotated[bool, typer.Option(help="store weights in 16 bits (.onnx)")] = True,
+) -> None:
+    """Write a trained network as one file that runs without this project, with its model card inside."""
+    _needs_torch()
+    from pose_tools.train import export_model as run_export
+
+    say(run_export(checkpoint, out, half))
