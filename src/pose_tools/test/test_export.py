@@ -16,8 +16,9 @@ from pose_msgs.msg import People3D as People3DMsg
 from rclpy.serialization import serialize_message
 from std_msgs.msg import String
 
+from pose_core import files
 from pose_core.angles import PeopleAngles, PersonAngles
-from pose_core.formats import c3d, whole
+from pose_core.formats import c3d
 from pose_core.formats.c3d import read_c3d
 from pose_core.formats.mot import read_mot
 from pose_core.formats.trc import read_trc
@@ -437,7 +438,7 @@ def test_a_full_disk_leaves_nothing(bag: Path, tmp_path: Path, monkeypatch: pyte
         if left[0] < 0:
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(whole.os, "fsync", full)
+    monkeypatch.setattr(files.os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
         run(bag, tmp_path / "new")
     assert not (tmp_path / "new").exists()
