@@ -628,6 +628,10 @@ def _copy(file: Path, writer: BagWriter) -> None:
             writer.restore(topics[record.channel_id], record)
 
 
+PER_IMAGE = (People2D, People3D, JointAngles)
+"""Types of the messages that stages publish once for each image."""
+
+
 class Recorder(Node):
     """Writes the results of a running pipeline into a bag.
 
@@ -676,10 +680,14 @@ class Recorder(Node):
         self.create_timer(self.FLUSH_S, self._on_timer, clock=steady)
 
     def has(self, stamp: int, also: Iterable[str] = ()) -> bool:
-        """Whether all people topics, and those of `also` that are recorded, have brought a message of this stamp (ns)."""
+        """Whether all topics that say something of each image and are published, and those of `also` that are recorded, have
+        brought a message of this stamp (ns)."""
         extra = {self.resolve_topic_name(name) for name in also}
-        awaited = [t.name for t in self._topics if t.kind in (People2D, People3D) or t.name in extra]
-        return all(stamp in self._seen[name] for name in awaited)
+        return all(
+            stamp in self._seen[topic.name]
+            for topic in self._topics
+            if topic.name in extra or (topic.kind in PER_IMAGE and self.count_publishers(topic.name))
+        )
 
     def flush(self) -> None:
         """Write what `ordered` has kept."""
