@@ -686,8 +686,11 @@ class Recorder(Node):
         return all(
             stamp in self._seen[topic.name]
             for topic in self._topics
-            if topic.name in extra or (topic.kind in PER_IMAGE and self.count_publishers(topic.name))
+            if topic.name in extra or (topic.kind in PER_IMAGE and self._is_published(topic.name))
         )
+
+    def _is_published(self, topic: str) -> bool:
+        return bool(self._seen[topic]) or self.count_publishers(topic) > 0
 
     def flush(self) -> None:
         """Write what `ordered` has kept."""
