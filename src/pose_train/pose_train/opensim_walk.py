@@ -87,15 +87,22 @@ def read(folder: Path) -> Walk:
     xyz = {}
     for ours, theirs in PLACED.items():
         body, place = sites[theirs] if theirs in sites else (theirs, np.zeros(3))
-        xyz[ours] = bodies[body].apply(place[None])[..., 0, :]
+        xyz[ours] = _moved(bodies[body], place)
     for name, ends in MIDDLES.items():
         xyz[name] = np.mean([xyz[end] for end in ends], 0)
     body, place = sites["V.Sacral"]
     for name, aside in (("r.PSIS_study", 0.5), ("L.PSIS_study", -0.5)):
-        xyz[name] = bodies[body].apply((place + np.array([0.0, 0.0, aside * PSIS_APART]))[None])[..., 0, :]
+        xyz[name] = _moved(bodies[body], place + np.array([0.0, 0.0, aside * PSIS_APART]))
     points = np.stack(list(xyz.values()), 1)
     markers = MarkerSequence(tuple(xyz), recorded.stamps, points, np.full(points.shape[:2], np.nan))
     return Walk(markers, degrees)
+
+
+def _moved(body: Similarity, place: np.ndarray) -> np.ndarray:
+    """(T, 3) where a point of a body is that lies at `place` (3,) in it."""
+    points = np.broadcast_to(place, (len(body.t), 1, 3))
+    moved: np.ndarray = body.apply(points)[:, 0]
+    return moved
 
 
 def sites_of(model: Path) -> dict[str, tuple[str, np.ndarray]]:

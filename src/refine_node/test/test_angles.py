@@ -173,7 +173,7 @@ def sequence(xyz: np.ndarray, skeleton: str, std: float = 0.01) -> PoseSequence:
         np.where(missing, 0.0, 1.0),
         np.where(missing, np.nan, std),
         np.full((frames, 3), 0.05),
-        np.where(missing, 0, 1),
+        np.where(missing, 0, 1).astype(np.uint8),
         np.where(missing.all(1), np.nan, 1.0),
         frame_id="camera",
         person="p7",
