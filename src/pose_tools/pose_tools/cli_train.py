@@ -193,13 +193,14 @@ def evaluate_angle_refiner(
     document: Annotated[Path, typer.Option(help="document whose tables are rewritten")] = Path(
         "docs/angle_refinement.md"
     ),
+    real: Annotated[bool, typer.Option(help="also the real video")] = True,
     as_json: Json = False,
 ) -> None:
     """Measure what refining joint angles mends and what harm it does; write docs/angle_refinement.md."""
     from pose_train.angle_refiner_evaluate import Settings
     from pose_train.angle_refiner_evaluate import evaluate_angle_refiner as run_evaluation
 
-    results = run_evaluation(Settings(data), file or "", document, say)
+    results = run_evaluation(Settings(data, real=real), file or "", document, say)
     show({"ms": results.ms, **{name: asdict(one) for name, one in results.scores.items()}}, as_json)
 
 

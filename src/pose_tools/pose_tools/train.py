@@ -16,6 +16,7 @@ from pose_train.recipes import recipe
 from pose_train.refiner_recipes import recipe as refiner_recipe
 from pose_train.runs import Job
 from pose_train.scores import Result
+from refine_node import angle_checkpoint as refining_angles
 from refine_node import checkpoint as refining
 
 Progress = Callable[[int, int | None], None]
@@ -85,14 +86,13 @@ def export_model(file: Path, out: Path, half: bool) -> str:
 
 
 def _load(file: Path) -> tuple[Card, Any]:
-    """Card and network of a lifter's or a refiner's checkpoint."""
-    try:
-        return lifting.load(file)
-    except ValueError as error:
+    """Card and network of a checkpoint of any kind. Raises ValueError as a lifter's would, where it is none of them."""
+    for load in (refining.load, refining_angles.load):
         try:
-            return refining.load(file)
+            return load(file)
         except ValueError:
-            raise error from None
+            continue
+    return lifting.load(file)
 
 
 def evaluate_lifters(

@@ -28,11 +28,14 @@ from lift3d_node.model_card import ModelCard
 from lift3d_node.network import LiftingNetwork
 from pose_core.files import write_whole
 from pose_core.model_card import Card
+from refine_node import angle_checkpoint as refining_angles
 from refine_node import checkpoint as refining
+from refine_node.angle_card import AngleCard
+from refine_node.angle_network import AngleNetwork
 from refine_node.model_card import RefinerCard
 from refine_node.network import RefiningNetwork
 
-Network = LiftingNetwork | RefiningNetwork
+Network = LiftingNetwork | RefiningNetwork | AngleNetwork
 
 OPSET = 17
 """The newest that torch's exporter writes without onnxscript and every onnxruntime in use reads."""
@@ -135,6 +138,8 @@ def _for_export(network: Network, card: Card) -> Network:
         lifting.check_fit(card, network)
     elif isinstance(network, RefiningNetwork) and isinstance(card, RefinerCard):
         refining.check_fit(card, network)
+    elif isinstance(network, AngleNetwork) and isinstance(card, AngleCard):
+        refining_angles.check_fit(card, network)
     else:
         raise ValueError(f"a card of {card.KEY} is not that of a {type(network).__name__}")
     return network

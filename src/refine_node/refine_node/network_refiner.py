@@ -57,9 +57,9 @@ class NetworkRefiner(RootRelativeRefiner):
     """Runs the network called `network`, from the file `RefineParams.model`, else from the weights that come with it.
 
     A joint is never moved farther from where it was measured than `max_correction` of its standard deviations, and one whose
-    deviation is a share of `USUAL_STD` no farther than that share of it. A missing joint is where the network puts it, once it has
-    been seen; its deviation grows by `DRIFT`. People who are not seen coast as those of a Kalman filter do. After a gap that is
-    longer than the network can be told the network starts anew.
+    deviation is a share of `USUAL_STD` no farther than that share of it. A missing joint is where the network puts it, once it
+    has been seen; its deviation grows by `DRIFT`. People who are not seen coast as those of a Kalman filter do. After a gap that
+    is longer than the network can be told the network starts anew.
     """
 
     looks_ahead = True
