@@ -1,4 +1,4 @@
-"""`pose process`: a recording in, everything that biomechanics wants of it out, without a ROS graph and faster than real time.
+"""`pose process`: a recording in, everything that biomechanics wants of it out, without a ROS graph, on all cores.
 
 Detection takes most of the time: segments of the input are looked at by all cores, and what each segment showed is kept in a
 working folder beside the output, from which an interrupted run goes on. All else follows from those files in the order of images:
