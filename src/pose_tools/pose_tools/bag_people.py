@@ -6,7 +6,7 @@ with, some 700 bytes for 33 joints; sequences are made when they are asked for.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,13 @@ class BagPeople:
     def ids(self) -> tuple[str, ...]:
         """Of everybody."""
         return tuple(self._joints.people)
+
+    def chosen(self, people: Sequence[str]) -> list[str]:
+        """Ids of the wanted `people`, or everybody's. Raises ValueError for somebody who is not there."""
+        unknown = [person for person in people if person not in self.ids]
+        if unknown:
+            raise ValueError(f"{self.path} shows no {', '.join(unknown)}; it shows {', '.join(self.ids)}")
+        return list(dict.fromkeys(people)) or list(self.ids)
 
     def images(self, person: str) -> int:
         """How many images show them."""

@@ -16,10 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import mediapipe
 import numpy as np
 import rclpy
-from mediapipe.tasks.python import BaseOptions, vision
 from pose_msgs.msg import People2D as People2DMsg
 from pose_msgs.msg import People3D as People3DMsg
 from rclpy.executors import SingleThreadedExecutor
@@ -37,7 +35,7 @@ from pose_ros.qos import RESULTS
 from pose_tools.demo import VIDEO
 from pose_tools.graph import DEFAULT_EXECUTOR, EXECUTORS, Setup
 from pose_tools.live import Run, run
-from pose_tools.process_bench import speed
+from pose_tools.process_bench import bare_landmarker, detect, speed
 from pose_tools.report import latencies, percentiles
 from pose_tools.workspace import config_file
 
@@ -96,13 +94,10 @@ def throughput(video: Path, rounds: int, say: Say) -> dict[str, Any]:
 
 def _bare_rate(images: list[tuple[int, np.ndarray]]) -> float:
     """Images per second of MediaPipe called by itself: colour conversion, detection, nothing else."""
-    model = BaseOptions(model_asset_path=str(assets.path(f"pose_landmarker_{Pose2DParams().model}.task")))
-    options = vision.PoseLandmarkerOptions(base_options=model, running_mode=vision.RunningMode.VIDEO)
-    with vision.PoseLandmarker.create_from_options(options) as landmarker:
+    with bare_landmarker() as landmarker:
         start = 0.0
         for number, (stamp, bgr) in enumerate(images):
-            image = mediapipe.Image(mediapipe.ImageFormat.SRGB, cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
-            landmarker.detect_for_video(image, stamp // 1_000_000)
+            detect(landmarker, bgr, stamp // 1_000_000)
             if number == 0:  # like the graph's rate, from first result to last
                 start = time.perf_counter()
         return (len(images) - 1) / (time.perf_counter() - start)

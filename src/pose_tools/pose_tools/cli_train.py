@@ -18,6 +18,12 @@ train_app = typer.Typer(
     help="Train learned parts; needs torch, which make setup-train brings.", no_args_is_help=True
 )
 evaluate_app = typer.Typer(help="Measure learned parts, and write their documents.", no_args_is_help=True)
+Out = Annotated[Path | None, typer.Option(help="folder of the run [default: out/train/MODEL]")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
+Steps = Annotated[int, typer.Option(help="steps instead of the recipe's; 0: those", min=0)]
+Threads = Annotated[int, typer.Option(help="threads of torch on the CPU; 0: all cores", min=0)]
+Wandb = Annotated[str, typer.Option(help="project of Weights & Biases to log to")]
+Real = Annotated[bool, typer.Option(help="also the real video")]
 Data = Annotated[Path, typer.Option(help="folder of the motion capture packs")]
 
 
@@ -39,12 +45,12 @@ def _needs_torch() -> None:
 def train_lifter(
     model: Annotated[str, typer.Option(help="network to train")] = "streaming_tcn",
     data: Data = Path("data"),
-    out: Annotated[Path | None, typer.Option(help="folder of the run [default: out/train/MODEL]")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    out: Out = None,
+    device: Device = "auto",
     seed: Annotated[int, typer.Option(help="seed of weights and data")] = 0,
-    steps: Annotated[int, typer.Option(help="steps instead of the recipe's; 0: those", min=0)] = 0,
-    threads: Annotated[int, typer.Option(help="threads of torch on the CPU; 0: all cores", min=0)] = 0,
-    wandb: Annotated[str, typer.Option(help="project of Weights & Biases to log to")] = "",
+    steps: Steps = 0,
+    threads: Threads = 0,
+    wandb: Wandb = "",
     as_json: Json = False,
 ) -> None:
     """Train a lifting network on synthesised views of motion capture. Started again, it goes on where it was interrupted."""
@@ -61,15 +67,15 @@ def train_lifter(
 def train_refiner(
     model: Annotated[str, typer.Option(help="network to train")] = "hpstm",
     data: Data = Path("data"),
-    out: Annotated[Path | None, typer.Option(help="folder of the run [default: out/train/MODEL]")] = None,
+    out: Out = None,
     lifter: Annotated[
         Path | None, typer.Option(help=f"lifter (.onnx) to refine [default: {LIFT3D.lifter} as it ships]")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    device: Device = "auto",
     seed: Annotated[int, typer.Option(help="seed of weights and batches")] = 0,
-    steps: Annotated[int, typer.Option(help="steps instead of the recipe's; 0: those", min=0)] = 0,
-    threads: Annotated[int, typer.Option(help="threads of torch on the CPU; 0: all cores", min=0)] = 0,
-    wandb: Annotated[str, typer.Option(help="project of Weights & Biases to log to")] = "",
+    steps: Steps = 0,
+    threads: Threads = 0,
+    wandb: Wandb = "",
     as_json: Json = False,
 ) -> None:
     """Train a refining network on a lifter's own errors and on made ones. Started again, it goes on where it was interrupted."""
@@ -88,16 +94,16 @@ def train_refiner(
 def train_angles(
     model: Annotated[str, typer.Option(help="network to train")] = "angle_transformer",
     data: Data = Path("data"),
-    out: Annotated[Path | None, typer.Option(help="folder of the run [default: out/train/MODEL]")] = None,
+    out: Out = None,
     lifter: Annotated[
         Path | None,
         typer.Option(help=f"lifter (.onnx) whose people have angles [default: {LIFT3D.lifter} as it ships]"),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    device: Device = "auto",
     seed: Annotated[int, typer.Option(help="seed of weights and batches")] = 0,
-    steps: Annotated[int, typer.Option(help="steps instead of the recipe's; 0: those", min=0)] = 0,
-    threads: Annotated[int, typer.Option(help="threads of torch on the CPU; 0: all cores", min=0)] = 0,
-    wandb: Annotated[str, typer.Option(help="project of Weights & Biases to log to")] = "",
+    steps: Steps = 0,
+    threads: Threads = 0,
+    wandb: Wandb = "",
     as_json: Json = False,
 ) -> None:
     """Train a network that corrects implausible joint angles. Started again, it goes on where it was interrupted."""
@@ -124,7 +130,7 @@ def evaluate_lifters(
     ),
     clips: Annotated[int, typer.Option(help="clips of the test", min=1)] = 200,
     device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
-    real: Annotated[bool, typer.Option(help="also the real video")] = True,
+    real: Real = True,
     as_json: Json = False,
 ) -> None:
     """Measure every lifter on the same held-out people, cameras and noise, and on real video; write docs/models.md."""
@@ -152,7 +158,7 @@ def evaluate_refiners(
         typer.Option(help=f"lifter whose output is refined [default: {LIFT3D.lifter} as it ships]"),
     ] = None,
     clips: Annotated[int, typer.Option(help="clips of the test", min=1)] = 8,
-    real: Annotated[bool, typer.Option(help="also the real video")] = True,
+    real: Real = True,
     as_json: Json = False,
 ) -> None:
     """Measure every refiner on the same lifted, filmed and made recordings; write docs/refiners.md."""
@@ -174,7 +180,7 @@ def evaluate_angles(
     document: Annotated[Path, typer.Option(help="document whose tables are rewritten")] = Path(
         "docs/angles.md"
     ),
-    real: Annotated[bool, typer.Option(help="also the real video")] = True,
+    real: Real = True,
     as_json: Json = False,
 ) -> None:
     """Measure joint angles: exactness, what noise does, OpenSim's beside ours, one camera; write docs/angles.md."""
@@ -193,7 +199,7 @@ def evaluate_angle_refiner(
     document: Annotated[Path, typer.Option(help="document whose tables are rewritten")] = Path(
         "docs/angle_refinement.md"
     ),
-    real: Annotated[bool, typer.Option(help="also the real video")] = True,
+    real: Real = True,
     as_json: Json = False,
 ) -> None:
     """Measure what refining joint angles mends and what harm it does; write docs/angle_refinement.md."""

@@ -17,8 +17,6 @@ from typing import Any
 
 import numpy as np
 
-from lift3d_node.params import MAX_HEIGHT, MIN_HEIGHT
-from lift3d_node.subjects import MAX_MASS, MIN_MASS
 from pose_core.angles import AngleSequence
 from pose_core.filters import SECONDS
 from pose_core.formats.bvh import write_bvh
@@ -33,7 +31,9 @@ from pose_core.sequence import PoseSequence
 from pose_tools.bag_people import BagPeople, read_people
 from pose_tools.process_files import (
     SHORT_SHARE,
+    Timing,
     Wanted,
+    expect_body,
     file_name,
     open_augmenter,
     person_of,
@@ -104,15 +104,7 @@ class ExportJob:
             raise ValueError(f"formats must be of {', '.join(FORMATS)}, got {', '.join(unknown) or 'none'}")
         if self.out.exists() and not self.out.is_dir():
             raise ValueError(f"{self.out} is no folder; name another one")
-        for name, (low, high), unit in (
-            ("height", (MIN_HEIGHT, MAX_HEIGHT), "m"),
-            ("mass", (MIN_MASS, MAX_MASS), "kg"),
-        ):
-            value = getattr(self, name)
-            if value and not low <= value <= high:
-                raise ValueError(
-                    f"{name} must be from {low:g} to {high:g} {unit}, or 0 where it is not known, got {value:g}"
-                )
+        expect_body(self.height, self.mass)
         if not 1 <= self.augmentation_cycles <= MAX_CYCLES:
             raise ValueError(
                 f"augmentation_cycles must be from 1 to {MAX_CYCLES}, got {self.augmentation_cycles}"
@@ -139,7 +131,7 @@ def export(job: ExportJob, progress: Progress, say: Say = _silent) -> dict[str, 
     prefixes = _prefixes(name, chosen)
     if not job.force:
         _expect_new(job, prefixes)
-    timing = _Timing(int(held.stamps[0]), rate_of(held.stamps))
+    timing = Timing(int(held.stamps[0]), rate_of(held.stamps))
     augmenter = open_augmenter() if job.augment else None
     people: dict[str, Any] = {}
     with _folder(job.out) as folder:
@@ -210,15 +202,6 @@ def pelvis_place(hip: np.ndarray, turned: dict[str, np.ndarray]) -> dict[str, np
 
 
 @dataclass(frozen=True)
-class _Timing:
-    """What all files of a recording share."""
-
-    origin: int
-    """ns, stamp of the first image: time 0."""
-    rate_hz: float
-
-
-@dataclass(frozen=True)
 class _Subject:
     """One person, ready to be written."""
 
@@ -228,7 +211,7 @@ class _Subject:
     angles: AngleSequence
     angles_from: str
     turn: np.ndarray
-    timing: _Timing
+    timing: Timing
 
     @property
     def even_markers(self) -> MarkerSequence:
@@ -237,11 +220,8 @@ class _Subject:
 
 def _chosen(job: ExportJob, held: BagPeople) -> list[str]:
     """Who is exported. Raises ValueError for ids that the bag lacks, and nobody."""
-    unknown = [person for person in job.people if person not in held.ids]
-    if unknown:
-        raise ValueError(f"{job.bag} shows no {', '.join(unknown)}; it shows {', '.join(held.ids)}")
     if job.people:
-        return list(dict.fromkeys(job.people))
+        return held.chosen(job.people)
     whole = float(held.stamps[-1] - held.stamps[0]) * SECONDS
     least = min(job.min_seconds, SHORT_SHARE * whole)
     chosen = [person for person in held.ids if held.seconds(person) >= least]
@@ -294,7 +274,7 @@ def _remove_parts(out: Path, prefixes: dict[str, str]) -> None:
 
 
 def _subject(
-    job: ExportJob, held: BagPeople, person: str, augmenter: MarkerAugmenter | None, timing: _Timing, say: Say
+    job: ExportJob, held: BagPeople, person: str, augmenter: MarkerAugmenter | None, timing: Timing, say: Say
 ) -> _Subject:
     joints = _scaled(held.joints(person), job.height)
     seen = held.landmarks(person) if "csv" in job.to else None

@@ -21,7 +21,6 @@ from pose_tools.view import (
     MARKER_FILES,
     SEQUENCE_FILE,
     Progress,
-    chosen,
     expect_source,
     name_of,
     open_recording,
@@ -188,7 +187,7 @@ def _read(job: PlotJob, say: Callable[[str], None]) -> _Drawn:
 def _recorded(job: PlotJob, say: Callable[[str], None]) -> _Drawn:
     """Angles as the bag has them, else of its joints: a stated tilt of the camera makes recorded ones out of date."""
     held = open_recording(job.source, _quiet, say, job.namespace)
-    people = tuple(held.joints(person) for person in chosen(held, job.people))
+    people = tuple(held.joints(person) for person in held.chosen(job.people))
     angles: dict[str, AngleSequence] = {}
     for one in people:
         own = held.angles(one.person) if job.options == AngleOptions() else None

@@ -27,9 +27,8 @@ from typing import Any
 import cv2
 
 from lift3d_node.intrinsics import Intrinsics
-from lift3d_node.params import MAX_HEIGHT, MIN_HEIGHT, Lift3DParams
+from lift3d_node.params import Lift3DParams
 from lift3d_node.pipeline import PeopleLifter
-from lift3d_node.subjects import MAX_MASS, MIN_MASS
 from pose2d_node.detector import model_path
 from pose2d_node.params import Pose2DParams
 from pose_core.calibration import read_camera
@@ -49,6 +48,7 @@ from pose_tools.process_files import (
     Person,
     Timing,
     Wanted,
+    expect_body,
     file_name,
     open_augmenter,
     person_of,
@@ -147,15 +147,7 @@ class ProcessJob:
     def __post_init__(self) -> None:
         if not self.source.exists():
             raise ValueError(f"there is no '{self.source}'; name a video, a folder of images or a bag")
-        for name, low, high, unit in (
-            ("height", MIN_HEIGHT, MAX_HEIGHT, "m"),
-            ("mass", MIN_MASS, MAX_MASS, "kg"),
-        ):
-            value = getattr(self, name)
-            if value and not low <= value <= high:
-                raise ValueError(
-                    f"{name} must be from {low:g} to {high:g} {unit}, or 0 where it is not known, got {value:g}"
-                )
+        expect_body(self.height, self.mass)
         for name, low, high in (
             ("visibility_min", 0.0, 1.0),
             ("augmentation_cycles", 1, MAX_CYCLES),

@@ -12,6 +12,7 @@ from typing import Any
 
 import cv2
 import mediapipe
+import numpy as np
 from mediapipe.tasks.python import BaseOptions, vision
 
 from pose2d_node.detector import model_path
@@ -52,23 +53,33 @@ def speed(video: Path, rounds: int, say: Say, *, repeat: int = 6) -> dict[str, A
     }
 
 
-def bare_rates(video: Path) -> tuple[dict[str, float], int]:
-    """Of MediaPipe called by itself in one thread, from the first result to the last, and the number of images."""
+def bare_landmarker() -> vision.PoseLandmarker:
+    """MediaPipe's own, with the default model; to be used as a context."""
     options = vision.PoseLandmarkerOptions(
         base_options=BaseOptions(model_asset_path=str(model_path(Pose2DParams().model))),
         running_mode=vision.RunningMode.VIDEO,
     )
+    return vision.PoseLandmarker.create_from_options(options)
+
+
+def detect(landmarker: vision.PoseLandmarker, bgr: np.ndarray, time_ms: int) -> None:
+    """Colour conversion and detection, nothing else."""
+    image = mediapipe.Image(mediapipe.ImageFormat.SRGB, cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
+    landmarker.detect_for_video(image, time_ms)
+
+
+def bare_rates(video: Path) -> tuple[dict[str, float], int]:
+    """Of MediaPipe called by itself in one thread, from the first result to the last, and the number of images."""
     capture = cv2.VideoCapture(str(video))
     period_ms = 1000.0 / capture.get(cv2.CAP_PROP_FPS)
     images, begin, detecting = 0, 0.0, 0.0
-    with vision.PoseLandmarker.create_from_options(options) as landmarker:
+    with bare_landmarker() as landmarker:
         while True:
             good, bgr = capture.read()
             if not good:
                 break
             start = time.perf_counter()
-            image = mediapipe.Image(mediapipe.ImageFormat.SRGB, cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
-            landmarker.detect_for_video(image, round(images * period_ms))
+            detect(landmarker, bgr, round(images * period_ms))
             end = time.perf_counter()
             if images:
                 detecting += end - start

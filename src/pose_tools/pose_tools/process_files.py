@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from lift3d_node.params import MAX_HEIGHT, MIN_HEIGHT
+from lift3d_node.subjects import MAX_MASS, MIN_MASS
 from pose_core import assets
 from pose_core.angles import AngleFlag, AngleSequence
 from pose_core.filters import SECONDS
@@ -22,7 +24,7 @@ from pose_tools.process_stages import Track
 from refine_node.angle_refiner import AngleRefiner
 from refine_node.angles import AngleOptions, angles_of, angles_of_markers
 from refine_node.augmentation import HEIGHTS, MASSES, MarkerAugmenter
-from refine_node.isb import ANGLES, GROUPS
+from refine_node.isb import ANGLES, GROUPS, angles_of_group
 from refine_node.markers import markers_of
 
 SHORT_SHARE = 0.5
@@ -151,6 +153,18 @@ def open_augmenter() -> MarkerAugmenter | None:
         return None
 
 
+def expect_body(height: float, mass: float) -> None:
+    """Raise ValueError for a stated height (m) or mass (kg) that nobody has; 0 is one that is not known."""
+    for name, value, low, high, unit in (
+        ("height", height, MIN_HEIGHT, MAX_HEIGHT, "m"),
+        ("mass", mass, MIN_MASS, MAX_MASS, "kg"),
+    ):
+        if value and not low <= value <= high:
+            raise ValueError(
+                f"{name} must be from {low:g} to {high:g} {unit}, or 0 where it is not known, got {value:g}"
+            )
+
+
 def file_name(text: str) -> str:
     """`text` as part of a file's name on any system: letters and digits of any language, blanks and `-_.` stay, others become _.
 
@@ -203,7 +217,7 @@ def write_angles(folder: Path, angles: AngleSequence, origin: int) -> list[str]:
     names = []
     for group in GROUPS:
         columns: dict[str, np.ndarray] = {"time_s": seconds}
-        chosen = [angle for angle in ANGLES if angle.group == group]
+        chosen = [ANGLES[row] for row in angles_of_group(group)]
         for angle in chosen:
             columns[angle.column] = np.degrees(angles.of(angle.name))
         for angle in chosen:

@@ -14,7 +14,7 @@ from pose_train.angle_recipes import recipe as angle_recipe
 from pose_train.lifters import train
 from pose_train.recipes import recipe
 from pose_train.refiner_recipes import recipe as refiner_recipe
-from pose_train.runs import Job
+from pose_train.runs import Job, Trained
 from pose_train.scores import Result
 from refine_node import angle_checkpoint as refining_angles
 from refine_node import checkpoint as refining
@@ -26,30 +26,25 @@ Say = Callable[[str], None]
 def train_lifter(job: Job[Path], progress: Progress, say: Say) -> dict[str, Any]:
     """Train, calibrate and export one lifter; what it became."""
     trained = train(job, _teller(job.steps or recipe(job.name).steps, progress, say), say)
-    return {
-        "model": job.name,
-        "checkpoint": str(trained.checkpoint),
-        "onnx": str(trained.onnx),
-        **trained.card.metrics,
-    }
+    return _became(job, trained)
 
 
 def train_refiner(job: refiners.RefinerJob, progress: Progress, say: Say) -> dict[str, Any]:
     """Lift what the refiner learns from, where that was not done yet; train, calibrate and export it; what it became."""
     told = _teller(job.steps or refiner_recipe(job.name).steps, progress, say)
     trained = refiners.train(job, told, say, progress)
-    return {
-        "model": job.name,
-        "checkpoint": str(trained.checkpoint),
-        "onnx": str(trained.onnx),
-        **trained.card.metrics,
-    }
+    return _became(job, trained)
 
 
 def train_angles(job: angle_runs.AngleJob, progress: Progress, say: Say) -> dict[str, Any]:
     """Train and export a network that refines joint angles; what it became."""
     told = _teller(job.steps or angle_recipe(job.name).steps, progress, say)
     trained = angle_runs.train(job, told, say, progress)
+    return _became(job, trained)
+
+
+def _became(job: Job[Any], trained: Trained[Any]) -> dict[str, Any]:
+    """Where a finished run is, and what was measured of it."""
     return {
         "model": job.name,
         "checkpoint": str(trained.checkpoint),

@@ -133,14 +133,6 @@ def open_recording(
     return read_people(inside if result else source, progress, say, namespace=namespace, landmarks=False)
 
 
-def chosen(held: BagPeople, people: Sequence[str]) -> list[str]:
-    """Ids of the wanted `people`, or everybody's. Raises ValueError for somebody who is not there."""
-    unknown = [person for person in people if person not in held.ids]
-    if unknown:
-        raise ValueError(f"{held.path} shows no {', '.join(unknown)}; it shows {', '.join(held.ids)}")
-    return list(dict.fromkeys(people)) or list(held.ids)
-
-
 def _people(
     job: ViewJob, progress: Progress, say: Callable[[str], None]
 ) -> tuple[list[MarkerSequence] | list[PoseSequence], int]:
@@ -148,7 +140,7 @@ def _people(
     ending = job.source.suffix.lower()
     if job.source.is_dir() or ending in BAG_FILES:
         held = open_recording(job.source, progress, say, job.namespace)
-        return [held.joints(person) for person in chosen(held, job.people)], int(held.stamps[0])
+        return [held.joints(person) for person in held.chosen(job.people)], int(held.stamps[0])
     if job.people:
         raise ValueError(f"{job.source} is of one person; leave --person out")
     if ending == SEQUENCE_FILE:

@@ -76,9 +76,7 @@ class Settings:
         for name, least in (("clips", 1), ("frames", 4)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
-        for file, option in ((self.data / PACKS["test"], "--data"), (self.lifter, "--lifter")):
-            if not file.is_file():
-                raise ValueError(f"there is no file {file}; say with {option} where it is")
+        refiner_evaluate.expect_files(self.data / PACKS["test"], self.lifter)
 
 
 @dataclass(frozen=True)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
-
-import torch
 
 from pose_core.config import build
 from pose_train import refiner_data, refiners
 from pose_train.angle_recipes import recipe
 from pose_train.angle_training import AngleSource
 from pose_train.refiner_data import Made
-from pose_train.runs import Job, Trained, carry_out, device_of, keep
+from pose_train.runs import Job, Trained, begun, carry_out, device_of, keep
 from pose_train.training import Told, Training
 from refine_node import angle_checkpoint, angle_network
 from refine_node.angle_card import AngleCard
@@ -34,13 +31,9 @@ def train(
     device = device_of(job.device)
     kind = angle_network.find(job.name)
     plan = recipe(job.name)
-    if job.threads:
-        torch.set_num_threads(job.threads)
     file = refiner_data.prepare(job.data, lifting)
-    torch.manual_seed(job.seed)
+    plan = begun(job, plan)
     network = kind(build(kind.Config, dict(plan.config)))
-    if job.steps:
-        plan = dataclasses.replace(plan, steps=job.steps)
     source = AngleSource(file, plan, job.seed)
     run = Training(network, source, job.out, device)
     carry_out(run, job, device, told, tell)

@@ -6,15 +6,13 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
-
 from lift3d_node import checkpoint, network
 from lift3d_node.model_card import ModelCard
 from lift3d_node.network import LiftingNetwork
 from pose_core.config import build
 from pose_train import evaluate
 from pose_train.recipes import recipe
-from pose_train.runs import Job, Trained, carry_out, device_of, keep
+from pose_train.runs import Job, Trained, begun, carry_out, device_of, keep
 from pose_train.training import PACKS, Source, Told, Training, judge, validation, whole
 
 TRAINED_ON = "CMU motion capture (mocap.cs.cmu.edu, NSF EIA-0196217), synthetic cameras and detections"
@@ -31,14 +29,9 @@ def train(job: Job[Path], told: Told, tell: Callable[[str], None]) -> Trained[Mo
                 f"{job.data} has no {PACKS[split]}; say with --data where the motion capture packs are"
             )
     device = device_of(job.device)
-    if job.threads:
-        torch.set_num_threads(job.threads)
-    torch.manual_seed(job.seed)
-    plan = recipe(job.name)
+    plan = begun(job, recipe(job.name))
     kind = network.find(plan.network or job.name)
     net = kind(build(kind.Config, dict(plan.config)))
-    if job.steps:
-        plan = dataclasses.replace(plan, steps=job.steps)
     source = Source(
         job.data, "train", net.skeleton_in, net.skeleton_out, plan, job.seed, dataclasses.asdict(net.config)
     )

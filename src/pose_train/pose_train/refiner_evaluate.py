@@ -76,6 +76,13 @@ CODE = (detector, landmarks, mocap, real_video, refiner_data, refiner_noise, syn
 """Modules whose change makes results stale, with this one and all of `pose_core`, `lift3d_node` and `refine_node`."""
 
 
+def expect_files(pack: Path, lifter: Path) -> None:
+    """Raise ValueError where a pack of motion capture or a lifter's file is not there."""
+    for file, option in ((pack, "--data"), (lifter, "--lifter")):
+        if not file.is_file():
+            raise ValueError(f"there is no file {file}; say with {option} where it is")
+
+
 @dataclass(frozen=True)
 class Settings:
     """How much is measured."""
@@ -96,9 +103,7 @@ class Settings:
         for name, least in (("clips", 1), ("frames", 16)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
-        for file, option in ((self.data / PACKS["test"], "--data"), (self.lifter, "--lifter")):
-            if not file.is_file():
-                raise ValueError(f"there is no file {file}; say with {option} where it is")
+        expect_files(self.data / PACKS["test"], self.lifter)
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 
 import numpy as np
-import torch
 
 from pose_core.config import build
 from pose_train import refiner_data, scores
@@ -14,7 +12,7 @@ from pose_train.refiner_data import Made
 from pose_train.refiner_losses import delayed
 from pose_train.refiner_recipes import recipe
 from pose_train.refiner_training import RefinerSource, judge
-from pose_train.runs import Job, Trained, carry_out, device_of, keep
+from pose_train.runs import Job, Trained, begun, carry_out, device_of, keep
 from pose_train.samples import Batch
 from pose_train.training import Told, Training, whole
 from refine_node import checkpoint, network
@@ -39,14 +37,10 @@ def train(
     device = device_of(job.device)
     plan = recipe(job.name)
     kind = network.find(plan.network or job.name)
-    if job.threads:
-        torch.set_num_threads(job.threads)
     file = refiner_data.prepare(job.data, lifting)
-    torch.manual_seed(job.seed)
+    plan = begun(job, plan)
     skeleton = refiner_data.read(file).skeleton
     net = kind(build(kind.Config, {"skeleton": skeleton, **plan.config}))
-    if job.steps:
-        plan = dataclasses.replace(plan, steps=job.steps)
     run = Training(net, RefinerSource(file, plan, job.seed), job.out, device)
     carry_out(run, job, device, told, tell)
     return finish(run, job, tell)

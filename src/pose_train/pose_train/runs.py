@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -14,10 +15,13 @@ from pose_core.checkpoint import Checkpoint, parameters, save
 from pose_core.model_card import C
 from pose_train import export
 from pose_train.logs import open_logs
+from pose_train.recipes import Recipe
 from pose_train.training import Told, Training
 
 D = TypeVar("D")
 """What says where data are."""
+R = TypeVar("R", bound=Recipe)
+"""What says how a network is trained."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,14 @@ def device_of(name: str) -> str:
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise ValueError(f"device is {name}, but torch {torch.__version__} sees no GPU; take auto or cpu")
     return name
+
+
+def begun(job: Job[Any], plan: R) -> R:
+    """The recipe with as many steps as the job wants. Threads and seed of torch are set: the network is to be made next."""
+    if job.threads:
+        torch.set_num_threads(job.threads)
+    torch.manual_seed(job.seed)
+    return dataclasses.replace(plan, steps=job.steps) if job.steps else plan
 
 
 def carry_out(
