@@ -4,6 +4,9 @@ MediaPipe (Tasks, PoseLandmarker, VIDEO mode) follows people from image to image
 times. With one person to look for it also smooths the landmarks over time (about 7 ms of delay and a third
 of the jitter at 60 images per second); with more it does not, and gives the same result as image by image
 wherever it searches anew. Tasks has no option for either.
+
+MediaPipe is imported when the first detector is opened: that takes a second (half of it for matplotlib), which whoever only
+follows, lifts or replays people does not spend.
 """
 
 from __future__ import annotations
@@ -16,9 +19,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import cv2
-import mediapipe
 import numpy as np
-from mediapipe.tasks.python import BaseOptions, vision
 
 from pose2d_node.params import Pose2DParams
 from pose_core import assets
@@ -78,12 +79,13 @@ class PoseDetector:
         min_tracking_confidence: float = 0.5,
         delegate: str = "cpu",
         max_frame_gap: float = 2.0,
-        create: Callable[
-            [vision.PoseLandmarkerOptions], Landmarker
-        ] = vision.PoseLandmarker.create_from_options,
+        create: Callable[[Any], Landmarker] | None = None,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
-        """Raises ValueError, saying what to change, where the model or the GPU cannot be used."""
+        """`create` makes a landmarker of MediaPipe's options; by default MediaPipe does.
+
+        Raises ValueError, saying what to change, where the model or the GPU cannot be used.
+        """
         self._options = {
             "num_poses": num_poses,
             "min_pose_detection_confidence": min_detection_confidence,
@@ -101,6 +103,8 @@ class PoseDetector:
     def detect(self, stamp: int, bgr: np.ndarray) -> list[Detection]:
         """The people in an image (H, W, 3) uint8 of time `stamp` (ns). Raises BadImage."""
         self.restart_reason = ""
+        import mediapipe
+
         check_image(bgr)
         time_ms = self._advance(stamp)
         image = mediapipe.Image(mediapipe.ImageFormat.SRGB, cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
@@ -162,9 +166,12 @@ class PoseDetector:
             ) from error
 
     def _new_landmarker(self) -> Landmarker:
+        from mediapipe.tasks.python import BaseOptions, vision
+
+        create = vision.PoseLandmarker.create_from_options if self._create is None else self._create
         processor = BaseOptions.Delegate.GPU if self.device == "gpu" else BaseOptions.Delegate.CPU
         base = BaseOptions(model_asset_path=str(self._model), delegate=processor)
-        return self._create(
+        return create(
             vision.PoseLandmarkerOptions(
                 base_options=base, running_mode=vision.RunningMode.VIDEO, **self._options
             )

@@ -1,4 +1,7 @@
-"""The figures of joint angles that `pose process` leaves."""
+"""The figures of joint angles that `pose process` leaves.
+
+Matplotlib is imported by the workers that draw: it takes most of a second, which the rest need not wait for.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,6 @@ from typing import Any
 
 from pose_core.angles import AngleSequence
 from pose_tools.process_workers import Workers, tick
-from pose_viz import plots
-from pose_viz.angle_plots import group_figure, overview_figure
 from refine_node.isb import ANGLES, GROUPS
 
 OVERVIEW = "overview.png"
@@ -44,10 +45,16 @@ def _of_group(angles: AngleSequence, group: str) -> AngleSequence:
 
 
 def _draw_group(path: Path, angles: AngleSequence, group: str, origin: int, title: str) -> None:
+    from pose_viz import plots
+    from pose_viz.angle_plots import group_figure
+
     tick(0)
     plots.save(group_figure(angles, group, title=title, start=origin), path)
 
 
 def _draw_all(path: Path, angles: AngleSequence, origin: int, title: str) -> None:
+    from pose_viz import plots
+    from pose_viz.angle_plots import overview_figure
+
     tick(0)
     plots.save(overview_figure(angles, title=f"Joint angles, {title}", start=origin), path)

@@ -1,13 +1,12 @@
 """Figures of joint angles over time: one per group of angles, and one sheet of all.
 
 Angles are drawn in degrees over seconds, with one standard deviation as a band. Where an angle is not to be trusted
-(`pose_core.angles.AngleFlag`) the ground behind it says why. Which angles form a group is passed in, or read from their names.
+(`pose_core.angles.AngleFlag`) the ground behind it says why.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import matplotlib
@@ -20,16 +19,26 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from pose_core.angles import AngleFlag, AngleSequence
-from pose_core.filters import SECONDS
 from pose_core.skeleton import side
+from pose_viz.angle_curves import (
+    MERGED,
+    SIDES,
+    Grouping,
+    Summary,
+    flagged,
+    grouping_of,
+    limits_deg,
+    seconds_of,
+    stretches,
+    summary_of,
+    thinned,
+    title_of,
+)
 from pose_viz.palette import Colour, side_colour
 
-Grouping = Mapping[str, Sequence[tuple[str, str]]]
-"""Groups of angles by name (`right_knee`): the angles' names and what to call each of them within the group."""
-
-SIDES = ("right", "left")
-
 DPI = 150
+LABEL = 0.46
+"""Inches from a panel's left edge to the name of its angles."""
 GROUP_WIDTH = 7.2
 """Inches of a group's figure; as wide as the text of a page."""
 PANEL_HEIGHT, PANEL_GAP = 1.45, 0.32
@@ -44,15 +53,8 @@ COLUMNS = 3
 """Panels beside one another on the sheet: flexion, abduction and rotation."""
 COLUMN_GAP = 0.42
 """Inches between them, for the numbers of the right one."""
-SPAN_DEG = 20.0
-"""Least height of a panel, so that the noise of a joint at rest does not look like motion."""
-HEADROOM = 0.06
-BAND_PERCENT = 95.0
-"""Share of a panel's trusted bands, in percent, that its height makes room for: a wild one does not flatten the curve."""
 PIECES = 2000
 """Most parts of a curve; of the frames in each, the lowest and the highest are drawn. More than a page has dots across."""
-MERGED = 1.0 / 400.0
-"""Share of the whole time: what is closer together is marked as one."""
 
 INK, GREY = "0.15", "0.45"
 STYLE: Any = {
@@ -90,102 +92,6 @@ REASONS: dict[AngleFlag, tuple[str, dict[str, Any]]] = {
 """Why an angle is not to be trusted: what it is called, and the ground behind it. Tells apart without colours."""
 
 
-@dataclass(frozen=True)
-class Summary:
-    """What a curve comes to, over the frames in which the angle is valid; NaN where there are none."""
-
-    low_deg: float
-    high_deg: float
-    std_deg: float
-    """Median of the stated standard deviations."""
-    valid: float
-    """Share of all frames."""
-
-
-def grouping_of(names: Sequence[str]) -> dict[str, list[tuple[str, str]]]:
-    """Groups by the first words of the angles' names, in order: `right_knee_flexion` is the flexion of `right_knee`."""
-    groups: dict[str, list[tuple[str, str]]] = {}
-    for name in names:
-        words = name.split("_")
-        cut = 2 if words[0] in SIDES else 1
-        groups.setdefault("_".join(words[:cut]), []).append((name, " ".join(words[cut:]) or name))
-    return groups
-
-
-def summary_of(angles: AngleSequence, name: str) -> Summary:
-    """Range of one angle where it is valid."""
-    column = angles.names.index(name)
-    degrees = np.degrees(angles.of(name))
-    good = np.isfinite(degrees) & (angles.flags[:, column] == AngleFlag.VALID)
-    if not good.any():
-        return Summary(np.nan, np.nan, np.nan, 0.0)
-    std = np.degrees(angles.std[good, column])
-    known = std[np.isfinite(std)]
-    return Summary(
-        float(degrees[good].min()),
-        float(degrees[good].max()),
-        float(np.median(known)) if known.size else np.nan,
-        float(good.mean()),
-    )
-
-
-def seconds_of(angles: AngleSequence, start: int | None = None) -> np.ndarray:
-    """(T,) seconds since the stamp `start`, by default the first."""
-    if not len(angles):
-        return np.empty(0)
-    return (angles.stamps - (angles.stamps[0] if start is None else start)) * SECONDS
-
-
-def stretches(marked: np.ndarray, seconds: np.ndarray, merged: float = 0.0) -> list[tuple[float, float]]:
-    """Begin and length (s) of each run of frames in the (T,) mask `marked`; a frame reaches halfway to its neighbours.
-
-    Runs that are at most `merged` seconds apart are one.
-    """
-    if not marked.any():
-        return []
-    middle = (seconds[1:] + seconds[:-1]) / 2.0
-    starts, ends = np.concatenate([seconds[:1], middle]), np.concatenate([middle, seconds[-1:]])
-    change = np.flatnonzero(np.diff(np.concatenate([[False], marked, [False]]).astype(np.int8)))
-    runs = [(float(starts[a]), float(ends[b - 1])) for a, b in change.reshape(-1, 2).tolist()]
-    joined = [runs[0]]
-    for begin, end in runs[1:]:
-        if begin - joined[-1][1] <= merged:
-            joined[-1] = (joined[-1][0], end)
-        else:
-            joined.append((begin, end))
-    return [(begin, end - begin) for begin, end in joined]
-
-
-def thinned(values: np.ndarray, pieces: int) -> np.ndarray:
-    """Frames (K,) that show what all (T,) do: the lowest and highest of each of `pieces` parts, and one that is NaN if any is."""
-    if len(values) <= 3 * pieces:
-        return np.arange(len(values))
-    edges = np.linspace(0, len(values), pieces + 1).astype(np.intp)
-    unknown = np.isnan(values)
-    lowest, highest = np.where(unknown, np.inf, values), np.where(unknown, -np.inf, values)
-    kept = [
-        begin + part[begin:end].argmin()
-        for begin, end in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)
-        for part in (lowest, -highest, np.where(unknown, 0.0, 1.0))
-    ]
-    return np.unique([0, *kept, len(values) - 1])
-
-
-def flagged(angles: AngleSequence, name: str, reason: AngleFlag) -> np.ndarray:
-    """(T,) whether an angle is not to be trusted for this reason; a NaN without a flag counts as a missing joint."""
-    column = angles.names.index(name)
-    flags = angles.flags[:, column]
-    mask = (flags & reason) != 0
-    if reason is AngleFlag.JOINT_MISSING:
-        mask |= (flags == AngleFlag.VALID) & ~np.isfinite(angles.angle[:, column])
-    return mask
-
-
-def title_of(group: str) -> str:
-    """A group's name as a heading: `right_knee` -> `Right knee`."""
-    return group.replace("_", " ").capitalize()
-
-
 def group_figure(
     angles: AngleSequence,
     group: str,
@@ -212,8 +118,8 @@ def group_figure(
             _mark(axes, angles, name, seconds)
             _draw(axes, angles, name, seconds, colour)
             _limit(axes, angles, [name], 5)
-            axes.set_title(label.capitalize(), loc="left", fontweight="bold", color=INK)
-            axes.set_title(_said(summary_of(angles, name)), loc="right", color=GREY, fontsize=8.5)
+            axes.set_title(label.capitalize(), loc="left", y=1.0, fontweight="bold", color=INK)
+            axes.set_title(_said(summary_of(angles, name)), loc="right", y=1.0, color=GREY, fontsize=8.5)
             axes.set_ylabel("degrees")
         _time(panels[-1], seconds)
         panels[-1].set_xlabel("time (s)")
@@ -248,7 +154,7 @@ def overview_figure(
                     _draw(axes, angles, name, seconds, side_colour(which, paper=True), thin=True)
                 _limit(axes, angles, list(by_side.values()), 3)
                 _rug(axes, angles, by_side, seconds)
-                axes.set_title(label.capitalize(), loc="left", color=INK)
+                axes.set_title(label.capitalize(), loc="left", y=1.0, color=INK)
                 axes.tick_params(labelbottom=False)
                 _time(axes, seconds)
             line[0].set_ylabel(heading, fontweight="bold", fontsize=9.5, color=INK)
@@ -322,7 +228,9 @@ def _panels(figure: Figure, rows: int, columns: int) -> np.ndarray:
             "hspace": PANEL_GAP / panel_height,
         },
     )
-    figure.align_ylabels(panels[:, 0])
+    # Placed by hand: matplotlib otherwise measures all ticks of all panels for it, several times.
+    for axes in panels[:, 0]:
+        axes.yaxis.set_label_coords(-LABEL / panel_width, 0.5)
     return panels
 
 
@@ -372,21 +280,6 @@ def _rug(axes: Axes, angles: AngleSequence, by_side: Mapping[str, str], seconds:
             alpha=0.55,
             zorder=1,
         )
-
-
-def limits_deg(angles: AngleSequence, names: Sequence[str]) -> tuple[float, float]:
-    """Lowest and highest degrees of a panel: room for the curves, and for most of the bands where they are trusted."""
-    columns = [angles.names.index(name) for name in names]
-    degrees, std = np.degrees(angles.angle[:, columns]), np.degrees(angles.std[:, columns])
-    if not np.isfinite(degrees).any():
-        return -SPAN_DEG / 2.0, SPAN_DEG / 2.0
-    known = np.isfinite(degrees + std) & (angles.flags[:, columns] == AngleFlag.VALID)
-    low, high = float(np.nanmin(degrees)), float(np.nanmax(degrees))
-    if known.any():
-        low = min(low, float(np.percentile((degrees - std)[known], 100.0 - BAND_PERCENT)))
-        high = max(high, float(np.percentile((degrees + std)[known], BAND_PERCENT)))
-    middle, span = (low + high) / 2.0, max((high - low) * (1.0 + 2.0 * HEADROOM), SPAN_DEG)
-    return middle - span / 2.0, middle + span / 2.0
 
 
 def _limit(axes: Axes, angles: AngleSequence, names: list[str], ticks: int) -> None:

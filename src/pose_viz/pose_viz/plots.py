@@ -203,7 +203,8 @@ def save(figure: Figure, path: Path | str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
     try:
-        figure.savefig(partial, format="png", facecolor="white")
+        # Level 3 instead of 6 takes a third of the time, for files a tenth larger.
+        figure.savefig(partial, format="png", facecolor="white", pil_kwargs={"compress_level": 3})
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

@@ -22,7 +22,7 @@ from pose_core.people import JointState
 from pose_core.sequence import PoseSequence
 from pose_core.skeleton import SKELETONS, Skeleton, side
 from pose_viz import web_page
-from pose_viz.angle_plots import (
+from pose_viz.angle_curves import (
     MERGED,
     Grouping,
     flagged,

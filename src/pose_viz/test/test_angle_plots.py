@@ -11,20 +11,18 @@ from matplotlib.colors import to_rgb, to_rgba
 
 from pose_core.angles import AngleFlag, AngleSequence
 from pose_viz import plots
-from pose_viz.angle_plots import (
-    REASONS,
+from pose_viz.angle_curves import (
     SPAN_DEG,
     flagged,
-    group_figure,
     grouping_of,
     limits_deg,
-    overview_figure,
     seconds_of,
     stretches,
     summary_of,
     thinned,
     title_of,
 )
+from pose_viz.angle_plots import REASONS, group_figure, overview_figure
 from pose_viz.palette import side_colour
 
 SIDED = ("hip", "knee", "ankle", "shoulder", "elbow")
