@@ -8,6 +8,7 @@ Shapes are fixed by the first call.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -104,6 +105,30 @@ class Moments(NamedTuple):
     velocity_variance: np.ndarray  # (J,)
 
 
+@dataclass(frozen=True)
+class AccelerationDensity:
+    """Power spectral density q of the acceleration of a joint, m^2/s^3: `rest` + `rate` |v|^2.
+
+    A movement over a distance d that takes a time T has speeds of about d / T and accelerations of about d / T^2: what is fast
+    also turns back fast, and what rests stays at rest. Raises ValueError unless `rest` is positive and `rate` not negative.
+    """
+
+    rest: float
+    rate: float = 0.0
+    """1/s"""
+
+    def __post_init__(self) -> None:
+        if not self.rest > 0.0:
+            raise ValueError(f"acceleration_density must be positive, got {self.rest}")
+        if not self.rate >= 0.0:
+            raise ValueError(f"the rise of acceleration_density must not be negative, got {self.rate}")
+
+    def at(self, velocity: Joints) -> np.ndarray:
+        """(J,) for velocities (J, D) in m/s."""
+        density: np.ndarray = self.rest + self.rate * np.einsum("ji,ji->j", velocity, velocity)
+        return density
+
+
 class ConstantVelocityKalman:
     """Kalman filter of each coordinate of J joints with white-noise acceleration.
 
@@ -115,14 +140,15 @@ class ConstantVelocityKalman:
 
     def __init__(
         self,
-        acceleration_density: float,
+        acceleration_density: float | AccelerationDensity,
         *,
         initial_speed_std: float = 1.0,
         gate: float = math.inf,
         gate_patience: int = 5,
         max_gap: float = math.inf,
     ) -> None:
-        """`acceleration_density`: power spectral density q of the acceleration, m^2/s^3.
+        """`acceleration_density`: power spectral density q of the acceleration, m^2/s^3; one that depends on speed takes the
+        velocity estimated at the start of each step.
 
         `initial_speed_std`: standard deviation of an unknown velocity along one axis, m/s. `gate`: a
         measurement whose innovation exceeds this Mahalanobis distance is left out (3D: 4 passes 99.9 % of
@@ -131,7 +157,6 @@ class ConstantVelocityKalman:
         unknown.
         """
         for name, value in (
-            ("acceleration_density", acceleration_density),
             ("initial_speed_std", initial_speed_std),
             ("gate", gate),
             ("gate_patience", gate_patience),
@@ -139,7 +164,8 @@ class ConstantVelocityKalman:
         ):
             if not value > 0.0:
                 raise ValueError(f"{name} must be positive, got {value}")
-        self.acceleration_density, self.initial_speed_std = acceleration_density, initial_speed_std
+        self.acceleration_density = density_of(acceleration_density)
+        self.initial_speed_std = initial_speed_std
         self.gate, self.gate_patience, self.max_gap = gate, gate_patience, max_gap
         self.reset()
 
@@ -241,7 +267,7 @@ class ConstantVelocityKalman:
     def _ahead(self, last: int, stamp: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Position, its variance, covariance with velocity and variance of velocity at `stamp`."""
         dt = (stamp - last) * SECONDS
-        q = self.acceleration_density
+        q = self.acceleration_density.at(self._v)
         x = self._x + dt * self._v
         p = self._p + dt * (2.0 * self._c + dt * (self._w + dt * (q / 3.0)))
         if self.max_gap < math.inf:
@@ -271,6 +297,13 @@ class ConstantVelocityKalman:
         self._w = np.where(which, self.initial_speed_std**2, self._w)
         self._measured_at[which] = self._stamp
         self._rejections[which] = 0
+
+
+def density_of(acceleration_density: float | AccelerationDensity) -> AccelerationDensity:
+    """A number is the density at any speed."""
+    if isinstance(acceleration_density, AccelerationDensity):
+        return acceleration_density
+    return AccelerationDensity(acceleration_density)
 
 
 class SavitzkyGolay:

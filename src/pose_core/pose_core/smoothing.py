@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from pose_core.filters import ConstantVelocityKalman, Moments
+from pose_core.filters import AccelerationDensity, ConstantVelocityKalman, Moments, density_of
 from pose_core.types import Joints, JointStd, Stamps, Track, TrackStd
 
 SECONDS = 1e-9
@@ -20,7 +20,7 @@ def rts_smooth(
     stamps: Stamps,
     xyz: Track,
     std: TrackStd,
-    acceleration_density: float,
+    acceleration_density: float | AccelerationDensity,
     *,
     initial_speed_std: float = 1.0,
     gate: float = math.inf,
@@ -36,6 +36,7 @@ def rts_smooth(
     kalman = ConstantVelocityKalman(
         acceleration_density, initial_speed_std=initial_speed_std, gate=gate, gate_patience=gate_patience
     )
+    density = kalman.acceleration_density
     filtered = []
     for frame, stamp in enumerate(np.asarray(stamps).tolist()):
         kalman.update(stamp, xyz[frame], std[frame])
@@ -45,7 +46,7 @@ def rts_smooth(
     smoothed = [_matrices(filtered[-1])]
     for frame in range(len(filtered) - 2, -1, -1):
         mean, covariance = _matrices(filtered[frame])
-        gain, mean_ahead, covariance_ahead = _link(filtered[frame], filtered[frame + 1], acceleration_density)
+        gain, mean_ahead, covariance_ahead = _link(filtered[frame], filtered[frame + 1], density)
         mean_next, covariance_next = smoothed[-1]
         known = _where_linked(gain, mean_next - mean_ahead, covariance_next - covariance_ahead)
         smoothed.append((mean + gain @ known[0], covariance + gain @ known[1] @ gain.swapaxes(-1, -2)))
@@ -64,9 +65,9 @@ class FixedLagSmoother:
     once, so the cost hardly depends on how many there are.
     """
 
-    def __init__(self, acceleration_density: float, lag: int) -> None:
+    def __init__(self, acceleration_density: float | AccelerationDensity, lag: int) -> None:
         """`lag`: frames before the newest that are kept."""
-        self._density, self._lag = acceleration_density, lag
+        self._density, self._lag = density_of(acceleration_density), lag
         self._newest: Moments | None = None
 
     def push(self, moments: Moments) -> None:
@@ -109,16 +110,16 @@ def _matrices(moments: Moments) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _link(
-    moments: Moments, following: Moments, acceleration_density: float
+    moments: Moments, following: Moments, acceleration_density: AccelerationDensity
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """How a frame hangs together with the following one: gain (J, 2, 2), and mean and covariance predicted there.
 
     A joint that is unknown, or that has started anew in the following frame, has gain 0.
     """
-    dt, q = (following.stamp - moments.stamp) * SECONDS, acceleration_density
+    dt, q = (following.stamp - moments.stamp) * SECONDS, acceleration_density.at(moments.velocity)
     mean, covariance = _matrices(moments)
     step = np.array([[1.0, dt], [0.0, 1.0]])
-    noise = q * np.array([[dt**3 / 3.0, dt**2 / 2.0], [dt**2 / 2.0, dt]])
+    noise = q[:, None, None] * np.array([[dt**3 / 3.0, dt**2 / 2.0], [dt**2 / 2.0, dt]])
     cross = covariance @ step.T
     ahead = step @ cross + noise
     linked = ~np.isnan(ahead[:, 0, 0]) & (following.covariance != 0.0)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import savgol_coeffs
 
-from pose_core.filters import ConstantVelocityKalman, OneEuro, SavitzkyGolay
+from pose_core.filters import AccelerationDensity, ConstantVelocityKalman, OneEuro, SavitzkyGolay
 
 START = 1_700_000_000_000_000_000
 MS = 1_000_000
@@ -171,6 +171,23 @@ class TestKalman:
         assert kalman.std[0] == pytest.approx(math.sqrt(0.75))
         assert kalman.velocity_std[0] == pytest.approx(math.sqrt(4.0 - 2.5**2 / 4))
         assert kalman.distance[0] == pytest.approx(4.0 / 2.0)
+
+    def test_what_moves_may_turn_sooner(self):
+        # Two joints, at 0 and at 3 m/s along (2, 1, 2) / 3: q = 0.5 + 2 * 9 = 18.5 for the second.
+        density = AccelerationDensity(0.5, 2.0)
+        velocity = np.array([[0.0, 0.0, 0.0], [2.0, 1.0, 2.0]])
+        np.testing.assert_allclose(density.at(velocity), [0.5, 18.5])
+        kalman = ConstantVelocityKalman(density, initial_speed_std=1.0)
+        for k in range(200):
+            kalman.update(k * 10**7, velocity * k * 0.01, np.full(2, 1e-6))
+        known, stamp = kalman.moments, 199 * 10**7
+        _, std = kalman.predict(stamp + 10**9)
+        variance = known.position_variance + 2.0 * known.covariance + known.velocity_variance
+        np.testing.assert_allclose(std**2 - variance, np.array([0.5, 18.5]) / 3.0, rtol=1e-4)
+
+    def test_a_density_must_be_one(self):
+        with pytest.raises(ValueError, match="rise of acceleration_density must not be negative, got -1"):
+            AccelerationDensity(1.0, -1.0)
 
     @settings(max_examples=40, deadline=None)
     @given(st.integers(0, 10_000), st.floats(0.01, 100.0), st.floats(0.1, 5.0))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pose_core.filters import ConstantVelocityKalman
+from pose_core.filters import AccelerationDensity, ConstantVelocityKalman
 from pose_core.smoothing import FixedLagSmoother, rts_smooth
 
 MS = 1_000_000
@@ -66,6 +66,19 @@ def test_the_last_frame_is_that_of_the_filter_and_the_others_are_surer():
     assert all((deviation[k] < filtered[k][1]).all() for k in range(19))
 
 
+def test_a_density_that_depends_on_speed_is_that_of_the_speed_when_it_does_not_change():
+    stamps = uneven(40)
+    true = (stamps - stamps[0])[:, None, None] * 1e-9 * np.array([1.2, 0.0, -0.5])
+    std = np.full((40, 1), 0.05)
+    rising, constant = (
+        rts_smooth(stamps, true, std, density, initial_speed_std=1e3)[1]
+        for density in (AccelerationDensity(0.5, 2.0), 0.5 + 2.0 * (1.2**2 + 0.5**2))
+    )
+    # until the second frame no velocity is known, and the first step is of somebody at rest
+    np.testing.assert_allclose(rising[5:], constant[5:], rtol=2e-2)
+    assert (rising[5:] > 1.1 * rts_smooth(stamps, true, std, 0.5)[1][5:]).all()
+
+
 def test_backwards_in_time_is_the_same():
     rng = np.random.default_rng(3)
     stamps, z, std = uneven(30), rng.normal(size=(30, 1, 3)), np.full((30, 1), 0.3)
@@ -118,19 +131,20 @@ def test_stamps_must_increase():
         rts_smooth(np.array([5]), np.zeros((1, 1, 3)), np.ones((1, 1)), 0)
 
 
+@pytest.mark.parametrize("density", [Q, AccelerationDensity(0.3, 8.0)])
 @pytest.mark.parametrize("lag", [0, 1, 4])
-def test_a_fixed_lag_is_the_smoother_of_what_has_been_seen_so_far(lag):
+def test_a_fixed_lag_is_the_smoother_of_what_has_been_seen_so_far(lag, density):
     rng = np.random.default_rng(4)
     stamps, z, std = uneven(25), 0.05 * rng.normal(size=(25, 3, 3)), np.full((25, 3), 0.03)
     z[[5, 6, 14], 1] = np.nan
     z[:3, 2] = np.nan
     z[17:, 0] += 4.0  # the gate lets it start anew
     gates = {"gate": 8.0, "gate_patience": 2}
-    kalman, smoother = ConstantVelocityKalman(Q, **gates), FixedLagSmoother(Q, lag)
+    kalman, smoother = ConstantVelocityKalman(density, **gates), FixedLagSmoother(density, lag)
     for k, stamp in enumerate(stamps.tolist()):
         kalman.update(stamp, z[k], std[k])
         smoother.push(kalman.moments)
-        xyz, deviation = rts_smooth(stamps[: k + 1], z[: k + 1], std[: k + 1], Q, **gates)
+        xyz, deviation = rts_smooth(stamps[: k + 1], z[: k + 1], std[: k + 1], density, **gates)
         for back in range(min(lag, k) + 1):
             at, position, sure = smoother.at(back)
             assert at == stamps[k - back]
