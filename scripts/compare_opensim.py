@@ -57,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
         ("scaling", "setup of the scaling tool, whose measurements are used"),
         ("tasks", "setup of inverse kinematics, whose weights are used"),
         ("trc", "markers as written by `pose process` or `pose export`"),
-        ("angles", "our angles of the same frames: the folder of their tables, or a MOT file"),
+        ("angles", "our angles of these frames: a folder of tables, the pelvis in ZXY, or a MOT file"),
         ("out", "folder for the scaled model and OpenSim's angles"),
     ):
         compared.add_argument(f"--{name}", type=absolute, required=True, help=text)

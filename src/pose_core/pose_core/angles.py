@@ -12,6 +12,9 @@ import numpy as np
 from pose_core.people import StageTime
 from pose_core.types import Stamps
 
+PELVIS_SEQUENCES = ("ZXY", "YXZ")
+"""Orders of tilt (Z), drop (X) and rotation (Y) in which the three angles of a pelvis may have been taken."""
+
 
 class AngleFlag(enum.IntFlag):
     """Why an angle is not to be trusted; 0 where it is. Values as in pose_msgs/PersonAngles."""
@@ -46,17 +49,31 @@ class PersonAngles:
                 )
 
 
+def expect_pelvis_sequence(sequence: str) -> None:
+    """Raise ValueError for a sequence of the pelvis that is neither one of `PELVIS_SEQUENCES` nor empty, which is not stated."""
+    if sequence and sequence not in PELVIS_SEQUENCES:
+        raise ValueError(
+            f"pelvis_sequence must be {' or '.join(PELVIS_SEQUENCES)}, or empty where it is not stated, got '{sequence}'"
+        )
+
+
 @dataclass(frozen=True)
 class PeopleAngles:
-    """Everybody's angles in one image. `stamp`: capture time in ns; `names`: of the A angles, in the arrays' order."""
+    """Everybody's angles in one image. `stamp`: capture time in ns; `names`: of the A angles, in the arrays' order.
+
+    `pelvis_sequence`: one of `PELVIS_SEQUENCES`; empty where it is not stated. Raises ValueError for another one, and for people
+    with more or fewer angles.
+    """
 
     stamp: int
     frame_id: str
     names: tuple[str, ...]
     people: tuple[PersonAngles, ...] = ()
     times: tuple[StageTime, ...] = field(default=())
+    pelvis_sequence: str = ""
 
     def __post_init__(self) -> None:
+        expect_pelvis_sequence(self.pelvis_sequence)
         for person in self.people:
             if len(person.angle) != len(self.names):
                 raise ValueError(
@@ -66,7 +83,10 @@ class PeopleAngles:
 
 @dataclass(frozen=True, eq=False)
 class AngleSequence:
-    """One person's angles over T frames. Raises ValueError for shapes that disagree and stamps that do not increase."""
+    """One person's angles over T frames.
+
+    Raises ValueError for shapes that disagree, stamps that do not increase and an unknown sequence of the pelvis.
+    """
 
     names: tuple[str, ...]
     stamps: Stamps
@@ -79,8 +99,11 @@ class AngleSequence:
     """(T, A) uint8, sums of `AngleFlag`."""
     person: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    pelvis_sequence: str = ""
+    """One of `PELVIS_SEQUENCES`; empty where it is not stated."""
 
     def __post_init__(self) -> None:
+        expect_pelvis_sequence(self.pelvis_sequence)
         kinds = {"stamps": np.int64, "angle": np.float64, "std": np.float64, "flags": np.uint8}
         for name, kind in kinds.items():
             object.__setattr__(self, name, np.asarray(getattr(self, name), kind))

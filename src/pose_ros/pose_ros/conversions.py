@@ -18,7 +18,7 @@ from sensor_msgs.msg import CameraInfo
 from sensor_msgs.msg import JointState as JointStateMsg
 from std_msgs.msg import Header
 
-from pose_core.angles import AngleFlag, PeopleAngles, PersonAngles
+from pose_core.angles import AngleFlag, PeopleAngles, PersonAngles, expect_pelvis_sequence
 from pose_core.camera import Camera
 from pose_core.people import JointState, People2D, People3D, Person2D, Person3D, ScaleSource, StageTime
 from pose_core.skeleton import SKELETONS, Skeleton
@@ -116,6 +116,7 @@ def angles_to_msg(people: PeopleAngles) -> msgs.JointAngles:
     return msgs.JointAngles(
         header=header(people.stamp, people.frame_id),
         names=list(people.names),
+        pelvis_sequence=people.pelvis_sequence,
         people=[
             msgs.PersonAngles(
                 id=person.id,
@@ -133,6 +134,10 @@ def angles_from_msg(msg: msgs.JointAngles) -> PeopleAngles:
     """Everybody's joint angles. Raises MalformedMessage."""
     if len(set(msg.names)) < len(msg.names):
         raise MalformedMessage(f"angles must have different names, got {', '.join(msg.names)}")
+    try:
+        expect_pelvis_sequence(msg.pelvis_sequence)
+    except ValueError as error:
+        raise MalformedMessage(str(error)) from error
     _check_ids(person.id for person in msg.people)
     return PeopleAngles(
         stamp=stamp_to_ns(msg.header.stamp),
@@ -140,6 +145,7 @@ def angles_from_msg(msg: msgs.JointAngles) -> PeopleAngles:
         names=tuple(msg.names),
         people=tuple(_person_angles_from_msg(person, msg.names) for person in msg.people),
         times=_times_from_msg(msg.times),
+        pelvis_sequence=msg.pelvis_sequence,
     )
 
 

@@ -14,7 +14,7 @@ from pose_msgs import msg as msgs
 from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import CameraInfo
 
-from pose_core.angles import AngleFlag, PeopleAngles, PersonAngles
+from pose_core.angles import PELVIS_SEQUENCES, AngleFlag, PeopleAngles, PersonAngles
 from pose_core.camera import Camera
 from pose_core.people import JointState, People2D, People3D, Person2D, Person3D, ScaleSource, StageTime
 from pose_core.skeleton import SKELETONS, Skeleton
@@ -139,7 +139,8 @@ def people_angles(draw) -> PeopleAngles:
                 flags=flags,
             )
         )
-    return PeopleAngles(draw(stamps), "camera", tuple(angle_names), tuple(people), draw(times))
+    sequence = draw(st.sampled_from(("", *PELVIS_SEQUENCES)))
+    return PeopleAngles(draw(stamps), "camera", tuple(angle_names), tuple(people), draw(times), sequence)
 
 
 @fast
@@ -160,13 +161,15 @@ def two_angles(**changes) -> PersonAngles:
 
 
 def angles_msg() -> msgs.JointAngles:
-    return conversions.angles_to_msg(PeopleAngles(5, "camera", ("bend", "twist"), (two_angles(),)))
+    people = PeopleAngles(5, "camera", ("bend", "twist"), (two_angles(),), pelvis_sequence="YXZ")
+    return conversions.angles_to_msg(people)
 
 
 def test_angles_by_value():
     msg = angles_msg()
     assert (msg.header.stamp.nanosec, msg.header.frame_id) == (5, "camera")
     assert list(msg.names) == ["bend", "twist"]
+    assert msg.pelvis_sequence == "YXZ"
     (person,) = msg.people
     assert (person.id, list(person.flags)) == ("p1", [4, 2])
     assert person.angle[0] == 0.5
@@ -187,6 +190,11 @@ def test_joint_state_by_value():
 
 BROKEN_ANGLES = {
     "angles must have different names": lambda m, p: setattr(m, "names", ["bend", "bend"]),
+    "pelvis_sequence must be ZXY or YXZ, or empty where it is not stated, got 'XYZ'": lambda m, p: setattr(
+        m, "pelvis_sequence", "XYZ"
+    ),
+    "or empty where it is not stated, got 'yxz'": lambda m, p: setattr(m, "pelvis_sequence", "yxz"),
+    "or empty where it is not stated, got 'YXZ '": lambda m, p: setattr(m, "pelvis_sequence", "YXZ "),
     "angle of 'p1' must have 2 values, got 1": lambda m, p: setattr(p, "angle", [0.5]),
     "std of 'p1' must have 2 values, got 3": lambda m, p: setattr(p, "std", [0.1] * 3),
     "flags of 'p1' must have 2 values, got 0": lambda m, p: setattr(p, "flags", []),

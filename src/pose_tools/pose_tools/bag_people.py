@@ -89,13 +89,31 @@ class BagPeople:
         return _sequence(series, person, _spread(series, person), 2, {})
 
     def angles(self, person: str) -> AngleSequence | None:
-        """As recorded, in the images that have some; None where the bag holds none of this person."""
+        """As recorded, in the images that have some; None where the bag holds none of this person.
+
+        Raises ValueError where the sequence of the pelvis was changed while they were recorded.
+        """
         series = self._angles
         if person not in series.people:
             return None
         rows = series.people[person].rows
         stamps = np.array(series.stamps, np.int64)[rows["image"]]
-        return AngleSequence(series.names, stamps, rows["angle"], rows["std"], rows["flags"], person)
+        stated = series.pelvis_sequences[person]
+        if len(stated) > 1:
+            changed = " and ".join(sequence or "not stated" for sequence in stated)
+            raise ValueError(
+                f"{self.path} changes pelvis_sequence on {series.topic} while it shows '{person}': {changed}; cut it in two there"
+            )
+        (sequence,) = stated
+        return AngleSequence(
+            series.names,
+            stamps,
+            rows["angle"],
+            rows["std"],
+            rows["flags"],
+            person,
+            pelvis_sequence=sequence,
+        )
 
 
 def read_people(
@@ -136,6 +154,8 @@ class _Series:
     people: dict[str, _Rows] = field(default_factory=dict)
     about: dict[str, dict[str, Any]] = field(default_factory=dict)
     """What else is known of a person."""
+    pelvis_sequences: dict[str, dict[str, None]] = field(default_factory=dict)
+    """Those that were stated of a person's angles, in their order."""
     unusable: int = 0
     """Messages that were left out."""
     fault: str = ""
@@ -242,6 +262,8 @@ class _Reader:
             series.people[person.id].add((len(series.stamps), *_values(person)))
             if isinstance(person, Person3D):
                 series.about[person.id] = _about(person)
+            if isinstance(people, PeopleAngles):
+                series.pelvis_sequences.setdefault(person.id, {})[people.pelvis_sequence] = None
         series.stamps.append(people.stamp)
 
 

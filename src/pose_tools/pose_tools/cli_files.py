@@ -66,7 +66,7 @@ def process(
     camera_pitch: Pitch = 0.0,
     camera_roll: Roll = 0.0,
     pelvis_sequence: Annotated[
-        str, typer.Option(help="ZXY as ISB has it, or Baker's YXZ")
+        str, typer.Option(help="of the pelvis: Baker's YXZ, or ZXY as ISB has it")
     ] = REFINE.pelvis_sequence,
     num_poses: Annotated[int, typer.Option(help="most people to look for")] = POSE2D.num_poses,
     model: Annotated[str, typer.Option(help="MediaPipe model")] = POSE2D.model,

@@ -29,6 +29,7 @@ from pose_core.markers import MarkerSequence, world_from_camera
 from pose_core.people import ScaleSource
 from pose_core.sequence import PoseSequence
 from pose_tools.bag_people import BagPeople, read_people
+from pose_tools.opensim_pelvis import opensim_turns, rotation_of
 from pose_tools.process_files import (
     SHORT_SHARE,
     Timing,
@@ -43,7 +44,7 @@ from pose_tools.process_files import (
 from pose_tools.process_stages import Track
 from refine_node.angles import AngleOptions, matrix_of_euler
 from refine_node.augmentation import MAX_CYCLES, MarkerAugmenter
-from refine_node.isb import ANGLES
+from refine_node.isb import ANGLES, OPENSIM_PELVIS_SEQUENCE
 
 Progress = Callable[[int, int | None], None]
 Say = Callable[[str], None]
@@ -56,6 +57,8 @@ HIP_IN_PELVIS = np.array([-0.056276, -0.07849, 0.0])
 PELVIS = ("pelvis_tilt", "pelvis_list", "pelvis_rotation")
 PLACE = ("pelvis_tx", "pelvis_ty", "pelvis_tz")
 """OpenSim's coordinates of the pelvis: turns about Z, X' and Y'', and where its origin is."""
+UNSTATED = "the angles do not state their pelvis_sequence"
+"""Why angles may not tell them."""
 
 
 def _silent(_sentence: str) -> None:
@@ -143,6 +146,7 @@ def export(job: ExportJob, progress: Progress, say: Say = _silent) -> dict[str, 
                 "seconds": held.seconds(person),
                 "markers": len(subject.markers.names),
                 "angles": subject.angles_from,
+                "pelvis sequence": subject.angles.pelvis_sequence or "not stated",
                 "files": ", ".join(files),
             }
         if "c3d" in job.to:
@@ -181,11 +185,11 @@ def _folder(out: Path) -> Iterator[Path]:
 def coordinates(angles: AngleSequence) -> dict[str, np.ndarray]:
     """(T,) degrees of each coordinate of OpenSim's Rajagopal 2016 model that the angles tell, with its sign; NaN stays.
 
-    The pelvis must have been taken apart in the sequence ZXY, as by default.
+    Those of the pelvis are taken apart anew, whatever the sequence of the angles; all NaN where that is not stated.
     """
-    found: dict[str, np.ndarray] = {}
+    found = dict(zip(PELVIS, np.degrees(opensim_turns(rotation_of(angles))).T, strict=True))
     for angle in ANGLES:
-        if angle.opensim is not None and angle.name in angles.names:
+        if angle.opensim is not None and angle.name in angles.names and angle.opensim[0] not in PELVIS:
             coordinate, factor = angle.opensim
             found[coordinate] = factor * np.degrees(angles.of(angle.name))
     return found
@@ -197,7 +201,7 @@ def pelvis_place(hip: np.ndarray, turned: dict[str, np.ndarray]) -> dict[str, np
     `turned`: degrees of `PELVIS`; NaN where one is. The offset is that of the model as it comes, before scaling.
     """
     turns = np.radians(np.stack([turned[name] for name in PELVIS], -1))
-    origin = hip - matrix_of_euler(turns, "ZXY") @ HIP_IN_PELVIS
+    origin = hip - matrix_of_euler(turns, OPENSIM_PELVIS_SEQUENCE) @ HIP_IN_PELVIS
     return dict(zip(PLACE, origin.T, strict=True))
 
 
@@ -288,6 +292,8 @@ def _subject(
             say(remark)
     # those of the bag know what the stage knew; a stated tilt of the camera or more markers make them out of date
     own = held.angles(person) if job.options == AngleOptions() and not job.augment else None
+    if own is not None and not own.pelvis_sequence and "mot" in job.to:
+        say(f"{person}: no coordinates of the pelvis were written for OpenSim: {UNSTATED}")
     return _Subject(
         track=track,
         joints=joints,
@@ -353,8 +359,7 @@ def _write_mot(folder: Path, prefix: str, subject: _Subject) -> Iterable[str]:
     hip = np.full((len(angles), 3), np.nan)
     known, rows = np.isin(angles.stamps, markers.stamps), np.isin(markers.stamps, angles.stamps)
     hip[known] = markers.of("Hip")[rows]
-    if set(PELVIS) <= set(found):
-        found |= pelvis_place(hip, found)
+    found |= pelvis_place(hip, found)
     full, counts = filled(angles.stamps, found)
     if not full:
         raise ValueError(f"no angle of '{subject.joints.person}' is known in any image; leave mot out")
@@ -364,7 +369,8 @@ def _write_mot(folder: Path, prefix: str, subject: _Subject) -> Iterable[str]:
         for name, count in counts.items()
         if count
     ]
-    notes += [f"{name}: could not be told" for name in found if name not in full]
+    why = {} if angles.pelvis_sequence else dict.fromkeys((*PELVIS, *PLACE), f": {UNSTATED}")
+    notes += [f"{name}: could not be told{why.get(name, '')}" for name in found if name not in full]
     name = f"{prefix}.mot"
     write_mot(folder / name, angles.stamps, full, origin=subject.timing.origin, notes=notes)
     return [name]

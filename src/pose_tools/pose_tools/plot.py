@@ -120,8 +120,8 @@ def plot(job: PlotJob, progress: Progress) -> dict[str, Any]:
 def read_angle_tables(folder: Path) -> AngleSequence:
     """Angles from the tables that `pose export` and `pose process` leave, one for each group: the inverse of `write_angles`.
 
-    Stamps are the tables' times in ns. Raises ValueError for a folder without such a table, and for a table that is damaged or
-    has other times than the others.
+    Stamps are the tables' times in ns; the sequence of the pelvis is not stated, as tables do not. Raises ValueError for a folder
+    without such a table, and for a table that is damaged or has other times than the others.
     """
     tables = {group: folder / f"{group}.csv" for group in GROUPS if (folder / f"{group}.csv").is_file()}
     if not tables:

@@ -284,7 +284,7 @@ class _Run:
                 job.estimate_missing,
                 job.force_complete,
                 job.augmentation_cycles,
-                AngleRefiner(pelvis_sequence=job.pelvis_sequence) if job.joint_refinement else None,
+                AngleRefiner() if job.joint_refinement else None,
                 job.options,
             )
             augmenter = open_augmenter()

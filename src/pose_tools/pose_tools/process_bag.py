@@ -54,10 +54,14 @@ def write_bag(
 ) -> None:
     """Write everything of everybody into a bag, image by image. `watch` is called for each image, and may raise.
 
-    The same people give the same bytes: messages carry no processing times. Raises OSError where the disk is full.
+    The same people give the same bytes: messages carry no processing times. Raises OSError where the disk is full, and ValueError
+    for people whose pelvises were taken apart in different sequences, which one message cannot say.
     """
-    lifted_people = [Reader(track.lifted) for track in lifted.tracks]
     results = list(results)
+    stated = sorted({result.angles.pelvis_sequence for result in results})
+    if len(stated) > 1:
+        raise ValueError(f"angles of one bag must have one pelvis_sequence, got {' and '.join(stated)}")
+    lifted_people = [Reader(track.lifted) for track in lifted.tracks]
     refined_people = [Reader(result.refined) for result in results]
     angles = [_Angles(result.angles) for result in results]
     skeleton2d = ""
@@ -86,7 +90,8 @@ def write_bag(
             if results:
                 names = results[0].angles.names
                 turned = tuple(known for each in angles if (known := each.at(stamp)) is not None)
-                out.put(topics.ANGLES, angles_to_msg(PeopleAngles(stamp, frame_id, names, turned)), stamp)
+                everybody = PeopleAngles(stamp, frame_id, names, turned, pelvis_sequence=stated[0])
+                out.put(topics.ANGLES, angles_to_msg(everybody), stamp)
 
 
 class _Outlet:

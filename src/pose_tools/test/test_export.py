@@ -14,13 +14,14 @@ from pose_msgs.msg import JointAngles as JointAnglesMsg
 from pose_msgs.msg import People2D as People2DMsg
 from pose_msgs.msg import People3D as People3DMsg
 from rclpy.serialization import serialize_message
+from scipy.spatial.transform import Rotation
 from std_msgs.msg import String
 
 from pose_core import files
-from pose_core.angles import PeopleAngles, PersonAngles
+from pose_core.angles import PELVIS_SEQUENCES, AngleSequence, PeopleAngles, PersonAngles
 from pose_core.formats import c3d
 from pose_core.formats.c3d import read_c3d
-from pose_core.formats.mot import read_mot
+from pose_core.formats.mot import Motion, read_mot
 from pose_core.formats.trc import read_trc
 from pose_core.inference import standing_joints
 from pose_core.markers import world_from_camera
@@ -31,9 +32,9 @@ from pose_ros.conversions import angles_to_msg, people2d_to_msg, people3d_to_msg
 from pose_tools import export as export_module
 from pose_tools.bag import BagWriter, Topic
 from pose_tools.bag_people import read_people
-from pose_tools.export import ExportJob, coordinates, export, pelvis_place
+from pose_tools.export import PELVIS, PLACE, ExportJob, coordinates, export, pelvis_place
 from pose_tools.process_files import file_name
-from refine_node.angles import angles_of
+from refine_node.angles import AngleOptions, AngleSolver, angles_of
 from refine_node.isb import NAMES
 
 NAN = float("nan")
@@ -44,6 +45,7 @@ PERIOD = 20_000_000
 KINDS = {"refine/people": People3DMsg, "lift3d/people": People3DMsg, "pose2d/people": People2DMsg}
 KINDS["refine/joint_angles"] = JointAnglesMsg
 ALL = ("trc", "c3d", "mot", "bvh", "csv", "npz")
+LEGS = ("knee", "ankle", "heel", "foot_index")
 
 
 def body(height: float = 1.75, place: tuple[float, float, float] = (0.0, 0.0, 4.0)) -> np.ndarray:
@@ -83,10 +85,46 @@ class Actor:
         xy = np.stack([np.arange(33.0), np.full(33, float(image))], -1)
         return Person2D(self.id, 0.5, np.array([0.0, 0.0, 40.0, 500.0]), xy, np.full(33, 0.75))
 
-    def angles(self) -> PersonAngles:
+    def angles(self, image: int) -> PersonAngles:
         return PersonAngles(
             self.id, np.arange(len(NAMES)) / 64, np.full(len(NAMES), 0.03125), np.zeros(len(NAMES), np.uint8)
         )
+
+    def pelvis_sequence(self, image: int) -> str:
+        """That is stated of their angles."""
+        return AngleOptions.pelvis_sequence
+
+
+BY_DEFAULT = AngleOptions()
+
+
+@dataclass(frozen=True)
+class Turning(Actor):
+    """Somebody who leans forward from the hips, and turns on the spot; angles are recorded in any sequence."""
+
+    facing: tuple[float, float] = (180.0, 540.0)
+    """Degrees by which they have turned to the left since they walked away, in image 0 and 60."""
+    lean: float = 20.0
+    recorded: AngleOptions = BY_DEFAULT
+
+    def xyz(self, image: int) -> np.ndarray:
+        xyz = body(self.height)
+        hips = xyz[MEDIAPIPE.indices("left_hip", "right_hip")].mean(0)
+        above = [row for row, name in enumerate(MEDIAPIPE.joints) if not name.endswith(LEGS)]
+        leaning = Rotation.from_euler("x", self.lean, degrees=True)
+        xyz[above] = hips + leaning.apply(xyz[above] - hips)
+        start, end = self.facing
+        # the camera's y points down
+        turned = Rotation.from_euler("y", 180.0 - (start + (end - start) * image / 60.0), degrees=True)
+        xyz = hips + turned.apply(xyz - hips)
+        xyz[MEDIAPIPE.indices(*self.missing)] = NAN
+        return xyz.astype(np.float32).astype(float)
+
+    def angles(self, image: int) -> PersonAngles:
+        return AngleSolver(MEDIAPIPE, self.recorded).solve(self.solid(image), 0)
+
+    def pelvis_sequence(self, image: int) -> str:
+        return self.recorded.pelvis_sequence
 
 
 def messages(
@@ -97,12 +135,14 @@ def messages(
         here = [actor for actor in actors if actor.first <= image <= actor.last]
         solid = tuple(actor.solid(image) for actor in here)
         flat = tuple(actor.flat(image) for actor in here)
-        turned = tuple(actor.angles() for actor in here)
+        turned = tuple(actor.angles(image) for actor in here)
+        sequence = here[0].pelvis_sequence(image) if here else ""
+        angles = PeopleAngles(stamp, "camera", NAMES, turned, pelvis_sequence=sequence)
         made = {
             "pose2d/people": people2d_to_msg(People2D(stamp, "camera", "mediapipe33", 640, 480, flat)),
             "lift3d/people": people3d_to_msg(People3D(stamp, "camera", "mediapipe33", solid)),
             "refine/people": people3d_to_msg(People3D(stamp, "camera", "mediapipe33", solid)),
-            "refine/joint_angles": angles_to_msg(PeopleAngles(stamp, "camera", NAMES, turned)),
+            "refine/joint_angles": angles_to_msg(angles),
         }
         for topic in topics:
             yield topic, made[topic], stamp
@@ -269,6 +309,140 @@ def test_angles_are_computed_where_the_bag_has_none(bag: Path, tmp_path: Path):
         assert f"\n{name}: could not be told\n" in text
         assert name not in motion.columns
     assert np.isfinite(list(motion.columns.values())).all()
+
+
+def pelvis_in(motion: Motion) -> np.ndarray:
+    """(T, 3) degrees."""
+    return np.stack([motion.columns[name] for name in PELVIS], -1)
+
+
+@pytest.mark.parametrize("missing", [(), ("left_knee", "right_knee")])
+def test_the_pelvis_in_opensim_does_not_depend_on_the_sequence_of_recorded_angles(
+    tmp_path: Path, missing: tuple[str, ...]
+):
+    motions = {}
+    for sequence in PELVIS_SEQUENCES:
+        actor = Turning(missing=missing, recorded=AngleOptions(pelvis_sequence=sequence))
+        bag = write_bag(tmp_path / sequence, (actor,), topics=("refine/people", "refine/joint_angles"))
+        result = run(bag, tmp_path / f"{sequence}_out", to=("mot",))
+        assert result["people"]["p1"]["angles"] == "as recorded"
+        assert result["people"]["p1"]["pelvis sequence"] == sequence
+        motions[sequence] = read_mot(tmp_path / f"{sequence}_out" / f"{sequence}.mot")
+    one, other = motions.values()
+    assert one.columns.keys() == other.columns.keys()
+    for name, values in one.columns.items():
+        # A message holds half a turn to 7e-6 degrees, and they begin at half a turn, which is one to the left or to the right.
+        apart = np.mod(other.columns[name] - values + 180.0, 360.0) - 180.0
+        np.testing.assert_allclose(apart, 0.0, atol=3e-5 if name in PELVIS else 1e-6, err_msg=name)
+        assert np.ptp(other.columns[name] - values) < 1e-4, name
+    # They lean towards the camera, to its right and away from it, and turn on and on.
+    found = pelvis_in(one)
+    np.testing.assert_allclose(found[0, :2], [20.0, 0.0], atol=0.01)
+    np.testing.assert_allclose(found[15, :2], [0.0, 20.0], atol=0.01)
+    np.testing.assert_allclose(found[30, :2], [-20.0, 0.0], atol=0.01)
+    np.testing.assert_allclose(np.diff(found[:, 2]), 6.0, atol=0.5)
+
+
+@pytest.mark.parametrize("sequence", PELVIS_SEQUENCES)
+def test_recorded_angles_that_are_not_those_of_the_joints_stay(tmp_path: Path, sequence: str):
+    """Such as those of a stage that knew how the camera is tilted, which nobody states here."""
+    actor = Turning(
+        facing=(150.0, 210.0), recorded=AngleOptions(sequence, camera_pitch_deg=12.0, camera_roll_deg=-3.0)
+    )
+    bag = write_bag(tmp_path / "walk", (actor,), topics=("refine/people", "refine/joint_angles"))
+    run(bag, tmp_path / "out", to=("mot",))
+    zxy = replace(actor, recorded=replace(actor.recorded, pelvis_sequence="ZXY"))
+    expected = [np.degrees(zxy.angles(image).angle[:3]) * (-1.0, 1.0, 1.0) for image in range(60)]
+    found = pelvis_in(read_mot(tmp_path / "out" / "walk.mot"))
+    difference = np.mod(found - expected + 180.0, 360.0) - 180.0
+    np.testing.assert_allclose(difference, 0.0, atol=1e-4)
+
+
+def test_a_pelvis_of_which_no_sequence_is_stated_is_left_out_of_mot(tmp_path: Path):
+    class Silent(Turning):
+        def pelvis_sequence(self, image: int) -> str:
+            return ""
+
+    bag = write_bag(tmp_path / "walk", (Silent(),), topics=("refine/people", "refine/joint_angles"))
+    said: list[str] = []
+    result = export(ExportJob(bag, tmp_path / "out", to=("mot", "csv")), silent, said.append)
+    assert result["people"]["p1"]["angles"] == "as recorded"
+    assert result["people"]["p1"]["pelvis sequence"] == "not stated"
+    (sentence,) = said
+    assert "p1: no coordinates of the pelvis" in sentence
+    text = (tmp_path / "out" / "walk.mot").read_text()
+    columns = read_mot(tmp_path / "out" / "walk.mot").columns
+    assert "hip_flexion_r" in columns
+    for name in (*PELVIS, *PLACE):
+        assert f"\n{name}: could not be told: the angles do not state their pelvis_sequence\n" in text
+        assert name not in columns
+    # the table has them as they were recorded
+    table = np.genfromtxt(tmp_path / "out" / "walk_joint_angles" / "pelvis.csv", delimiter=",", names=True)
+    np.testing.assert_allclose(table["pelvis_flex_deg"], 20.0, atol=0.01)
+
+
+@pytest.mark.parametrize(
+    ("sequences", "sentence"),
+    [
+        (("YXZ", "ZXY"), "while it shows 'p1': YXZ and ZXY; cut it in two there"),
+        (("", "ZXY"), "while it shows 'p1': not stated and ZXY; cut it in two there"),
+    ],
+)
+def test_angles_whose_sequence_was_changed_on_the_way_are_refused(
+    tmp_path: Path, sequences: tuple[str, str], sentence: str
+):
+    """Somebody who was gone before that is not."""
+
+    class Changing(Turning):
+        def pelvis_sequence(self, image: int) -> str:
+            return sequences[image >= 30]
+
+    actors = (Changing(), Changing("p2", first=0, last=29))
+    bag = write_bag(tmp_path / "walk", actors, topics=("refine/people", "refine/joint_angles"))
+    with pytest.raises(ValueError, match="changes pelvis_sequence on /refine/joint_angles") as error:
+        run(bag, tmp_path / "out", to=("mot",))
+    assert sentence in str(error.value)
+    assert not (tmp_path / "out").exists()
+    run(bag, tmp_path / "out", to=("mot",), people=("p2",))
+    held = read_people(bag, silent, lambda _: None)
+    angles = held.angles("p2")
+    assert angles is not None
+    assert angles.pelvis_sequence == sequences[0]
+
+
+def test_opensim_has_one_pelvis_whatever_the_sequence():
+    """Of angles that no message has rounded."""
+    random = np.random.default_rng(3)
+    stamps = START + PERIOD * np.arange(200)
+    turned = Rotation.from_rotvec(np.cumsum(random.normal(0.0, 0.1, (200, 3)), 0))
+    found = {}
+    for sequence in PELVIS_SEQUENCES:
+        by_axis = dict(zip(sequence, turned.as_euler(sequence).T, strict=True))
+        angle = np.stack([-by_axis["Z"], by_axis["X"], by_axis["Y"]], -1)
+        zero = np.zeros(angle.shape)
+        angles = AngleSequence(NAMES[:3], stamps, angle, zero, zero, pelvis_sequence=sequence)
+        found[sequence] = coordinates(angles)
+        assert np.isnan(list(coordinates(replace(angles, pelvis_sequence="")).values())).all()
+    assert found["YXZ"].keys() == set(PELVIS)
+    for name, values in found["ZXY"].items():
+        np.testing.assert_allclose(found["YXZ"][name], values, atol=1e-6, err_msg=name)
+    back = Rotation.from_euler("ZXY", np.stack([found["YXZ"][name] for name in PELVIS], -1), degrees=True)
+    np.testing.assert_allclose((back * turned.inv()).magnitude(), 0.0, atol=1e-7)
+
+
+def test_a_pelvis_that_was_not_seen_for_a_moment_does_not_spin(tmp_path: Path):
+    """Turned by 175 degrees before the gap and by 185, which is -175, after it."""
+
+    class Leaving(Turning):
+        def solid(self, image: int) -> Person3D:
+            person = super().solid(image)
+            return replace(person, id="p9") if 25 <= image < 35 else person
+
+    bag = write_bag(tmp_path / "walk", (Leaving(facing=(170.0, 190.0)),), topics=("refine/people",))
+    run(bag, tmp_path / "out", to=("mot",))
+    assert "\npelvis_rotation: 10 of 60 rows" in (tmp_path / "out" / "walk.mot").read_text()
+    found = pelvis_in(read_mot(tmp_path / "out" / "walk.mot"))
+    np.testing.assert_allclose(np.diff(found[:, 2]), 1.0 / 3.0, atol=0.05)
 
 
 def test_the_model_of_opensim_stands_where_the_person_does():

@@ -24,6 +24,7 @@ from pose2d_node.detector import Detection, check_image
 from pose2d_node.sources import VIDEO_ORIGIN_NS
 from pose2d_node.testing import image_of
 from pose_core import assets
+from pose_core.angles import PELVIS_SEQUENCES, AngleSequence
 from pose_core.camera import Camera
 from pose_core.formats.trc import read_trc
 from pose_core.people import JointState, People2D, Person2D
@@ -35,9 +36,11 @@ from pose_ros.images import compressed_to_msg
 from pose_tools import bag, process, process_detection, process_figures, process_input
 from pose_tools.demo import VIDEO
 from pose_tools.process import ProcessJob, labels
+from pose_tools.process_bag import Result, write_bag
 from pose_tools.process_overlay import Reader
 from pose_tools.process_stages import hidden, joined
 from pose_tools.process_workers import Stopped, Workers, tick
+from refine_node.angles import AngleOptions
 from refine_node.isb import GROUPS
 from refine_node.markers import MARKERS
 
@@ -269,6 +272,7 @@ def test_the_bag_holds_everything_of_every_image(told: tuple[Path, dict]) -> Non
     in_file = read_trc(out / "film_final.trc").of("Hip")
     np.testing.assert_allclose(in_file, in_bag[:, [2, 1, 0]] * (1.0, -1.0, 1.0), atol=1e-5)
     angles = messages[topics.ANGLES][20].decode()
+    assert angles.pelvis_sequence == AngleOptions.pelvis_sequence
     knee = angles.names.index("right_knee_flexion")
     column = table(out / "joint_angles" / "right_knee.csv")["right_knee_flex_deg"]
     assert np.degrees(angles.people[0].angle[knee]) == pytest.approx(float(column[20]), abs=1e-4)
@@ -353,6 +357,17 @@ def test_a_folder_of_images(eyes: Callable[[Sees], list[int]], tmp_path: Path) -
 
 
 # Bags
+
+
+def test_a_bag_cannot_hold_pelvises_of_two_sequences(tmp_path: Path) -> None:
+    nothing = np.empty((0, 0))
+    results = [
+        Result(None, AngleSequence((), np.empty(0), nothing, nothing, nothing, pelvis_sequence=sequence))
+        for sequence in PELVIS_SEQUENCES
+    ]
+    with pytest.raises(ValueError, match="must have one pelvis_sequence, got YXZ and ZXY"):
+        write_bag(tmp_path / "bag", None, None, results, None, lambda: None)
+    assert not (tmp_path / "bag").exists()
 
 
 def test_a_bag_of_people_gives_what_the_film_gave(

@@ -15,7 +15,7 @@ from pose_core.sequence import PoseSequence
 from pose_train.refiner_data import Clip
 from pose_train.refiner_noise import FLOOR, MISSTATED
 from refine_node import angle_encoding
-from refine_node.angles import AngleOptions, angles_of
+from refine_node.angles import angles_of
 from refine_node.encoding import DEFAULT_HEIGHT
 from refine_node.isb import NAMES
 
@@ -30,7 +30,10 @@ OUTLYING_DOFS = np.array([1.0, 0.4, 0.5])
 
 @dataclass(frozen=True)
 class MadeAngles:
-    """n clips of T frames: angles as they are computed from what is known of a person, and from the truth; radians."""
+    """n clips of T frames: angles as they are computed from what is known of a person, and from the truth; radians.
+
+    Those of the pelvis are in the sequence `angle_encoding.PELVIS_SEQUENCE`.
+    """
 
     angle: np.ndarray  # (n, T, A) NaN where not determined
     std: np.ndarray  # (n, T, A)
@@ -41,11 +44,11 @@ class MadeAngles:
     step: np.ndarray  # (n, T) seconds since the frame before
 
 
-def made(clip: Clip, skeleton: str, options: AngleOptions | None = None) -> MadeAngles:
+def made(clip: Clip, skeleton: str) -> MadeAngles:
     """Angles of clips (n, T, ...) of a skeleton; true joints are said to be as sure as any that a lifter gives."""
     sure = np.full(clip.std.shape, FLOOR, np.float32)
-    given = _angles(clip.xyz, clip.std, clip.step, skeleton, options)
-    truth = _angles(clip.truth, sure, clip.step, skeleton, options)
+    given = _angles(clip.xyz, clip.std, clip.step, skeleton)
+    truth = _angles(clip.truth, sure, clip.step, skeleton)
     return MadeAngles(*given, *truth, clip.step)
 
 
@@ -99,7 +102,7 @@ def rotations(made: MadeAngles) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def sequences(made: MadeAngles) -> list[AngleSequence]:
     """Each clip as the angles of one person."""
     return [
-        AngleSequence(NAMES, stamps, angle, std, flags)
+        AngleSequence(NAMES, stamps, angle, std, flags, pelvis_sequence=angle_encoding.PELVIS_SEQUENCE)
         for stamps, angle, std, flags in zip(
             _stamps(made.step), made.angle, made.std, made.flags, strict=True
         )
@@ -118,7 +121,7 @@ def mean_degrees(difference: np.ndarray, counted: np.ndarray) -> float:
 
 
 def _angles(
-    xyz: np.ndarray, std: np.ndarray, step: np.ndarray, skeleton: str, options: AngleOptions | None
+    xyz: np.ndarray, std: np.ndarray, step: np.ndarray, skeleton: str
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Angles, deviations and flags (n, T, A) of joints (n, T, J, 3) in heights."""
     clips, frames = step.shape
@@ -126,7 +129,7 @@ def _angles(
     joints = _in_a_row(DEFAULT_HEIGHT * xyz.astype(float))
     stamps = SECOND + np.arange(len(joints)) * SECOND
     recording = sequence(joints, _in_a_row(DEFAULT_HEIGHT * std.astype(float)), stamps, skeleton)
-    found = angles_of(recording, options or AngleOptions())
+    found = angles_of(recording)
     angle, stated, flags = (
         values.reshape(clips, frames + 1, -1)[:, :frames] for values in (found.angle, found.std, found.flags)
     )

@@ -61,8 +61,6 @@ STILL, WALKING = 0.15, (0.8, 2.0)
 SPEED_OVER = 0.5
 """Seconds."""
 
-PELVIS_SEQUENCE = "YXZ"
-"""For people who look anywhere: tilt and drop are then the body's own."""
 CAMERA = 1
 """The one that is to do alone what four do together."""
 REFERENCE_STD = 0.01
@@ -260,9 +258,8 @@ def drawn(poses: np.ndarray, noise: float, draws: int, random: np.random.Generat
     true, found, stated = [], [], []
     for pose in poses:
         shaken = pose + noise * random.standard_normal((draws, *pose.shape))
-        options = AngleOptions(pelvis_sequence=PELVIS_SEQUENCE)
         held, seen = (
-            angles_of(sequence_of(xyz, angle_oracle.stamps(len(xyz)), MEDIAPIPE33.name, noise), options)
+            angles_of(sequence_of(xyz, angle_oracle.stamps(len(xyz)), MEDIAPIPE33.name, noise))
             for xyz in (pose[None], shaken)
         )
         true.append(np.repeat(held.angle, draws, 0))
@@ -329,7 +326,7 @@ def _noise(settings: Settings) -> tuple[str, dict[str, Any]]:
     text = (
         f"{_made()}: root mean square error in degrees for noise of 10, 20 and 40 mm along each axis of each joint, beside "
         f"the standard deviation that comes with the angle. People of the motion capture test who hold a pose ({counts}), "
-        f"each for {settings.draws} frames with new noise; `{MEDIAPIPE33.name}`, pelvis by {PELVIS_SEQUENCE}. "
+        f"each for {settings.draws} frames with new noise; `{MEDIAPIPE33.name}`, pelvis by {AngleOptions.pelvis_sequence}. "
         f"How often 90 % intervals hold, and how often an angle that the pose has stays known, is for {MIDDLE_MM} mm.\n\n"
         f"{tables.markdown(header, rows)}"
     )
@@ -387,9 +384,10 @@ def walked(walk: opensim_walk.Walk) -> tuple[dict[str, Degrees], Degrees]:
         1,
     )
     sequence = sequence_of(segment_chain.in_camera(xyz), walk.markers.stamps, joints.name)
+    options = AngleOptions(pelvis_sequence=isb.OPENSIM_PELVIS_SEQUENCE)
     found = {
-        MARKER_SET: degrees(angles_of_markers(walk.markers, AngleOptions())),
-        "joints": degrees(angles_of(sequence, AngleOptions())),
+        MARKER_SET: degrees(angles_of_markers(walk.markers, options)),
+        "joints": degrees(angles_of(sequence, options)),
     }
     ours: dict[str, Degrees] = {way: {} for way in found}
     theirs = {}
@@ -454,7 +452,7 @@ def levelled(camera: CalibratedCamera) -> AngleOptions:
     # Up as the camera sees it: -(cos pitch sin roll, cos pitch cos roll, sin pitch).
     x, y, z = camera.R_cam_world[:, 2].tolist()
     pitch, roll = math.asin(max(-1.0, min(1.0, -z))), math.atan2(-x, -y)
-    return AngleOptions(PELVIS_SEQUENCE, math.degrees(pitch), math.degrees(roll))
+    return AngleOptions(camera_pitch_deg=math.degrees(pitch), camera_roll_deg=math.degrees(roll))
 
 
 def trusted(sequence: AngleSequence) -> dict[str, np.ndarray]:
@@ -496,7 +494,7 @@ def _real(_settings: Settings) -> tuple[str, dict[str, Any]]:
     text = (
         f"{_made()}: mean absolute difference in degrees between camera {CAMERA} alone and all four, over the "
         f"{len(video.reference.xyz)} frames of {real_video.CLIP} at {real_video.RATE_HZ} a second, sides together; refined by "
-        f"`{RefineParams().refiner}`, pelvis by {PELVIS_SEQUENCE}. Frames in which an angle is flagged on either "
+        f"`{RefineParams().refiner}`, pelvis by {AngleOptions.pelvis_sequence}. Frames in which an angle is flagged on either "
         f"side do not count. How far an angle moves is what four cameras say; how often 90 % intervals hold, and how often there "
         f"is an angle where four cameras have one, is for the first way.\n\n{tables.markdown(header, rows)}"
     )

@@ -157,7 +157,7 @@ def turns_of(rotation: np.ndarray, sequence: str) -> np.ndarray:
     return np.degrees(np.stack(angles, -1))
 
 
-def expected(placed: Placed, pelvis_sequence: str = "ZXY") -> dict[str, np.ndarray]:
+def expected(placed: Placed, pelvis_sequence: str = AngleOptions.pelvis_sequence) -> dict[str, np.ndarray]:
     """(...) degrees by the names of `refine_node.isb`, one of the equal ways to say each rotation."""
     found = {}
     for turn in TURNS:
@@ -217,7 +217,7 @@ def solved(
             name: np.concatenate([getattr(part, name) for part in parts])
             for name in ("angle", "std", "flags")
         }
-        return AngleSequence(isb.NAMES, stamps(len(xyz)), **arrays)
+        return AngleSequence(isb.NAMES, stamps(len(xyz)), **arrays, pelvis_sequence=options.pelvis_sequence)
     solver = AngleSolver(SKELETONS.get(seen), options)
     rows = []
     for stamp, xyz in zip(stamps(len(placed.origin["pelvis"])), in_camera(placed.joints(seen)), strict=True):
@@ -225,7 +225,7 @@ def solved(
             solver.reset()
         rows.append(solver.solve(person(xyz), int(stamp)))
     arrays = {name: np.stack([getattr(row, name) for row in rows]) for name in ("angle", "std", "flags")}
-    return AngleSequence(isb.NAMES, stamps(len(rows)), **arrays)
+    return AngleSequence(isb.NAMES, stamps(len(rows)), **arrays, pelvis_sequence=options.pelvis_sequence)
 
 
 def degrees(sequence: AngleSequence) -> dict[str, np.ndarray]:

@@ -40,7 +40,7 @@ from pose_train.synthesis import Synthesizer
 from pose_train.training import PACKS
 from refine_node import recording
 from refine_node.angle_refiner import AngleRefiner
-from refine_node.angles import AngleOptions, angles_of
+from refine_node.angles import angles_of
 from refine_node.encoding import DEFAULT_HEIGHT
 from refine_node.isb import ANGLES, GROUPS, NAMES
 from refine_node.params import RefineParams
@@ -169,8 +169,7 @@ def filmed(video: RealVideo, lifter: str) -> People:
     found, apart = [], []
     for camera in EASY:
         take = refiner_evaluate.filmed(video, camera, lifter)
-        level = angle_evaluate.levelled(video.reference.cameras[camera - 1])
-        options = dataclasses.replace(level, pelvis_sequence=AngleOptions.pelvis_sequence)
+        options = angle_evaluate.levelled(video.reference.cameras[camera - 1])
         given = recording.refine_live(take.given, RefineParams())
         truth = angle_evaluate.sequence_of(take.truth, given.stamps, given.skeleton)
         about = [metrics.root_aligned(one.xyz, SKELETONS.get(one.skeleton)) for one in (given, truth)]
@@ -210,7 +209,7 @@ def milliseconds(sequence: AngleSequence, refiner: AngleRefiner) -> float:
     spent = []
     for t, stamp in enumerate(sequence.stamps[:TIMED].tolist()):
         person = PersonAngles("p1", sequence.angle[t], sequence.std[t], sequence.flags[t])
-        people = PeopleAngles(stamp, "camera", NAMES, (person,))
+        people = PeopleAngles(stamp, "camera", NAMES, (person,), pelvis_sequence=sequence.pelvis_sequence)
         start = time.process_time_ns()
         refiner.process(people)
         spent.append(time.process_time_ns() - start)

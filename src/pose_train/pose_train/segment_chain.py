@@ -221,7 +221,8 @@ class Placed:
 def place(values: Values, body: Body = PLAIN, pelvis_sequence: str = "ZXY") -> Placed:
     """The body with these coordinates; those that are not named are 0. Arrays of one shape give as many bodies.
 
-    `pelvis_sequence`: the order of tilt (Z), list (X) and rotation (Y). Raises ValueError for names that do not exist.
+    `pelvis_sequence`: the order of tilt (Z), list (X) and rotation (Y), OpenSim's unless another is stated. Raises ValueError
+    for names that do not exist.
     """
     known = (*RANGES, *PLACE, *(f"{name}_{letter}" for name in ISB_SHOULDER for letter in SIDES.values()))
     for name in values:

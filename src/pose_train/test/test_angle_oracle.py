@@ -390,7 +390,8 @@ def test_a_movement_from_standing_to_anywhere_has_the_coordinates_that_made_it(s
             name: start.get(name, 0.0) + share * (end[row] - start.get(name, 0.0))
             for name, end in ends.items()
         }
-        sequence = solved(place(values), seen, streaming=True)
+        as_opensim = AngleOptions(pelvis_sequence=isb.OPENSIM_PELVIS_SEQUENCE)
+        sequence = solved(place(values), seen, as_opensim, streaming=True)
         found = degrees(sequence)
         for coordinate, (name, sign) in COORDINATES.items():
             sure = ~(sequence.flags[:, isb.NAMES.index(name)] & AngleFlag.NEAR_GIMBAL_LOCK).astype(bool)

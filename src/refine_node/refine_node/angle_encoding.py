@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from pose_core.angles import AngleFlag
+from pose_core.angles import PELVIS_SEQUENCES, AngleFlag
 from pose_core.rotations import sixd_of_matrix
 from pose_core.types import Rotations
-from refine_node.angles import DEGENERATE, PELVIS_SEQUENCES, Euler, matrix_of_euler, principal
+from refine_node.angles import DEGENERATE, AngleOptions, Euler, matrix_of_euler, principal
 from refine_node.encoding import CONTEXT as CONTEXT
 from refine_node.encoding import context as context
 from refine_node.isb import ANGLES, DOFS, GROUPS, ISB_SHOULDER_DOFS
@@ -35,7 +35,9 @@ MIN_LOG_STD, MAX_LOG_STD = -5.0, 1.0
 
 
 SEQUENCE = "ZXY"
-"""Of all groups, unless the pelvis has another."""
+"""Of all groups but the pelvis, and the order of each row of `ROWS` and of what is said of single angles."""
+PELVIS_SEQUENCE = AngleOptions.pelvis_sequence
+"""Of the pelvis where none is stated: that of angles as they are taken by default. Its rotation is the same in either."""
 _AT = {(angle.group, angle.dof): row for row, angle in enumerate(ANGLES)}
 ROWS = np.array([[_AT[group, dof] for dof in DOFS] for group in GROUPS])
 """(12, 3) where the turns about Z, X and Y of each group stand among the angles."""
@@ -62,7 +64,7 @@ class _Triples:
 _TRIPLES = {sequence: _Triples(sequence) for sequence in PELVIS_SEQUENCES}
 
 
-def rotations(angle: np.ndarray, pelvis_sequence: str = SEQUENCE) -> Rotations:
+def rotations(angle: np.ndarray, pelvis_sequence: str = PELVIS_SEQUENCE) -> Rotations:
     """(..., 12, 3, 3) rotation of each group from `angle` (..., 42) radians, left sides mirrored.
 
     An angle that is no number counts as 0.
@@ -75,7 +77,7 @@ def rotations(angle: np.ndarray, pelvis_sequence: str = SEQUENCE) -> Rotations:
     return rotation
 
 
-def angles_near(rotation: Rotations, angle: np.ndarray, pelvis_sequence: str = SEQUENCE) -> np.ndarray:
+def angles_near(rotation: Rotations, angle: np.ndarray, pelvis_sequence: str = PELVIS_SEQUENCE) -> np.ndarray:
     """(..., 42) radians that rotations (..., 12, 3, 3) have; of all triples that mean the same, those nearest to `angle`.
 
     The inverse of `rotations`, whole turns included; `angle` broadcasts. Where it is no number its triple is chosen by the
@@ -98,7 +100,7 @@ def angles_near(rotation: Rotations, angle: np.ndarray, pelvis_sequence: str = S
 
 
 def encode(
-    angle: np.ndarray, std: np.ndarray, flags: np.ndarray, pelvis_sequence: str = SEQUENCE
+    angle: np.ndarray, std: np.ndarray, flags: np.ndarray, pelvis_sequence: str = PELVIS_SEQUENCE
 ) -> np.ndarray:
     """(..., 12, 14) float32, `FEATURES`, from angles, standard deviations (radians) and flags (..., 42)."""
     observed = np.isfinite(angle[..., ROWS])

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pose_core.angles import AngleSequence, PeopleAngles
+from pose_core.angles import PELVIS_SEQUENCES, AngleSequence, PeopleAngles
 from pose_core.rotations import matrix_of_rotation_vector
 from pose_core.runtime import OnnxSession, Session, State, empty_state, try_out
 from refine_node import angle_encoding
@@ -51,16 +51,15 @@ class Corrections:
 class AngleRefiner:
     """Corrects the angles of everybody, message by message, or of one person's whole sequence."""
 
-    def __init__(self, model: str | Path = "", *, fill: bool = False, pelvis_sequence: str = "ZXY") -> None:
+    def __init__(self, model: str | Path = "", *, fill: bool = False) -> None:
         """`model`: file of a trained network; empty: the one that comes with it. `fill`: give angles that are missing or
-        unobservable as the network guesses them, with a deviation of `FILLED_STD`; their flags stay. `pelvis_sequence`: that of
-        the angles.
+        unobservable as the network guesses them, with a deviation of `FILLED_STD`; their flags stay.
 
         Raises ValueError for a file that is not there or holds another kind of network.
         """
         path = Path(model).expanduser() if model else WEIGHTS / f"{NETWORK}.onnx"
         self._session = _open(path, path.stat().st_mtime_ns if path.is_file() else 0)
-        self._fill, self._pelvis_sequence = fill, pelvis_sequence
+        self._fill = fill
         self._memory: _Memory = {}
         self._tally = _Tally()
 
@@ -80,18 +79,21 @@ class AngleRefiner:
             del self._memory[id]
 
     def process(self, people: PeopleAngles) -> PeopleAngles:
-        """Everybody's angles in one image, corrected. Raises ValueError for other angles than `refine_node.isb` has.
+        """Everybody's angles in one image, corrected.
 
+        Raises ValueError for other angles than `refine_node.isb` has, and for those that do not state the sequence of the pelvis.
         Who was away for longer than the network can be told (`MAX_STEP`) starts anew, as everybody does when time goes back.
         """
-        _check(people.names)
+        _check(people)
         if not people.people:
             return people
         angle, std, flags = (
             np.stack([getattr(one, name) for one in people.people]) for name in ("angle", "std", "flags")
         )
         ids = [one.id for one in people.people]
-        after, stated = self._frame(self._memory, self._tally, ids, people.stamp, angle, std, flags)
+        after, stated = self._frame(
+            self._memory, self._tally, ids, people.stamp, people.pelvis_sequence, angle, std, flags
+        )
         self._memory = {
             id: known
             for id, known in self._memory.items()
@@ -108,13 +110,13 @@ class AngleRefiner:
 
         Raises ValueError as `process`.
         """
-        _check(sequence.names)
+        _check(sequence)
         memory: _Memory = {}
         tally = _Tally()
         angle, std = np.empty(sequence.angle.shape), np.empty(sequence.std.shape)
         for t, stamp in enumerate(sequence.stamps.tolist()):
             now = slice(t, t + 1)
-            frame = (sequence.angle[now], sequence.std[now], sequence.flags[now])
+            frame = (sequence.pelvis_sequence, sequence.angle[now], sequence.std[now], sequence.flags[now])
             angle[now], std[now] = self._frame(memory, tally, [sequence.person], stamp, *frame)
         done = tally.summary(self.card)
         return dataclasses.replace(sequence, angle=angle, std=std), done
@@ -125,6 +127,7 @@ class AngleRefiner:
         tally: _Tally,
         ids: list[str],
         stamp: int,
+        pelvis_sequence: str,
         angle: np.ndarray,
         std: np.ndarray,
         flags: np.ndarray,
@@ -137,24 +140,27 @@ class AngleRefiner:
             nothing if math.isnan(step) else memory[id].state for id, step in zip(ids, steps, strict=True)
         ]
         outputs, state = self._session.run(
-            angle_encoding.encode(angle, std, flags, self._pelvis_sequence),
+            angle_encoding.encode(angle, std, flags, pelvis_sequence),
             angle_encoding.context(steps),
             [np.concatenate(parts) for parts in zip(*before, strict=True)],
         )
         for row, id in enumerate(ids):
             memory[id] = _Known([part[row : row + 1] for part in state], stamp)
         turn = outputs["turn"].astype(float)
-        after = corrected(angle, std, turn, self._pelvis_sequence)
+        after = corrected(angle, std, turn, pelvis_sequence)
         tally.add(angle, after, std, flags)
         if self._fill:
             told = np.isnan(after)
-            after = np.where(told, guessed(angle, turn, self._pelvis_sequence), after)
+            after = np.where(told, guessed(angle, turn, pelvis_sequence), after)
             std = np.where(told, FILLED_STD, std)
         return after, std
 
 
 def corrected(
-    angle: np.ndarray, std: np.ndarray, turn: np.ndarray, pelvis_sequence: str = "ZXY"
+    angle: np.ndarray,
+    std: np.ndarray,
+    turn: np.ndarray,
+    pelvis_sequence: str = angle_encoding.PELVIS_SEQUENCE,
 ) -> np.ndarray:
     """(..., A) radians: angles whose groups are turned by rotation vectors `turn` (..., G, 3), none by more than its `std`.
 
@@ -166,7 +172,9 @@ def corrected(
     return angle + np.clip(np.where(np.isfinite(move), move, 0.0), -limit, limit)
 
 
-def guessed(angle: np.ndarray, turn: np.ndarray, pelvis_sequence: str = "ZXY") -> np.ndarray:
+def guessed(
+    angle: np.ndarray, turn: np.ndarray, pelvis_sequence: str = angle_encoding.PELVIS_SEQUENCE
+) -> np.ndarray:
     """(..., A) radians: what the turned groups have, without limits, for angles that are NaN as well."""
     return _turned(angle, turn, pelvis_sequence)[1]
 
@@ -236,11 +244,15 @@ def _step(known: _Known | None, stamp: int) -> float:
     return (stamp - known.stamp) * SECONDS
 
 
-def _check(names: tuple[str, ...]) -> None:
-    if names != NAMES:
-        unknown = sorted(set(names) ^ set(NAMES)) or ["their order"]
+def _check(angles: PeopleAngles | AngleSequence) -> None:
+    if angles.names != NAMES:
+        unknown = sorted(set(angles.names) ^ set(NAMES)) or ["their order"]
         raise ValueError(
             f"angles must be those of refine_node.isb in their order, they differ in {', '.join(unknown)}"
+        )
+    if not angles.pelvis_sequence:
+        raise ValueError(
+            f"angles must state in which sequence those of the pelvis are; set pelvis_sequence to {' or '.join(PELVIS_SEQUENCES)}"
         )
 
 

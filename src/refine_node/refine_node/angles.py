@@ -14,7 +14,7 @@ from functools import partial
 
 import numpy as np
 
-from pose_core.angles import AngleFlag, AngleSequence, PeopleAngles, PersonAngles
+from pose_core.angles import PELVIS_SEQUENCES, AngleFlag, AngleSequence, PeopleAngles, PersonAngles
 from pose_core.markers import MarkerSequence, world_from_camera
 from pose_core.people import People3D, Person3D
 from pose_core.sequence import PoseSequence
@@ -37,7 +37,6 @@ from refine_node.segments import (
     dot,
 )
 
-PELVIS_SEQUENCES = ("ZXY", "YXZ")
 JOINT_MISSING, UNOBSERVABLE, NEAR_GIMBAL_LOCK = (
     np.uint8(flag) for flag in (AngleFlag.JOINT_MISSING, AngleFlag.UNOBSERVABLE, AngleFlag.NEAR_GIMBAL_LOCK)
 )
@@ -61,8 +60,8 @@ CHUNK = 256
 class AngleOptions:
     """How angles are taken. Raises ValueError for values that mean nothing."""
 
-    pelvis_sequence: str = "ZXY"
-    """Of the pelvis: ZXY as ISB and OpenSim have it, or YXZ after R. Baker, Gait and Posture 13, 2001."""
+    pelvis_sequence: str = RefineParams.pelvis_sequence
+    """Of the pelvis: YXZ after R. Baker, Gait and Posture 13, 2001, or ZXY as ISB and OpenSim have it."""
     camera_pitch_deg: float = 0.0
     """Degrees by which the camera looks down."""
     camera_roll_deg: float = 0.0
@@ -546,7 +545,9 @@ class PeopleAngleSolver:
             person.id: self._solvers.get(person.id) or self._unused.another() for person in people.people
         }
         solved = tuple(self._solvers[person.id].solve(person, people.stamp) for person in people.people)
-        return PeopleAngles(people.stamp, people.frame_id, NAMES, solved, people.times)
+        return PeopleAngles(
+            people.stamp, people.frame_id, NAMES, solved, people.times, self._options.pelvis_sequence
+        )
 
 
 def angles_of(sequence: PoseSequence, options: AngleOptions = AngleOptions()) -> AngleSequence:
@@ -558,18 +559,21 @@ def angles_of(sequence: PoseSequence, options: AngleOptions = AngleOptions()) ->
         raise ValueError("angles need positions in metres, got a sequence in pixels")
     laboratory = world_from_camera(options.camera_pitch_deg, options.camera_roll_deg)
     solver = _Solver(Anatomy.of_skeleton(SKELETONS.get(sequence.skeleton)), laboratory, options)
-    return _recorded(solver, sequence.xyz, sequence.std, sequence)
+    return _recorded(solver, sequence.xyz, sequence.std, sequence, options)
 
 
 def angles_of_markers(markers: MarkerSequence, options: AngleOptions = AngleOptions()) -> AngleSequence:
     """Joint angles from markers, whose axes are Y up, X forward already: the camera's tilt in `options` is not used."""
-    return _recorded(
-        _Solver(Anatomy.of_markers(markers.names), np.eye(3), options), markers.xyz, markers.std, markers
-    )
+    solver = _Solver(Anatomy.of_markers(markers.names), np.eye(3), options)
+    return _recorded(solver, markers.xyz, markers.std, markers, options)
 
 
 def _recorded(
-    solver: _Solver, xyz: np.ndarray, std: np.ndarray, source: PoseSequence | MarkerSequence
+    solver: _Solver,
+    xyz: np.ndarray,
+    std: np.ndarray,
+    source: PoseSequence | MarkerSequence,
+    options: AngleOptions,
 ) -> AngleSequence:
     frames = len(xyz)
     angle, deviation = np.full((frames, len(NAMES)), np.nan), np.full((frames, len(NAMES)), np.nan)
@@ -582,4 +586,13 @@ def _recorded(
             solver.reset()
         block = slice(start, end)
         angle[block], deviation[block], flags[block] = solver.solve(xyz[block], std[block])
-    return AngleSequence(NAMES, source.stamps, angle, deviation, flags, source.person, dict(source.metadata))
+    return AngleSequence(
+        names=NAMES,
+        stamps=source.stamps,
+        angle=angle,
+        std=deviation,
+        flags=flags,
+        person=source.person,
+        metadata=dict(source.metadata),
+        pelvis_sequence=options.pelvis_sequence,
+    )

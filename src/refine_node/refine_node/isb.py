@@ -43,6 +43,8 @@ class Angle:
 Turn = tuple[str, float, str, float]
 """What an angle is called, its sign, OpenSim's coordinate or nothing, and the factor to OpenSim's sign."""
 
+OPENSIM_PELVIS_SEQUENCE = "ZXY"
+"""The order of OpenSim's three turns of the pelvis. Only of angles in this sequence they differ by no more than a sign."""
 _PELVIS: tuple[Turn, ...] = (
     ("anterior_tilt", -1.0, "pelvis_tilt", -1.0),
     ("right_drop", 1.0, "pelvis_list", 1.0),

@@ -19,7 +19,7 @@ from pose_ros.conversions import (
     people3d_to_msg,
 )
 from pose_ros.stage import Stage, now_ns, run
-from refine_node.angles import PeopleAngleSolver
+from refine_node.angle_stage import AngleStage
 from refine_node.params import RefineParams
 from refine_node.pipeline import PeopleRefiner
 
@@ -39,7 +39,7 @@ class RefineNode(Stage[RefineParams]):
     def on_start(self) -> None:
         self._refiner = PeopleRefiner(self.params)
         self._skeleton = ""
-        self._angles = PeopleAngleSolver(self.params)
+        self._angles = AngleStage(self.params)
         self._output = self.publish_on(msgs.People3D, topics.REFINED)
         self._angle_output = self.publish_on(msgs.JointAngles, topics.ANGLES)
         self._state_output = self.publish_on(JointState, topics.JOINT_STATES)
@@ -72,6 +72,7 @@ class RefineNode(Stage[RefineParams]):
     def _publish_angles(self, people: People3D) -> None:
         if self.params.angles:
             angles = self._angles.process(people)
+            self.health.note("angles corrected", self._angles.describe())
             self._angle_output.publish(angles_to_msg(angles))
             if self.params.joint_states:
                 self._state_output.publish(angles_to_joint_state(angles))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pose_core.angles import PELVIS_SEQUENCES
 from pose_core.config import StageParams, param
 
 
@@ -70,21 +71,29 @@ class RefineParams(StageParams):
     root_white_share: float = param(
         0.3, "the same for the position of the whole person", low=0.01, high=1.0, live=True
     )
-    # From 5 to 20 m^2/s^3 the acceleration rises by a fifth and the lag falls by 4 ms; 10 is in the middle.
+    # A limb that is fast turns back fast, one at rest stays: a density that rises with the squared speed takes away twice the
+    # acceleration of one that does not, at the same errors of positions (simulated people of the test split, MediaPipe's own 3D
+    # of a real video). Half of both costs 5 to 10 ms of lag for a tenth of the acceleration.
     process_noise: float = param(
-        10.0,
-        "kalman: spectral density of the acceleration of joints relative to the root, in m^2/s^3; more follows faster",
+        0.03,
+        "kalman: spectral density of the acceleration of joints at rest relative to the root, in m^2/s^3; more follows faster",
         low=1e-3,
+        high=1e4,
+        live=True,
+    )
+    process_noise_rate: float = param(
+        1.6,
+        "kalman: rise of that density with the squared speed of a joint, in 1/s",
+        low=0.0,
         high=1e4,
         live=True,
     )
     root_process_noise: float = param(
         1.0, "kalman: the same for the root, in m^2/s^3", low=1e-3, high=1e4, live=True
     )
-    # With half this white share, 8 kept three of 3300 measurements out, and 6 half a percent, good ones among them; from 4 to 8
-    # no error changes by more than 0.1 mm now, and a swap of the legs is kept out up to 6.
+    # From 6 to 20 the acceleration falls by 5 percent, no position changes by more than 0.1 mm; a swap of the legs is kept out.
     joint_gate: float = param(
-        6.0,
+        8.0,
         "kalman: standard deviations by which a joint may miss its prediction; 0 lets all through",
         low=0.0,
         high=100.0,
@@ -144,10 +153,13 @@ class RefineParams(StageParams):
 
     angles: bool = param(True, "publish joint angles", live=True)
     joint_states: bool = param(True, "publish the angles as sensor_msgs/JointState as well", live=True)
+    angle_refinement: bool = param(
+        False, "correct implausible angles by a network, none by more than its standard deviation", live=True
+    )
     pelvis_sequence: str = param(
-        "ZXY",
-        "order of tilt (Z), drop (X) and rotation (Y) of the pelvis: ZXY as ISB and OpenSim have it, or YXZ after Baker",
-        choices=("ZXY", "YXZ"),
+        "YXZ",
+        "order of tilt (Z), drop (X) and rotation (Y) of the pelvis: YXZ after Baker, or ZXY as ISB and OpenSim have it",
+        choices=PELVIS_SEQUENCES,
         live=True,
     )
     camera_pitch_deg: float = param(

@@ -10,12 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.spatial.transform import Rotation
 
-from pose_core.angles import AngleFlag, AngleSequence, PeopleAngles, PersonAngles
+from pose_core.angles import PELVIS_SEQUENCES, AngleFlag, AngleSequence, PeopleAngles, PersonAngles
 from pose_core.runtime import Outputs, Session, State
 from refine_node import angle_encoding, angle_refiner
 from refine_node.angle_card import AngleCard
 from refine_node.angle_encoding import CONTEXT, FEATURES, ROWS
+from refine_node.angle_encoding import PELVIS_SEQUENCE as SEQUENCE
 from refine_node.angle_refiner import FILLED_STD, AngleRefiner, corrected
 from refine_node.isb import GROUPS, NAMES
 
@@ -73,7 +75,7 @@ def person(id: str = "p1", std: float = 0.1, **angles: float) -> PersonAngles:
 
 
 def image(frame: int, *people: PersonAngles) -> PeopleAngles:
-    return PeopleAngles(SECOND + frame * FRAME, "camera", NAMES, people)
+    return PeopleAngles(SECOND + frame * FRAME, "camera", NAMES, people, pelvis_sequence=SEQUENCE)
 
 
 def knee(people: PeopleAngles, row: int = 0) -> float:
@@ -165,18 +167,20 @@ def test_a_sequence_is_refined_as_its_frames_and_on_its_own(refiner: AngleRefine
     angle[2] = np.nan
     flags = np.where(np.isnan(angle), np.uint8(AngleFlag.JOINT_MISSING), 0)
     stamps = SECOND + FRAME * np.array([0, 1, 2, 3, 30, 31])
-    sequence = AngleSequence(NAMES, stamps, angle, np.full(angle.shape, 0.2), flags, "p1")
+    sequence = AngleSequence(
+        NAMES, stamps, angle, np.full(angle.shape, 0.2), flags, "p1", pelvis_sequence=SEQUENCE
+    )
     refiner.process(image(0, person("p1")))
     refined, done = refiner.refine(sequence)
     again, _ = refiner.refine(sequence)
     np.testing.assert_array_equal(again.angle, refined.angle)
-    assert refined.person == "p1"
+    assert (refined.person, refined.pelvis_sequence) == ("p1", SEQUENCE)
     assert refiner.corrections.angles == len(NAMES)
     assert done.angles == 5 * len(NAMES)
     live = AngleRefiner()
     for t, stamp in enumerate(stamps.tolist()):
         one = PersonAngles("p1", angle[t], sequence.std[t], flags[t])
-        (after,) = live.process(PeopleAngles(stamp, "", NAMES, (one,))).people
+        (after,) = live.process(PeopleAngles(stamp, "", NAMES, (one,), pelvis_sequence=SEQUENCE)).people
         np.testing.assert_array_equal(after.angle, refined.angle[t])
     assert live.corrections == done
 
@@ -199,6 +203,32 @@ def test_an_empty_image_and_other_angles(refiner: AngleRefiner):
     other = PeopleAngles(SECOND, "camera", NAMES[:-1], ())
     with pytest.raises(ValueError, match="left_shoulder_axial_rotation"):
         refiner.process(other)
+
+
+def test_angles_must_state_the_sequence_of_the_pelvis(refiner: AngleRefiner):
+    unstated = dataclasses.replace(image(0, person()), pelvis_sequence="")
+    with pytest.raises(ValueError, match="set pelvis_sequence to ZXY or YXZ"):
+        refiner.process(unstated)
+    with pytest.raises(ValueError, match="must state in which sequence those of the pelvis are"):
+        refiner.refine(dataclasses.replace(standing(), pelvis_sequence=""))
+
+
+def test_a_pelvis_is_turned_in_its_own_sequence(monkeypatch: pytest.MonkeyPatch):
+    """About its own Z, which is tilt alone in YXZ, where Z comes last, and some of all three in ZXY."""
+    turn = np.zeros((12, 3))
+    turn[GROUPS.index("pelvis"), 2] = np.radians(2.0)
+    monkeypatch.setattr(angle_refiner, "_open", lambda path, changed: Turning(turn))
+    given = {"pelvis_right_drop": 60.0, "std": 1.0}
+    moved = {}
+    for sequence in PELVIS_SEQUENCES:
+        before = dataclasses.replace(image(0, person("p1", **given)), pelvis_sequence=sequence)
+        after = AngleRefiner().process(before)
+        assert after.pelvis_sequence == sequence
+        moved[sequence] = np.degrees(after.people[0].angle - before.people[0].angle)[:3]
+    np.testing.assert_allclose(moved["YXZ"], [-2.0, 0.0, 0.0], atol=1e-4)
+    expected = Rotation.from_euler("X", 60.0, degrees=True) * Rotation.from_euler("Z", 2.0, degrees=True)
+    tilt, drop, rotation = expected.as_euler("ZXY", degrees=True)
+    np.testing.assert_allclose(moved["ZXY"], [-tilt, drop - 60.0, rotation], atol=1e-4)
 
 
 def test_files_that_are_no_such_network_are_refused(tmp_path: Path):
@@ -227,7 +257,13 @@ def standing(frames: int = 20, std_deg: float = 4.0) -> AngleSequence:
     angle += np.radians(0.5) * np.sin(np.arange(frames) / 10.0)[:, None]
     stamps = SECOND + FRAME * np.arange(frames)
     return AngleSequence(
-        NAMES, stamps, angle, np.full(angle.shape, np.radians(std_deg)), np.zeros(angle.shape, np.uint8), "p1"
+        names=NAMES,
+        stamps=stamps,
+        angle=angle,
+        std=np.full(angle.shape, np.radians(std_deg)),
+        flags=np.zeros(angle.shape, np.uint8),
+        person="p1",
+        pelvis_sequence=SEQUENCE,
     )
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from pose_core.angles import AngleFlag
+from pose_core.angles import PELVIS_SEQUENCES, AngleFlag
 from pose_core.markers import WORLD_FROM_CAMERA, MarkerSequence
 from pose_core.people import JointState, People3D, Person3D
 from pose_core.sequence import PoseSequence
@@ -492,6 +492,17 @@ def test_a_lean_forward_of_who_does_not_look_where_the_camera_does(
         )
 
 
+@pytest.mark.parametrize("heading", [0.0, 60.0, 135.0, 179.0, -90.0])
+@pytest.mark.parametrize(("lean", "drop"), [(0.0, 0.0), (20.0, 0.0), (20.0, 8.0)])
+def test_tilt_and_drop_do_not_depend_on_where_somebody_looks(heading: float, lean: float, drop: float):
+    """As by default. Turned by half a turn, they face the camera."""
+    body = bent(Body())
+    for axis, angle in (((0.0, 0.0, -1.0), lean), ((1.0, 0.0, 0.0), drop), ((0.0, 1.0, 0.0), heading)):
+        body.turn(body.everything(), "Hip", axis, angle)
+    for found in (seen(body), seen_by_markers(body)):
+        assert [found[name] for name in NAMES[:3]] == pytest.approx([lean, drop, heading], abs=1e-9)
+
+
 @given(st.tuples(*[st.floats(-3.0, 3.0)] * 3), st.integers(0, 2**32 - 1))
 @few
 def test_moving_the_whole_body_changes_the_pelvis_alone(vector: tuple[float, float, float], seed: int):
@@ -955,6 +966,21 @@ def test_people_have_angles_of_their_own():
     solver.reset("p2")
     assert rotations(10, "other", p2=further) == {"p2": -170.0}
     assert rotations(11, "other") == {}
+
+
+@pytest.mark.parametrize("sequence", PELVIS_SEQUENCES)
+def test_angles_say_in_which_sequence_the_pelvis_was_taken_apart(sequence: str):
+    options = AngleOptions(pelvis_sequence=sequence)
+    joints = bent(Body()).joints("mediapipe33")
+    everybody = People3D(1, "camera", "mediapipe33", (person(joints),))
+    solver = PeopleAngleSolver(RefineParams(pelvis_sequence=sequence))
+    assert solver.process(everybody).pelvis_sequence == sequence
+    assert solver.process(People3D(2, "camera", "mediapipe33")).pelvis_sequence == sequence
+    assert angles_of(PoseSequence.from_people([everybody], "p1"), options).pelvis_sequence == sequence
+    assert angles_of_markers(marker_sequence([bent(Body()).at]), options).pelvis_sequence == sequence
+    (other,) = {*PELVIS_SEQUENCES} - {sequence}
+    solver.retune(RefineParams(pelvis_sequence=other))
+    assert solver.process(replace(everybody, stamp=3)).pelvis_sequence == other
 
 
 def test_parameters_of_the_stage_are_the_options():

@@ -15,12 +15,16 @@ from sensor_msgs.msg import JointState
 
 from pose_core.angles import AngleFlag
 from pose_core.people import People3D, StageTime
+from pose_core.rotations import angle_between
 from pose_ros import qos, topics
 from pose_ros.conversions import angles_from_msg, people3d_from_msg, people3d_to_msg, stamp_to_ns
 from pose_ros.testing import executing, ros_context, spin_until  # noqa: F401 (pytest finds the fixture by its name)
+from refine_node.angle_encoding import rotations
+from refine_node.angle_refiner import AngleRefiner
 from refine_node.angles import AngleOptions, AngleSolver
 from refine_node.isb import NAMES
 from refine_node.node import RefineNode
+from refine_node.params import RefineParams
 
 pytestmark = pytest.mark.usefixtures("ros_context")
 
@@ -145,6 +149,7 @@ def test_angles_can_be_turned_off_and_the_camera_tilted_while_the_stage_runs(fig
         # The figure faces the camera: what seems upright to one that looks down leans away from it, that is back.
         assert np.degrees(tilted - level) == pytest.approx(-10.0, abs=0.1)
         (refused,) = ros.stage.set_parameters([Parameter("pelvis_sequence", value="XYZ")])
+        assert ros.probe.angles[-1].pelvis_sequence == "YXZ"
         assert "pelvis_sequence must be one of ZXY, YXZ" in refused.reason
         ros.stage.set_parameters([Parameter("joint_states", value=False)])
         ros.angles_of(figure.people(1.0 + 2 * DT, figure.person()), states=False)
@@ -153,6 +158,39 @@ def test_angles_can_be_turned_off_and_the_camera_tilted_while_the_stage_runs(fig
         ros.until(lambda: len(ros.probe.people) == 4)
         assert len(ros.probe.angles) == 3
         assert len(ros.probe.states) == 2
+
+
+def test_angles_are_corrected_where_that_is_asked_for(figure):
+    def noisy() -> Iterator[People3D]:
+        random = np.random.default_rng(1)
+        for k in range(12):
+            xyz = figure.xyz + random.normal(0.0, 0.03, (33, 3)) + (0.0, 0.0, 3.0)
+            yield figure.people(1.0 + k * DT, figure.person(xyz))
+
+    with graph() as ros:
+        plain = [angles_from_msg(ros.angles_of(people)) for people in noisy()]
+        (done,) = ros.stage.set_parameters([Parameter("angle_refinement", value=True)])
+        assert done.successful, done.reason
+        at = plain[-1].stamp * 1e-9 + DT
+        later = angles_from_msg(ros.angles_of(figure.people(at, figure.person())))
+        ros.stage.set_parameters([Parameter("pelvis_sequence", value="ZXY")])
+        last = angles_from_msg(ros.angles_of(figure.people(at + DT, figure.person())))
+    with graph(angle_refinement=True) as ros:
+        corrected = [angles_from_msg(ros.angles_of(people)) for people in noisy()]
+    expected = AngleRefiner()
+    moved = []
+    for before, after in zip(plain, corrected, strict=True):
+        np.testing.assert_allclose(after.people[0].angle, expected.process(before).people[0].angle, atol=1e-4)
+        valid = before.people[0].flags == AngleFlag.VALID
+        step = np.abs(after.people[0].angle - before.people[0].angle)[valid]
+        assert (step <= before.people[0].std[valid] + 1e-5).all()
+        moved.append(float(step.mean()))
+    assert np.degrees(np.mean(moved)) > 0.3
+    assert np.isfinite(later.people[0].angle).any()
+    assert (later.pelvis_sequence, last.pelvis_sequence) == (RefineParams.pelvis_sequence, "ZXY")
+    # It is the same pelvis, and the network goes on from what it knew.
+    first, second = (rotations(one.people[0].angle, one.pelvis_sequence)[0] for one in (later, last))
+    assert np.degrees(angle_between(first, second)) < 5.0
 
 
 def test_replay_gives_the_same_angles(figure):

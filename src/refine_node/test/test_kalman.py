@@ -75,7 +75,8 @@ def test_deviation_is_that_of_the_filter_and_of_the_bias_that_no_filter_removes(
 
 
 def test_noise_that_is_all_white_is_reduced_to_what_the_filter_says(figure):
-    kalman = Kalman(RefineParams(white_share=1.0, process_noise=1.0, joint_gate=0.0), figure.skeleton)
+    params = RefineParams(white_share=1.0, process_noise=1.0, process_noise_rate=0.0, joint_gate=0.0)
+    kalman = Kalman(params, figure.skeleton)
     rng = np.random.default_rng(0)
     hips = [23, 24]
     errors = []
@@ -111,6 +112,20 @@ def test_a_joint_known_better_is_followed_closer(figure):
     assert gains[0] < 0.6 * gains[1]
 
 
+def test_a_fast_joint_is_followed_closer_than_one_at_rest(figure):
+    kalman = Kalman(PARAMS, figure.skeleton)
+    for k in range(500):
+        kalman.refine(moved(figure, WRIST, 2.0 * k * DT), k * STEP)
+    person = moved(figure, WRIST, 2.0 * 500 * DT)
+    xyz = person.xyz.copy()
+    xyz[[WRIST, OTHER_WRIST], 0] += 0.01
+    out = kalman.refine(figure.person(xyz, std=STD), 500 * STEP).xyz - person.xyz
+    densities = (PARAMS.process_noise + PARAMS.process_noise_rate * 2.0**2, PARAMS.process_noise)
+    gains = [steady_state(q, PARAMS.white_share * STD)[0][0, 0] for q in densities]
+    np.testing.assert_allclose(out[[WRIST, OTHER_WRIST], 0], 0.01 * np.array(gains), rtol=1e-4)
+    assert gains[0] > 2.0 * gains[1]
+
+
 def test_a_swap_of_the_legs_is_kept_out_for_frames_that_a_flicker_takes(figure, swapped):
     kalman, t = settled(figure)
     legs = ("knee", "ankle", "heel", "foot_index")
@@ -140,7 +155,8 @@ def test_no_gate_lets_all_through(figure):
     kalman, t = settled(figure, joint_gate=0.0)
     out = kalman.refine(moved(figure, WRIST, 5.0), t)
     assert (out.state == JointState.LIFTED).all()
-    assert out.xyz[WRIST, 0] - figure.xyz[WRIST, 0] > 1.0
+    gain, _ = steady_state(PARAMS.process_noise, PARAMS.white_share * STD)
+    assert out.xyz[WRIST, 0] - figure.xyz[WRIST, 0] == pytest.approx(5.0 * gain[0, 0], rel=1e-6)
 
 
 def test_an_unseen_joint_coasts_to_a_halt(figure):
@@ -148,8 +164,10 @@ def test_an_unseen_joint_coasts_to_a_halt(figure):
     for k in range(300):
         out = kalman.refine(moved(figure, WRIST, 0.5 * k * DT), k * STEP)
     start, wrist = out.xyz[WRIST, 0], np.arange(33) == WRIST
+    stds = []
     for k, t in ((301, 0.04), (310, 0.22), (400, 2.02)):
         out = kalman.refine(with_missing(figure.person(std=STD), wrist), k * STEP)
         travelled = 0.5 * JOINT_COAST * (1.0 - math.exp(-t / JOINT_COAST))
         assert out.xyz[WRIST, 0] - start == pytest.approx(travelled, rel=1e-2)
-        assert out.std[WRIST] > STD
+        stds.append(out.std[WRIST])
+    assert STD < stds[1] < stds[2]

@@ -11,7 +11,7 @@ from collections import deque
 
 import numpy as np
 
-from pose_core.filters import ConstantVelocityKalman
+from pose_core.filters import AccelerationDensity, ConstantVelocityKalman
 from pose_core.people import Person3D
 from refine_node.coasting import JOINT_COAST, JOINT_SPEED, CoastingFilter, RootFilter
 from refine_node.refiner import REFINERS
@@ -33,7 +33,7 @@ class Kalman(RootRelativeRefiner):
         super().reset()
         params = self.params
         joints = ConstantVelocityKalman(
-            params.process_noise,
+            AccelerationDensity(params.process_noise, params.process_noise_rate),
             initial_speed_std=JOINT_SPEED,
             gate=params.joint_gate or math.inf,
             gate_patience=params.gate_frames,
