@@ -71,18 +71,18 @@ class RefineParams(StageParams):
     root_white_share: float = param(
         0.3, "the same for the position of the whole person", low=0.01, high=1.0, live=True
     )
-    # A limb that is fast turns back fast, one at rest stays: a density that rises with the squared speed takes away twice the
-    # acceleration of one that does not, at the same errors of positions (simulated people of the test split, MediaPipe's own 3D
-    # of a real video). Half of both costs 5 to 10 ms of lag for a tenth of the acceleration.
+    # A limb that is fast turns back fast, one at rest stays: with a density that rises with the squared speed a third less
+    # acceleration is left than with the same density at all speeds, and positions err less too (simulated people of the test
+    # split; MediaPipe's own 3D of a real video). Two fifths of both costs 10 ms of lag for another tenth of the acceleration.
     process_noise: float = param(
-        0.03,
+        0.1,
         "kalman: spectral density of the acceleration of joints at rest relative to the root, in m^2/s^3; more follows faster",
         low=1e-3,
         high=1e4,
         live=True,
     )
     process_noise_rate: float = param(
-        1.6,
+        4.0,
         "kalman: rise of that density with the squared speed of a joint, in 1/s",
         low=0.0,
         high=1e4,
