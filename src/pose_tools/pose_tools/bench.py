@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -37,9 +37,8 @@ from pose_tools.graph import DEFAULT_EXECUTOR, EXECUTORS, Setup
 from pose_tools.live import Run, run
 from pose_tools.process_bench import bare_landmarker, detect, speed
 from pose_tools.report import latencies, percentiles
+from pose_tools.terminal import Say
 from pose_tools.workspace import config_file
-
-Say = Callable[[str], None]
 
 MESSAGE_ROUNDS = 500
 CAMERA_FPS = 15.0

@@ -82,8 +82,8 @@ def process(
     as_json: Json = False,
 ) -> None:
     """A recording to markers (TRC), joint angles (CSV, PNG), a bag, an overlay video and a report. Interrupted, it goes on."""
-    from pose_tools.process import ProcessJob
     from pose_tools.process import process as run_process
+    from pose_tools.process_job import ProcessJob
 
     job = ProcessJob(
         source=source,

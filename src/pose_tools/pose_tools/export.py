@@ -42,12 +42,12 @@ from pose_tools.process_files import (
     write_landmarks,
 )
 from pose_tools.process_stages import Track
+from pose_tools.terminal import Say, silent
 from refine_node.angles import AngleOptions, matrix_of_euler
 from refine_node.augmentation import MAX_CYCLES, MarkerAugmenter
 from refine_node.isb import ANGLES, OPENSIM_PELVIS_SEQUENCE
 
 Progress = Callable[[int, int | None], None]
-Say = Callable[[str], None]
 
 MEASURED_SCALES = (ScaleSource.DEPTH.name, ScaleSource.CALIBRATION.name)
 """Where a person's size was measured, which a stated height does not change."""
@@ -59,10 +59,6 @@ PLACE = ("pelvis_tx", "pelvis_ty", "pelvis_tz")
 """OpenSim's coordinates of the pelvis: turns about Z, X' and Y'', and where its origin is."""
 UNSTATED = "the angles do not state their pelvis_sequence"
 """Why angles may not tell them."""
-
-
-def _silent(_sentence: str) -> None:
-    """Nobody wants to know."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +118,7 @@ class ExportJob:
         return AngleOptions(camera_pitch_deg=self.camera_pitch_deg, camera_roll_deg=self.camera_roll_deg)
 
 
-def export(job: ExportJob, progress: Progress, say: Say = _silent) -> dict[str, Any]:
+def export(job: ExportJob, progress: Progress, say: Say = silent) -> dict[str, Any]:
     """Write the files of everybody; what was written of whom. All files are there, whole, or none is.
 
     `progress` gets the number of messages read; `say` a sentence where something could not be done. Raises ValueError for a bag

@@ -9,10 +9,8 @@ The result depends on the input and the job alone: not on the number of cores, a
 
 from __future__ import annotations
 
-import fcntl
 import json
 import math
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -30,9 +28,7 @@ from lift3d_node.intrinsics import Intrinsics
 from lift3d_node.params import Lift3DParams
 from lift3d_node.pipeline import PeopleLifter
 from pose2d_node.detector import model_path
-from pose2d_node.params import Pose2DParams
 from pose_core.calibration import read_camera
-from pose_core.config import build
 from pose_core.files import sha256, write_whole
 from pose_core.filters import SECONDS
 from pose_core.formats.rate import rate_of
@@ -48,7 +44,6 @@ from pose_tools.process_files import (
     Person,
     Timing,
     Wanted,
-    expect_body,
     file_name,
     open_augmenter,
     person_of,
@@ -58,12 +53,15 @@ from pose_tools.process_files import (
     write_landmarks,
     write_markers,
 )
+from pose_tools.process_folder import DETECTIONS, FORMAT, SUMMARY, expect_replaceable, publish, working_folder
 from pose_tools.process_input import FolderFootage, Footage, VideoFootage
+from pose_tools.process_job import ProcessJob, readable, settings_of
 from pose_tools.process_overlay import Drawing, draw
 from pose_tools.process_people import Sighting, Tracked
 from pose_tools.process_recorded import BagFootage, Recorded, RecordedPeople, camera_of, open_bag
 from pose_tools.process_stages import Lifted, Track, hidden, is_offline, lift, refine
 from pose_tools.process_workers import Stopped, Workers, cores
+from pose_tools.terminal import Say, silent
 from pose_viz import web_page
 from pose_viz.params import VizParams
 from pose_viz.report_page import (
@@ -76,109 +74,18 @@ from pose_viz.report_page import (
     report_page,
 )
 from refine_node.angle_refiner import AngleRefiner
-from refine_node.angles import AngleOptions
-from refine_node.augmentation import MAX_CYCLES
-from refine_node.params import RefineParams
 from refine_node.refiners import REFINERS
 
 Progress = Callable[[int, int | None], None]
-Say = Callable[[str], None]
 
-BAG, OVERLAY, REPORT, SUMMARY = "bag", "overlay.mp4", "report.html", "summary.json"
-FORMAT = "pose_process 1"
-"""Stands in each summary: that the folder is ours, and the version of its layout."""
-DETECTIONS = "detections"
-"""Folder of what the next run can use."""
+BAG, OVERLAY, REPORT = "bag", "overlay.mp4", "report.html"
 KEPT_FORMAT = 1
 """Version of what the working folder keeps; another one is begun anew."""
 BAG_SUFFIXES = {".mcap", ".db3"}
 """Of files that make a bag."""
 
 
-def _silent(_sentence: str) -> None:
-    """Nobody wants to know."""
-
-
-@dataclass(frozen=True)
-class ProcessJob:
-    """What to process and how. Raises ValueError for what cannot work, before anything is read."""
-
-    source: Path
-    """Video file, folder of images, or bag."""
-    out: Path
-    """Folder of the results."""
-    height: float = 0.0
-    """Standing height of everybody in metres; 0: not known, an adult's is assumed."""
-    mass: float = 0.0
-    """Kilograms; 0: not known, taken from the height."""
-    estimate_missing: bool = False
-    """Mirror limbs that are not seen from the other side."""
-    force_complete: bool = False
-    """Give every marker in every frame, made up where it must be."""
-    augmentation_cycles: int = 1
-    """Headings to which a person is turned for the networks that add markers; their answers are averaged."""
-    joint_refinement: bool = False
-    """Let a network correct implausible joint angles."""
-    lifter: str = Lift3DParams.lifter
-    refiner: str = RefineParams.refiner
-    visibility_min: float = Lift3DParams.min_confidence
-    """Confidence below which a joint is left out of the refined result."""
-    calibration: Path | None = None
-    """Of the camera; else that of a bag, else a usual angle of view."""
-    camera_pitch_deg: float = 0.0
-    """Degrees by which the camera looks down."""
-    camera_roll_deg: float = 0.0
-    """Degrees by which the camera's right side is lower than its left."""
-    pelvis_sequence: str = AngleOptions.pelvis_sequence
-    num_poses: int = Pose2DParams.num_poses
-    """Most people to look for."""
-    model: str = Pose2DParams.model
-    image_rate_hz: float = Pose2DParams.image_rate_hz
-    """Images per second of a folder of images."""
-    overlay: bool = True
-    """Also a video of the people drawn on their images."""
-    min_seconds: float = 1.0
-    """People seen for less are listed, not exported."""
-    force: bool = False
-    """Replace the results of another input."""
-    processes: int = 0
-    """How many look for people at the same time; 0: one for each core. No result depends on it."""
-
-    def __post_init__(self) -> None:
-        if not self.source.exists():
-            raise ValueError(f"there is no '{self.source}'; name a video, a folder of images or a bag")
-        expect_body(self.height, self.mass)
-        for name, low, high in (
-            ("visibility_min", 0.0, 1.0),
-            ("augmentation_cycles", 1, MAX_CYCLES),
-            ("min_seconds", 0.0, math.inf),
-            ("processes", 0, math.inf),
-        ):
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise ValueError(f"{name} must be from {low:g} to {high:g}, got {value:g}")
-        self.pose2d, self.lift3d, self.refine, self.options  # noqa: B018 (each checks its part)
-
-    @property
-    def pose2d(self) -> Pose2DParams:
-        return build(
-            Pose2DParams, {name: getattr(self, name) for name in ("num_poses", "model", "image_rate_hz")}
-        )
-
-    @property
-    def lift3d(self) -> Lift3DParams:
-        return build(Lift3DParams, {"lifter": self.lifter, "height": self.height})
-
-    @property
-    def refine(self) -> RefineParams:
-        return build(RefineParams, {"refiner": self.refiner})
-
-    @property
-    def options(self) -> AngleOptions:
-        return AngleOptions(self.pelvis_sequence, self.camera_pitch_deg, self.camera_roll_deg)
-
-
-def process(job: ProcessJob, progress: Progress, say: Say = _silent) -> dict[str, Any]:
+def process(job: ProcessJob, progress: Progress, say: Say = silent) -> dict[str, Any]:
     """Make everything of `job`. Returns what there is to say about it: the summary that lies in the folder, and how long it took.
 
     `progress` gets units of work done and all; `say` a sentence now and then. Raises ValueError for an input, a folder or a
@@ -187,8 +94,8 @@ def process(job: ProcessJob, progress: Progress, say: Say = _silent) -> dict[str
     """
     started = time.perf_counter()
     out = job.out.absolute()
-    _expect_replaceable(out, job)
-    with Signals() as signals, _working_folder(out) as folder:
+    expect_replaceable(out, job)
+    with Signals() as signals, working_folder(out) as folder:
         meter = _Meter(progress, lambda: signals.received)
         try:
             summary, clock = _Run(job, folder, meter, say).run()
@@ -196,8 +103,8 @@ def process(job: ProcessJob, progress: Progress, say: Say = _silent) -> dict[str
             raise ValueError(
                 f"interrupted; what was looked at is kept in {folder}, and the same command goes on from there"
             ) from None
-        _expect_replaceable(out, job)
-        _publish(folder, out)
+        expect_replaceable(out, job)
+        publish(folder, out)
         progress(meter.total or 1, meter.total or 1)
     clock["all"] = time.perf_counter() - started
     return {"folder": str(job.out), **summary, "seconds": clock}
@@ -502,7 +409,7 @@ class _Run:
             self.warnings += person.remarks
         summary: dict[str, Any] = {
             "format": FORMAT,
-            "input": _readable(self.job.source.name),
+            "input": readable(self.job.source.name),
             "images": len(stamps),
             "images left out": sighting.dropped,
             "seconds of film": float(stamps[-1] - stamps[0]) * SECONDS,
@@ -582,80 +489,3 @@ def labels(ids: list[str]) -> list[str]:
     names = [file_name(id) for id in ids]
     alike = len({name.casefold() for name in names}) < len(names)
     return [f"{name}_{number}" for number, name in enumerate(names, 1)] if alike else names
-
-
-def settings_of(job: ProcessJob) -> dict[str, str]:
-    """What was asked for and shapes the result, in words."""
-    unknown = "not stated"
-    return {
-        "lifter": job.lifter,
-        "refiner": f"{job.refiner}, {'with the whole recording known' if is_offline(job.refine) else 'as live'}",
-        "height": f"{job.height:g} m" if job.height else unknown,
-        "mass": f"{job.mass:g} kg" if job.mass else unknown,
-        "calibration": job.calibration.name if job.calibration is not None else unknown,
-        "camera": f"looks {job.camera_pitch_deg:g}° down, rolled by {job.camera_roll_deg:g}°",
-        "MediaPipe model": f"{job.model}, at most {job.num_poses} people",
-        "least visibility of a joint": f"{job.visibility_min:g}",
-        "estimate missing": _yes(job.estimate_missing),
-        "force complete": _yes(job.force_complete),
-        "augmentation cycles": f"{job.augmentation_cycles}",
-        "joint refinement": _yes(job.joint_refinement),
-        "pelvis sequence": job.pelvis_sequence,
-    }
-
-
-def _readable(name: str) -> str:
-    """A file's name, which may hold bytes that are no text, as JSON can say it."""
-    return os.fsencode(name).decode("utf-8", "replace")
-
-
-def _yes(value: bool) -> str:
-    return "yes" if value else "no"
-
-
-def _expect_replaceable(out: Path, job: ProcessJob) -> None:
-    """Raise ValueError where the folder must not be replaced: only earlier results are, those of another input by force."""
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"{job.out} is a file; name a folder for the results")
-    if not out.is_dir() or not any(out.iterdir()):
-        return
-    try:
-        earlier = json.loads((out / SUMMARY).read_text(encoding="utf-8"))
-        ours = earlier["format"].startswith(FORMAT.split()[0])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        ours, earlier = False, {}
-    if not ours:
-        raise ValueError(f"{job.out} holds other files; choose an empty or a new folder with -o")
-    if earlier.get("input") != _readable(job.source.name) and not job.force:
-        raise ValueError(
-            f"{job.out} holds the results of {earlier.get('input')}; choose another folder with -o, or replace them with --force"
-        )
-
-
-@contextmanager
-def _working_folder(out: Path) -> Iterator[Path]:
-    """The folder beside `out` in which everything is made. Raises ValueError where another process works in it."""
-    folder = out.with_name(f".{out.name}.part")
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(
-                f"another process makes {out} just now; wait for it, or choose another folder"
-            ) from None
-        try:
-            yield folder
-        finally:
-            if not any(folder.glob(f"{DETECTIONS}/*")):
-                shutil.rmtree(folder, ignore_errors=True)  # nothing that the next run could use
-
-
-def _publish(folder: Path, out: Path) -> None:
-    """Give the results their name; what was there is gone only then."""
-    replaced = folder / "replaced"
-    shutil.rmtree(replaced, ignore_errors=True)
-    if out.exists():
-        out.rename(replaced)
-    (folder / "result").rename(out)
-    shutil.rmtree(folder)

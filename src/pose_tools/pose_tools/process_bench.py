@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,10 @@ from mediapipe.tasks.python import BaseOptions, vision
 from pose2d_node.detector import model_path
 from pose2d_node.params import Pose2DParams
 from pose2d_node.sources import open_source
-from pose_tools.process import ProcessJob, process
+from pose_tools.process import process
+from pose_tools.process_job import ProcessJob
 from pose_tools.process_workers import cores
-
-Say = Callable[[str], None]
+from pose_tools.terminal import Say
 
 
 def speed(video: Path, rounds: int, say: Say, *, repeat: int = 6) -> dict[str, Any]:

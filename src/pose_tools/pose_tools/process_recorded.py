@@ -32,6 +32,7 @@ from pose_ros.images import compressed_from_msg, image_from_msg
 from pose_tools import bag
 from pose_tools.process_input import Footage, Image, Segment, Sparse
 from pose_tools.process_people import Seen, Sighting
+from pose_tools.terminal import silent
 
 WAITING = 10
 """People who wait for the detector's own 3D of the same image, which may have been recorded behind them."""
@@ -41,10 +42,6 @@ DECODERS: dict[str, tuple[type, Callable[[Any], np.ndarray]]] = {
     topics.IMAGE: (ImageMsg, image_from_msg),
 }
 """Message class and decoder of the topics with images, the one to prefer first."""
-
-
-def _silent(_sentence: str) -> None:
-    """What is wrong with the bag was said when it was opened."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +109,7 @@ def camera_of(recorded: Recorded) -> Camera | None:
 
 @contextmanager
 def _reading(
-    path: Path, names: Iterable[str], warn: Callable[[str], None] = _silent
+    path: Path, names: Iterable[str], warn: Callable[[str], None] = silent
 ) -> Iterator[Iterator[bag.BagMessage]]:
     """The messages on some topics, or on all; the bag is closed again however few of them are read."""
     messages = bag.read(path, [f"/{name}" for name in names] or None, warn=warn)

@@ -9,6 +9,7 @@ from typing import Any
 
 from lift3d_node import checkpoint as lifting
 from pose_core.model_card import Card
+from pose_tools.terminal import Say
 from pose_train import angle_runs, evaluate, export, real_video, refiner_evaluate, refiners
 from pose_train.angle_recipes import recipe as angle_recipe
 from pose_train.lifters import train
@@ -20,7 +21,6 @@ from refine_node import angle_checkpoint as refining_angles
 from refine_node import checkpoint as refining
 
 Progress = Callable[[int, int | None], None]
-Say = Callable[[str], None]
 
 
 def train_lifter(job: Job[Path], progress: Progress, say: Say) -> dict[str, Any]:

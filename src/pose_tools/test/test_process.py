@@ -35,8 +35,9 @@ from pose_ros.conversions import people2d_to_msg, people3d_from_msg
 from pose_ros.images import compressed_to_msg
 from pose_tools import bag, process, process_detection, process_figures, process_input
 from pose_tools.demo import VIDEO
-from pose_tools.process import ProcessJob, labels
+from pose_tools.process import labels
 from pose_tools.process_bag import Result, write_bag
+from pose_tools.process_job import ProcessJob
 from pose_tools.process_overlay import Reader
 from pose_tools.process_stages import hidden, joined
 from pose_tools.process_workers import Stopped, Workers, tick
@@ -362,7 +363,7 @@ def test_a_folder_of_images(eyes: Callable[[Sees], list[int]], tmp_path: Path) -
 def test_a_bag_cannot_hold_pelvises_of_two_sequences(tmp_path: Path) -> None:
     nothing = np.empty((0, 0))
     results = [
-        Result(None, AngleSequence((), np.empty(0), nothing, nothing, nothing, pelvis_sequence=sequence))
+        Result(None, AngleSequence((), np.empty(0, np.int64), nothing, nothing, nothing, pelvis_sequence=sequence))
         for sequence in PELVIS_SEQUENCES
     ]
     with pytest.raises(ValueError, match="must have one pelvis_sequence, got YXZ and ZXY"):

@@ -1,0 +1,66 @@
+"""The folder of the results of `pose process`: what may be replaced, and how results get their name only when all are there."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pose_tools.process_job import ProcessJob, readable
+
+SUMMARY = "summary.json"
+FORMAT = "pose_process 1"
+"""Stands in each summary: that the folder is ours, and the version of its layout."""
+DETECTIONS = "detections"
+"""Folder of what the next run can use."""
+
+
+def expect_replaceable(out: Path, job: ProcessJob) -> None:
+    """Raise ValueError where the folder must not be replaced: only earlier results are, those of another input by force."""
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"{job.out} is a file; name a folder for the results")
+    if not out.is_dir() or not any(out.iterdir()):
+        return
+    try:
+        earlier = json.loads((out / SUMMARY).read_text(encoding="utf-8"))
+        ours = earlier["format"].startswith(FORMAT.split()[0])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        ours, earlier = False, {}
+    if not ours:
+        raise ValueError(f"{job.out} holds other files; choose an empty or a new folder with -o")
+    if earlier.get("input") != readable(job.source.name) and not job.force:
+        raise ValueError(
+            f"{job.out} holds the results of {earlier.get('input')}; choose another folder with -o, or replace them with --force"
+        )
+
+
+@contextmanager
+def working_folder(out: Path) -> Iterator[Path]:
+    """The folder beside `out` in which everything is made. Raises ValueError where another process works in it."""
+    folder = out.with_name(f".{out.name}.part")
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(
+                f"another process makes {out} just now; wait for it, or choose another folder"
+            ) from None
+        try:
+            yield folder
+        finally:
+            if not any(folder.glob(f"{DETECTIONS}/*")):
+                shutil.rmtree(folder, ignore_errors=True)  # nothing that the next run could use
+
+
+def publish(folder: Path, out: Path) -> None:
+    """Give the results their name; what was there is gone only then."""
+    replaced = folder / "replaced"
+    shutil.rmtree(replaced, ignore_errors=True)
+    if out.exists():
+        out.rename(replaced)
+    (folder / "result").rename(out)
+    shutil.rmtree(folder)
