@@ -363,7 +363,10 @@ def test_a_folder_of_images(eyes: Callable[[Sees], list[int]], tmp_path: Path) -
 def test_a_bag_cannot_hold_pelvises_of_two_sequences(tmp_path: Path) -> None:
     nothing = np.empty((0, 0))
     results = [
-        Result(None, AngleSequence((), np.empty(0, np.int64), nothing, nothing, nothing, pelvis_sequence=sequence))
+        Result(
+            None,
+            AngleSequence((), np.empty(0, np.int64), nothing, nothing, nothing, pelvis_sequence=sequence),
+        )
         for sequence in PELVIS_SEQUENCES
     ]
     with pytest.raises(ValueError, match="must have one pelvis_sequence, got YXZ and ZXY"):
