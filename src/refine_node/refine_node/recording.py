@@ -31,13 +31,11 @@ SECOND = 1_000_000_000
 ID = "p1"
 """Of a person without a name."""
 
-# What a filter lets through to keep up a smoother need not, because it has no lag. On the default lifter's output a share of 0.8
-# instead of the filter's 0.4 takes away a sixth of the acceleration that is left. A tenth of this process noise makes positions
-# of a real video worse, three times as much leaves more acceleration.
+# What a filter lets through to keep up a smoother need not, because it has no lag: on the default lifter's output 0.8 instead of
+# the filter's 0.4 takes away a seventh of the acceleration that is left, at the same errors. Less process noise than the filter's
+# would make positions worse.
 WHITE_SHARE = 0.8
 """Least share of a joint's deviation that counts as independent from frame to frame."""
-PROCESS_SHARE = 0.3
-"""Share of the filter's process noise."""
 
 
 def _silent(_done: int, _total: int) -> None:
@@ -149,7 +147,7 @@ def _smoothed(sequence: PoseSequence, params: RefineParams) -> PoseSequence:
         sequence.stamps,
         relative,
         share * sequence.std,
-        AccelerationDensity(PROCESS_SHARE * params.process_noise, PROCESS_SHARE * params.process_noise_rate),
+        AccelerationDensity(params.process_noise, params.process_noise_rate),
         initial_speed_std=JOINT_SPEED,
         gate=gate,
         gate_patience=params.gate_frames,
