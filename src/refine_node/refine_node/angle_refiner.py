@@ -73,6 +73,11 @@ class AngleRefiner:
         """What `process` has done so far."""
         return self._tally.summary(self.card)
 
+    def describe(self) -> str:
+        """The same in a few words, which costs little enough for each image."""
+        done = self._tally
+        return f"{done.angles} angles by {done.mean_deg:.2f} degrees on average" if done.angles else "on"
+
     def reset(self, person: str = "") -> None:
         """Forget the motion of a person, or of everybody; `corrections` are counted on."""
         for id in [id for id in self._memory if person in ("", id)]:
@@ -218,12 +223,22 @@ class _Tally:
         # Rounding may leave a move just short of its limit.
         self._limited += (valid & (moved >= (1.0 - 1e-9) * std)).sum(0)
 
+    @property
+    def angles(self) -> int:
+        """As in `Corrections`."""
+        return int(self._valid.sum())
+
+    @property
+    def mean_deg(self) -> float:
+        """Likewise."""
+        return _mean_deg(self._moved, self._valid)
+
     def summary(self, card: AngleCard) -> Corrections:
         rows = {group: [angle.group == group for angle in ANGLES] for group in GROUPS}
-        count = int(self._valid.sum())
+        count = self.angles
         return Corrections(
             angles=count,
-            mean_deg=_mean_deg(self._moved, self._valid),
+            mean_deg=self.mean_deg,
             by_group_deg={
                 group: _mean_deg(self._moved[row], self._valid[row]) for group, row in rows.items()
             },

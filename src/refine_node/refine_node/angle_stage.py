@@ -39,12 +39,7 @@ class AngleStage:
 
     def describe(self) -> str:
         """What was corrected so far, for people."""
-        if self._refiner is None:
-            return "off"
-        done = self._refiner.corrections
-        if not done.angles:
-            return "on"
-        return f"{done.angles} angles by {done.mean_deg:.2f} degrees on average"
+        return "off" if self._refiner is None else self._refiner.describe()
 
     def _open(self, params: RefineParams) -> None:
         if params.angle_refinement != (self._refiner is not None):
