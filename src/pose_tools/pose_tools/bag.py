@@ -57,6 +57,8 @@ CHUNK_NS = 1_000_000_000
 METADATA_VERSION = 9
 METADATA = "metadata.yaml"
 """rosbag2's name of the file that makes a folder a bag."""
+BAG_FILES = (".mcap", ".db3")
+"""Endings of files that hold the messages of a bag."""
 
 
 class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
@@ -529,7 +531,7 @@ def _locate(bag: Path) -> Path:
     if not bag.exists():
         raise FileNotFoundError(f"there is no bag at {bag}")
     if bag.is_file():
-        if bag.suffix not in (".mcap", ".db3"):
+        if bag.suffix not in BAG_FILES:
             raise ValueError(f"{bag} is no bag; name a bag's folder, a .mcap or a .db3 file")
         return bag
     if (bag / METADATA).is_file() or any(bag.glob("*.mcap")):

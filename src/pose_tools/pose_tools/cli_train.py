@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lift3d_node.params import Lift3DParams
-from pose_tools.terminal import Bar, Json, say, show
+from pose_tools.terminal import Bar, Json, Say, say, show
+
+if TYPE_CHECKING:  # it needs torch
+    from pose_train.refiner_data import Made
+    from pose_train.runs import D, Job
 
 LIFT3D = Lift3DParams()
 
@@ -41,6 +46,19 @@ def _needs_torch() -> None:
         raise typer.BadParameter("torch is not installed here; run make setup-train")
 
 
+def _made(data: Path, lifter: Path | None) -> Made:
+    """What refiners learn from, with the lifter that ships unless another one is named."""
+    from pose_train.refiner_data import Made
+
+    return Made(data, lifter) if lifter else Made(data)
+
+
+def _carry_out(run: Callable[[Job[D], Bar, Say], dict[str, Any]], job: Job[D], as_json: bool) -> None:
+    with Bar("train") as progress:
+        result = run(job, progress, say)
+    show(result, as_json)
+
+
 @train_app.command("lifter")
 def train_lifter(
     model: Annotated[str, typer.Option(help="network to train")] = "streaming_tcn",
@@ -58,9 +76,7 @@ def train_lifter(
     from pose_train.runs import Job
 
     job = Job(model, data, out or Path("out/train") / model, device, seed, steps, threads, wandb)
-    with Bar("train") as progress:
-        result = run_training(job, progress, say)
-    show(result, as_json)
+    _carry_out(run_training, job, as_json)
 
 
 @train_app.command("refiner")
@@ -80,14 +96,12 @@ def train_refiner(
 ) -> None:
     """Train a refining network on a lifter's own errors and on made ones. Started again, it goes on where it was interrupted."""
     from pose_tools.train import train_refiner as run_training
-    from pose_train.refiner_data import Made
     from pose_train.refiners import RefinerJob
 
-    made = Made(data, lifter) if lifter else Made(data)
-    job = RefinerJob(model, made, out or Path("out/train") / model, device, seed, steps, threads, wandb)
-    with Bar("train") as progress:
-        result = run_training(job, progress, say)
-    show(result, as_json)
+    job = RefinerJob(
+        model, _made(data, lifter), out or Path("out/train") / model, device, seed, steps, threads, wandb
+    )
+    _carry_out(run_training, job, as_json)
 
 
 @train_app.command("angles")
@@ -109,13 +123,11 @@ def train_angles(
     """Train a network that corrects implausible joint angles. Started again, it goes on where it was interrupted."""
     from pose_tools.train import train_angles as run_training
     from pose_train.angle_runs import AngleJob
-    from pose_train.refiner_data import Made
 
-    made = Made(data, lifter) if lifter else Made(data)
-    job = AngleJob(model, made, out or Path("out/train") / model, device, seed, steps, threads, wandb)
-    with Bar("train") as progress:
-        result = run_training(job, progress, say)
-    show(result, as_json)
+    job = AngleJob(
+        model, _made(data, lifter), out or Path("out/train") / model, device, seed, steps, threads, wandb
+    )
+    _carry_out(run_training, job, as_json)
 
 
 @evaluate_app.command("lifters")

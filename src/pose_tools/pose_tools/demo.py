@@ -20,6 +20,7 @@ from pose_ros.conversions import people3d_from_msg
 from pose_tools import bag
 from pose_tools.graph import Bundle, Setup
 from pose_tools.live import Run, run
+from pose_tools.result_folder import BAG, OVERLAY, SUMMARY
 from pose_tools.workspace import config_file
 from pose_viz import overlay, plots
 from pose_viz.params import VizParams
@@ -31,7 +32,6 @@ VIDEO = f"{CLIP}/videos/cam{CAMERA_NUMBER:02d}.mp4"
 VIDEO_SIZE = (1080, 1920)
 CALIBRATION = f"{CLIP}/calibration/Calib.qca.txt"
 
-BAG, OVERLAY, SUMMARY = "bag", "overlay.mp4", "summary.json"
 FIGURE, SHEET, COMPARED = "skeleton.png", "overlay.png", "compared.png"
 SHEET_IMAGES = 8
 

@@ -15,9 +15,10 @@ from pose_core.angles import AngleSequence
 from pose_core.filters import SECONDS
 from pose_core.people import People3D
 from pose_core.sequence import PoseSequence
+from pose_tools.bag import BAG_FILES
+from pose_tools.process_figures import OVERVIEW
 from pose_tools.process_files import file_name
 from pose_tools.view import (
-    BAG_FILES,
     MARKER_FILES,
     SEQUENCE_FILE,
     Progress,
@@ -30,7 +31,7 @@ from pose_viz.angle_plots import group_figure, overview_figure
 from refine_node.angles import AngleOptions, angles_of, angles_of_markers
 from refine_node.isb import ANGLES, GROUPS
 
-SKELETON, OVERVIEW = "skeleton.png", "overview.png"
+SKELETON = "skeleton.png"
 TIME = "time_s"
 LAST_SECOND = 9e9
 """Seconds that stamps in nanoseconds can hold."""

@@ -35,6 +35,7 @@ from pose_core.formats.rate import rate_of
 from pose_core.sequence import PoseSequence
 from pose_ros.signals import Signals
 from pose_ros.threads import one_blas_thread
+from pose_tools.bag import BAG_FILES
 from pose_tools.process_bag import Result, write_bag
 from pose_tools.process_detection import Kept, Work, looked, make_ready
 from pose_tools.process_figures import draw_angles
@@ -53,7 +54,7 @@ from pose_tools.process_files import (
     write_landmarks,
     write_markers,
 )
-from pose_tools.process_folder import DETECTIONS, FORMAT, SUMMARY, expect_replaceable, publish, working_folder
+from pose_tools.process_folder import DETECTIONS, FORMAT, expect_replaceable, publish, working_folder
 from pose_tools.process_input import FolderFootage, Footage, VideoFootage
 from pose_tools.process_job import ProcessJob, readable, settings_of
 from pose_tools.process_overlay import Drawing, draw
@@ -61,6 +62,7 @@ from pose_tools.process_people import Sighting, Tracked
 from pose_tools.process_recorded import BagFootage, Recorded, RecordedPeople, camera_of, open_bag
 from pose_tools.process_stages import Lifted, Track, hidden, is_offline, lift, refine
 from pose_tools.process_workers import Stopped, Workers, cores
+from pose_tools.result_folder import BAG, OVERLAY, SUMMARY
 from pose_tools.terminal import Say, silent
 from pose_viz import web_page
 from pose_viz.params import VizParams
@@ -78,11 +80,9 @@ from refine_node.refiners import REFINERS
 
 Progress = Callable[[int, int | None], None]
 
-BAG, OVERLAY, REPORT = "bag", "overlay.mp4", "report.html"
+REPORT = "report.html"
 KEPT_FORMAT = 1
 """Version of what the working folder keeps; another one is begun anew."""
-BAG_SUFFIXES = {".mcap", ".db3"}
-"""Of files that make a bag."""
 
 
 def process(job: ProcessJob, progress: Progress, say: Say = silent) -> dict[str, Any]:
@@ -223,10 +223,10 @@ class _Run:
 
     def _open(self) -> _Source:
         path = self.job.source
-        if path.is_dir() and not any(set(file.suffixes) & BAG_SUFFIXES for file in path.iterdir()):
+        if path.is_dir() and all(set(file.suffixes).isdisjoint(BAG_FILES) for file in path.iterdir()):
             folder = FolderFootage.open(path, self.job.image_rate_hz)
             return _Source(file_name(path.absolute().name), folder.describe(), folder, None)
-        if path.is_dir() or path.suffix in BAG_SUFFIXES:
+        if path.is_dir() or path.suffix in BAG_FILES:
             recorded = open_bag(path, self.folder / "recovered", self._warn)
             footage = BagFootage.of(recorded) if recorded.image_topic else None
             name = file_name(path.absolute().name if path.is_dir() else path.stem)

@@ -8,10 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pose_msgs.msg import JointAngles
-from pose_msgs.msg import People2D as People2DMsg
-from pose_msgs.msg import People3D as People3DMsg
-from pose_msgs.msg import Skeleton as SkeletonMsg
 from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CameraInfo
 
@@ -29,8 +25,7 @@ from pose_ros.conversions import (
     people3d_to_msg,
     skeleton_to_msg,
 )
-from pose_ros.qos import LATCHED
-from pose_tools.bag import BagWriter, Topic
+from pose_tools.bag import BagWriter, result_topics
 from pose_tools.process_overlay import Reader
 from pose_tools.process_people import Sighting
 from pose_tools.process_stages import Lifted
@@ -97,22 +92,23 @@ def write_bag(
 class _Outlet:
     """A bag's topics by their relative names, stated when something comes on them."""
 
-    KINDS: tuple[Topic, ...] = (
-        Topic(topics.SKELETON2D, SkeletonMsg, LATCHED),
-        Topic(topics.LIFTED_SKELETON, SkeletonMsg, LATCHED),
-        Topic(topics.REFINED_SKELETON, SkeletonMsg, LATCHED),
-        Topic(topics.CAMERA_INFO, CameraInfo),
-        Topic(topics.WORLD, People3DMsg),
-        Topic(topics.PEOPLE2D, People2DMsg),
-        Topic(topics.LIFTED, People3DMsg),
-        Topic(topics.REFINED, People3DMsg),
-        Topic(topics.ANGLES, JointAngles),
+    TOPICS = (
+        topics.SKELETON2D,
+        topics.LIFTED_SKELETON,
+        topics.REFINED_SKELETON,
+        topics.CAMERA_INFO,
+        topics.WORLD,
+        topics.PEOPLE2D,
+        topics.LIFTED,
+        topics.REFINED,
+        topics.ANGLES,
     )
 
     def __init__(self, writer: BagWriter) -> None:
         self._writer = writer
-        for topic in self.KINDS:
-            writer.add(replace(topic, name=f"/{topic.name}"))
+        recorded = {topic.name: topic for topic in result_topics()}
+        for name in self.TOPICS:
+            writer.add(replace(recorded[name], name=f"/{name}"))
 
     def put(self, topic: str, message: Any, stamp: int | None) -> None:
         self._writer.write(f"/{topic}", serialize_message(message), stamp)

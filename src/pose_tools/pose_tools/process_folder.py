@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pose_tools.process_job import ProcessJob, readable
+from pose_tools.result_folder import SUMMARY
 
-SUMMARY = "summary.json"
 FORMAT = "pose_process 1"
 """Stands in each summary: that the folder is ours, and the version of its layout."""
 DETECTIONS = "detections"

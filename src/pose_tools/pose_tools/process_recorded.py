@@ -230,4 +230,4 @@ def bag_files(path: Path) -> list[Path]:
     """The files of a bag that hold its messages."""
     if path.is_file():
         return [path]
-    return sorted(file for file in path.iterdir() if file.suffix in (".mcap", ".db3"))
+    return sorted(file for file in path.iterdir() if file.suffix in bag.BAG_FILES)

@@ -10,8 +10,6 @@ from typing import Annotated, Any
 import typer
 
 Json = Annotated[bool, typer.Option("--json", help="print the result as JSON on stdout")]
-
-
 Say = Callable[[str], None]
 """Takes a sentence for whoever runs a command."""
 

@@ -17,8 +17,9 @@ from pose_core.formats.c3d import read_c3d
 from pose_core.formats.trc import read_trc
 from pose_core.markers import MarkerSequence
 from pose_core.sequence import PoseSequence
-from pose_tools.bag import METADATA
+from pose_tools.bag import BAG_FILES, METADATA
 from pose_tools.bag_people import BagPeople, read_people
+from pose_tools.result_folder import BAG
 from pose_viz import web_page
 from pose_viz.viewer import viewer_page
 
@@ -26,9 +27,6 @@ Progress = Callable[[int, int | None], None]
 
 MARKER_FILES: dict[str, Callable[[Path], MarkerSequence]] = {".trc": read_trc, ".c3d": read_c3d}
 SEQUENCE_FILE = ".npz"
-BAG_FILES = (".mcap", ".db3")
-RESULT_BAG = "bag"
-"""Folder of the bag in what `pose process` and `pose demo` leave."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +126,7 @@ def open_recording(
     source: Path, progress: Progress, say: Callable[[str], None], namespace: str | None
 ) -> BagPeople:
     """The people in 3D of a bag, which may lie in a folder of results. Raises as `bag_people.read_people` does."""
-    inside = source / RESULT_BAG
+    inside = source / BAG
     result = not (source / METADATA).is_file() and inside.is_dir()
     return read_people(inside if result else source, progress, say, namespace=namespace, landmarks=False)
 
