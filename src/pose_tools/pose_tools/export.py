@@ -31,11 +31,11 @@ from pose_core.sequence import PoseSequence
 from pose_tools.bag_people import BagPeople, read_people
 from pose_tools.opensim_pelvis import opensim_turns, rotation_of
 from pose_tools.process_files import (
-    SHORT_SHARE,
     Timing,
     Wanted,
     expect_body,
     file_name,
+    least_seconds,
     open_augmenter,
     person_of,
     write_angles,
@@ -222,8 +222,7 @@ def _chosen(job: ExportJob, held: BagPeople) -> list[str]:
     """Who is exported. Raises ValueError for ids that the bag lacks, and nobody."""
     if job.people:
         return held.chosen(job.people)
-    whole = float(held.stamps[-1] - held.stamps[0]) * SECONDS
-    least = min(job.min_seconds, SHORT_SHARE * whole)
+    least = least_seconds(job.min_seconds, held.stamps)
     chosen = [person for person in held.ids if held.seconds(person) >= least]
     if not chosen:
         longest = max(held.seconds(person) for person in held.ids)

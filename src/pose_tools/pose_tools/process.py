@@ -41,11 +41,11 @@ from pose_tools.process_detection import Kept, Work, looked, make_ready
 from pose_tools.process_figures import draw_angles
 from pose_tools.process_files import (
     ANGLE_FOLDER,
-    SHORT_SHARE,
     Person,
     Timing,
     Wanted,
     file_name,
+    least_seconds,
     open_augmenter,
     person_of,
     said_of,
@@ -313,8 +313,7 @@ class _Run:
             raise ValueError(
                 f"nobody was found in the {len(lifted.stamps)} images of {self.job.source}; is a whole person in sight?"
             )
-        whole = float(lifted.stamps[-1] - lifted.stamps[0]) * SECONDS
-        least = min(self.job.min_seconds, SHORT_SHARE * whole)
+        least = least_seconds(self.job.min_seconds, lifted.stamps)
         return [track for track in lifted.tracks if track.seconds >= least]
 
     def _refine(self, tracks: list[Track]) -> list[tuple[Track, PoseSequence]]:

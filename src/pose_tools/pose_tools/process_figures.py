@@ -12,7 +12,7 @@ from typing import Any
 
 from pose_core.angles import AngleSequence
 from pose_tools.process_workers import Workers, tick
-from refine_node.isb import ANGLES, GROUPS
+from refine_node.isb import GROUPS, NAMES, angles_of_group
 
 OVERVIEW = "overview.png"
 
@@ -34,7 +34,7 @@ def draw_angles(
 
 def _of_group(angles: AngleSequence, group: str) -> AngleSequence:
     """The angles of one group, which is all that its worker needs."""
-    columns = [angles.names.index(angle.name) for angle in ANGLES if angle.group == group]
+    columns = [angles.names.index(NAMES[row]) for row in angles_of_group(group)]
     return replace(
         angles,
         names=tuple(angles.names[column] for column in columns),

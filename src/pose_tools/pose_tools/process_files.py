@@ -165,6 +165,11 @@ def expect_body(height: float, mass: float) -> None:
             )
 
 
+def least_seconds(min_seconds: float, stamps: np.ndarray) -> float:
+    """For how long a person must be there to count in a recording with images at `stamps` (T,), ns."""
+    return min(min_seconds, SHORT_SHARE * float(stamps[-1] - stamps[0]) * SECONDS)
+
+
 def file_name(text: str) -> str:
     """`text` as part of a file's name on any system: letters and digits of any language, blanks and `-_.` stay, others become _.
 

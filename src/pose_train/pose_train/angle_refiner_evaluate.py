@@ -42,7 +42,7 @@ from refine_node import recording
 from refine_node.angle_refiner import AngleRefiner
 from refine_node.angles import angles_of
 from refine_node.encoding import DEFAULT_HEIGHT
-from refine_node.isb import ANGLES, GROUPS, NAMES
+from refine_node.isb import GROUPS, NAMES, angles_of_group
 from refine_node.params import RefineParams
 
 COMMAND = "pose evaluate angle-refiner"
@@ -342,9 +342,8 @@ def _acceleration(parts: Sequence[tuple[np.ndarray, ...]], which: int) -> float:
 
 def _by_group(difference: np.ndarray, valid: np.ndarray) -> dict[str, float]:
     """Mean absolute differences (N, A) in degrees."""
-    rows = {group: np.array([angle.group == group for angle in ANGLES]) for group in GROUPS}
-    rows[ALL] = np.ones(len(ANGLES), bool)
-    return {name: angle_data.mean_degrees(difference, valid & row) for name, row in rows.items()}
+    rows = {group: angles_of_group(group) for group in GROUPS} | {ALL: list(range(len(NAMES)))}
+    return {name: angle_data.mean_degrees(difference[:, row], valid[:, row]) for name, row in rows.items()}
 
 
 def _share(which: Sequence[bool] | np.ndarray) -> float:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
 from pose_train import mocap
+from pose_train.refiner_data import Made
 from pose_train.synthesis import Synthesizer
 from pose_train.testing import motion
 
@@ -30,6 +32,20 @@ def data(tmp_path_factory: pytest.TempPathFactory, pack: mocap.Pack) -> Path:
 @pytest.fixture(scope="session")
 def synthesizer(pack: mocap.Pack) -> Synthesizer:
     return Synthesizer([pack], ("h36m17", "mpi_inf28"))
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A cache of the module's own, in which nothing is yet."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("POSE_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def made(data: Path, cache: None) -> Made:
+    """What refining networks learn from, little of it."""
+    return Made(data, clips=4, trained=1, held_out=1, truths=3, frames=16)
 
 
 @pytest.fixture(autouse=True)

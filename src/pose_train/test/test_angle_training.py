@@ -27,6 +27,8 @@ from refine_node.angle_refiner import AngleRefiner, corrected
 from refine_node.angles import angles_of
 from refine_node.isb import GROUPS, NAMES
 
+pytestmark = pytest.mark.usefixtures("cache")
+
 NAME = "angle_transformer"
 TINY = AngleRecipe(
     steps=4,
@@ -38,18 +40,6 @@ TINY = AngleRecipe(
     final_shares=(0.5, 0.5),
     config=dataclasses.asdict(find(NAME).Config.small()),
 )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("POSE_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
-@pytest.fixture(scope="module")
-def made(data: Path) -> Made:
-    return Made(data, clips=4, trained=1, held_out=1, truths=3, frames=16)
 
 
 @pytest.fixture(scope="module")

@@ -23,6 +23,8 @@ from refine_node import checkpoint
 from refine_node.model_card import RefinerCard
 from refine_node.network import RefiningNetwork, find
 
+pytestmark = pytest.mark.usefixtures("cache")
+
 NAME = "smoothnet"
 TINY = RefinerRecipe(
     steps=4,
@@ -35,18 +37,6 @@ TINY = RefinerRecipe(
     network=NAME,
     config=dataclasses.asdict(find(NAME).Config.small()),
 )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("POSE_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
-@pytest.fixture(scope="module")
-def made(data: Path) -> Made:
-    return Made(data, clips=4, trained=1, held_out=1, truths=3, frames=16)
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from refine_node import angle_encoding
 from refine_node.angle_card import AngleCard
 from refine_node.coasting import SECONDS
 from refine_node.encoding import MAX_STEP
-from refine_node.isb import ANGLES, GROUPS, NAMES
+from refine_node.isb import GROUPS, NAMES, angles_of_group
 from refine_node.network_refiner import WEIGHTS
 
 NETWORK = "angle_transformer"
@@ -234,7 +234,7 @@ class _Tally:
         return _mean_deg(self._moved, self._valid)
 
     def summary(self, card: AngleCard) -> Corrections:
-        rows = {group: [angle.group == group for angle in ANGLES] for group in GROUPS}
+        rows = {group: angles_of_group(group) for group in GROUPS}
         count = self.angles
         return Corrections(
             angles=count,
