@@ -12,7 +12,7 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterFile, ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
-from lift3d_node.params import Lift3DParams
+from lift3d_node.params import TILTS, Lift3DParams
 from pose2d_node.params import Pose2DParams
 from pose_ros.topics import CAMERA_INFO, IMAGE
 
@@ -41,6 +41,25 @@ ARGUMENTS = [
     ),
     DeclareLaunchArgument(
         "subject_height", default_value=str(LIFT3D.height), description="metres; 0: unknown"
+    ),
+    DeclareLaunchArgument(
+        "camera_tilt",
+        default_value=LIFT3D.camera_tilt,
+        choices=TILTS,
+        description="what the lifter is told of the camera's tilt: nothing, the two angles below, or level_frame's tf",
+    ),
+    DeclareLaunchArgument(
+        "camera_pitch_deg",
+        default_value=str(LIFT3D.camera_pitch_deg),
+        description="degrees by which the camera looks down",
+    ),
+    DeclareLaunchArgument(
+        "camera_roll_deg",
+        default_value=str(LIFT3D.camera_roll_deg),
+        description="degrees by which the camera's right side is lower than its left",
+    ),
+    DeclareLaunchArgument(
+        "level_frame", default_value=LIFT3D.level_frame, description="tf frame whose z axis points up"
     ),
     DeclareLaunchArgument(
         "params",
@@ -78,7 +97,16 @@ def generate_launch_description():
         "calibration": ParameterValue(LaunchConfiguration("calibration"), value_type=str),
         "num_poses": ParameterValue(LaunchConfiguration("num_poses"), value_type=int),
     }
-    height = {"height": ParameterValue(LaunchConfiguration("subject_height"), value_type=float)}
+    tilt = {
+        name: ParameterValue(LaunchConfiguration(name), value_type=float)
+        for name in ("camera_pitch_deg", "camera_roll_deg")
+    }
+    lifting = {
+        "height": ParameterValue(LaunchConfiguration("subject_height"), value_type=float),
+        "camera_tilt": ParameterValue(LaunchConfiguration("camera_tilt"), value_type=str),
+        "level_frame": ParameterValue(LaunchConfiguration("level_frame"), value_type=str),
+        **tilt,
+    }
     composed = Node(
         package="pose_tools",
         executable="pose",
@@ -89,6 +117,10 @@ def generate_launch_description():
             *("--calibration", LaunchConfiguration("calibration")),
             *("--num-poses", LaunchConfiguration("num_poses")),
             *("--height", LaunchConfiguration("subject_height")),
+            *("--camera-tilt", LaunchConfiguration("camera_tilt")),
+            *("--camera-pitch-deg", LaunchConfiguration("camera_pitch_deg")),
+            *("--camera-roll-deg", LaunchConfiguration("camera_roll_deg")),
+            *("--level-frame", LaunchConfiguration("level_frame")),
         ],
         remappings=[
             (IMAGE, LaunchConfiguration("image_topic")),
@@ -116,8 +148,8 @@ def generate_launch_description():
         [
             *ARGUMENTS,
             stage("pose2d_node", "pose2d", [source]),
-            stage("lift3d_node", "lift3d", [height]),
-            stage("refine_node", "refine"),
+            stage("lift3d_node", "lift3d", [lifting]),
+            stage("refine_node", "refine", [tilt]),
             stage("pose_viz", "viz"),
             composed,
             recorder,

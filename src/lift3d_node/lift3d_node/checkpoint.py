@@ -26,11 +26,12 @@ def describe(
     Raises ValueError for a network that cannot run frame by frame: state that is not zeros at first, or changes its shape.
     """
     name = NETWORKS.name_of(type(network))
-    inputs = ModelCard.inputs_of(network.skeleton_in)
+    config = asdict(network.config)
+    inputs = ModelCard.inputs_of(network.skeleton_in, config)
     outputs, state = checkpoint.ports(network, name, inputs)
     return ModelCard(
         network=name,
-        config=asdict(network.config),
+        config=config,
         skeleton_in=network.skeleton_in,
         skeleton_out=network.skeleton_out,
         outputs=outputs,

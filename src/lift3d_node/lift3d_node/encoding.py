@@ -24,6 +24,8 @@ VERSION = 1
 
 CONTEXT = ("log_size", "motion_x", "motion_y", "log_growth", "log_step")
 """What describes the view as a whole: see `Encoder.context`."""
+UP = ("up_x", "up_y", "up_z")
+"""What is added to that for networks that ask for it: the direction that points up, in the axes of the view; 0 where unknown."""
 
 BODY = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 """Joints, by a part of the name, that make centre and size; the nose stands for the head. Skeletons differ in all others."""
@@ -54,17 +56,26 @@ class View:
 
 INFER_MISSING = "infer_missing"
 """Field in the configuration of networks that want joints which were not seen to be inferred from those that were."""
+TAKES_UP = "takes_up"
+"""Field in the configuration of networks that want to be told, where it is known, which direction points up."""
+
+
+def context_names(config: Mapping[str, object]) -> tuple[str, ...]:
+    """Numbers that describe a view as a whole, for a network of this configuration."""
+    return CONTEXT + UP if config.get(TAKES_UP, False) else CONTEXT
 
 
 class Encoder:
     """Encodes keypoints of one skeleton, given by its name."""
 
     def __init__(self, skeleton: str, config: Mapping[str, object] | None = None) -> None:
-        """`config`: that of the network, which may ask to `INFER_MISSING`.
+        """`config`: that of the network, which may ask to `INFER_MISSING` and for `UP` (`TAKES_UP`).
 
         Raises ValueError where it does and nothing can be inferred in that skeleton.
         """
-        infers = config is not None and bool(config.get(INFER_MISSING, False))
+        config = config or {}
+        infers = bool(config.get(INFER_MISSING, False))
+        self._names = context_names(config)
         self._missing = MissingJoints(skeleton) if infers else None
         joints = SKELETONS.get(skeleton).joints
         self._weights = np.array(
@@ -106,13 +117,19 @@ class Encoder:
         R_cam_view = np.where(seen[..., None, None], R_cam_view, np.eye(3))
         return View(joints, R_cam_view, size)
 
-    def context(self, view: View, previous: View | None, step: np.ndarray | float) -> np.ndarray:
-        """(..., 5) float32, `CONTEXT`: log size; how the centre moved since the `previous` view, in its axes and sizes; log
-        of the size's growth; log of the `step` in seconds over a nominal one of 1/30 s.
+    def context(
+        self, view: View, previous: View | None, step: np.ndarray | float, up: np.ndarray | None = None
+    ) -> np.ndarray:
+        """(..., C) float32, `context_names`: log size; how the centre moved since the `previous` view, in its axes and sizes;
+        log of the size's growth; log of the `step` in seconds over a nominal one of 1/30 s; and, for networks that take it, the
+        unit vector `up` (..., 3), which has camera axes and is NaN where unknown.
 
         Without a previous view, or where either saw nothing, nothing moved and the step is nominal.
         """
-        context = np.zeros((*view.size.shape, len(CONTEXT)), np.float32)
+        context = np.zeros((*view.size.shape, len(self._names)), np.float32)
+        if up is not None and len(self._names) > len(CONTEXT):
+            turned = np.einsum("...ji,...j->...i", view.R_cam_view, up)
+            context[..., len(CONTEXT) :] = np.nan_to_num(turned)
         seen = np.isfinite(view.size)
         size = np.where(seen, view.size, 1.0)
         context[..., 0] = np.where(seen, np.log(size) - MEAN_LOG_SIZE, 0.0)
@@ -129,9 +146,14 @@ class Encoder:
         return context
 
     def sequence(
-        self, xy: np.ndarray, confidence: np.ndarray, step: np.ndarray | float
+        self,
+        xy: np.ndarray,
+        confidence: np.ndarray,
+        step: np.ndarray | float,
+        up: np.ndarray | None = None,
     ) -> tuple[View, np.ndarray]:
-        """View and context of whole sequences: `xy` (..., T, J, 2), `step` (...,) or (..., T) seconds before each frame.
+        """View and context of whole sequences: `xy` (..., T, J, 2), `step` (...,) or (..., T) seconds before each frame, `up`
+        (..., T, 3).
 
         The same numbers as frame by frame.
         """
@@ -143,4 +165,4 @@ class Encoder:
         before = View(np.roll(view.joints, 1, axis), np.roll(view.R_cam_view, 1, axis), size)
         step = np.asarray(step, float)
         step = step if step.ndim == view.size.ndim else step[..., None]
-        return view, self.context(view, before, np.broadcast_to(step, view.size.shape))
+        return view, self.context(view, before, np.broadcast_to(step, view.size.shape), up)

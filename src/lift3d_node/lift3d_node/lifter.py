@@ -57,6 +57,9 @@ class Lifter(ABC):
     """Whether `lift` needs the detector's own 3D."""
     skeleton_of_centres: str = ""
     """Skeleton of `Shape.centres`; empty for a lifter that gives none."""
+    up: np.ndarray | None = None
+    """(3,) unit vector that points up, camera axes; None where that is not known. May change at any time; a lifter that has
+    no use for it does not look."""
     device: str = "cpu"
     """Where it computes, for diagnostics."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -35,13 +36,16 @@ class ModelCard(Card):
     encoding: int = encoding.VERSION
 
     @staticmethod
-    def inputs_of(skeleton: str) -> dict[str, Shape]:
-        """Shapes for one person of what a network that takes this skeleton sees beside its state."""
-        return {"joints": (len(SKELETONS.get(skeleton)), 3), "context": (len(encoding.CONTEXT),)}
+    def inputs_of(skeleton: str, config: Mapping[str, object]) -> dict[str, Shape]:
+        """Shapes for one person of what a network of this configuration that takes this skeleton sees beside its state."""
+        return {
+            "joints": (len(SKELETONS.get(skeleton)), 3),
+            "context": (len(encoding.context_names(config)),),
+        }
 
     @property
     def inputs(self) -> dict[str, Shape]:
-        return self.inputs_of(self.skeleton_in)
+        return self.inputs_of(self.skeleton_in, self.config)
 
     @property
     def shapes(self) -> dict[str, Shape]:

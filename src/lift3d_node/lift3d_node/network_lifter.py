@@ -140,7 +140,9 @@ class NetworkLifter(Lifter):
             np.stack([past.R_cam_view for past in pasts]),
             np.array([past.size for past in pasts]),
         )
-        return self._encoder.context(view, before, np.array([stamp - past.stamp for past in pasts]) / SECOND)
+        up = None if self.up is None else np.broadcast_to(self.up, (len(pasts), 3))
+        step = np.array([stamp - past.stamp for past in pasts]) / SECOND
+        return self._encoder.context(view, before, step, up)
 
     def _shapes(self, seen: _Seen, outputs: Outputs) -> list[Shape]:
         xyz = self._placed_limbs(seen, outputs) if self._of_limbs else outputs["xyz"].astype(float)

@@ -13,7 +13,7 @@ from sensor_msgs.msg import CameraInfo
 
 from lift3d_node.intrinsics import Intrinsics
 from lift3d_node.pairing import SIZE, Pairing
-from lift3d_node.params import Lift3DParams
+from lift3d_node.params import TF, Lift3DParams
 from lift3d_node.pipeline import PeopleLifter
 from pose_core.people import People2D, People3D
 from pose_ros import qos, topics
@@ -24,10 +24,11 @@ from pose_ros.conversions import (
     people3d_from_msg,
     people3d_to_msg,
 )
+from pose_ros.gravity import Gravity
 from pose_ros.stage import Stage, now_ns, run
 
-INTRINSICS = "intrinsics"
-"""Name of the fault: the camera's intrinsics are guessed."""
+INTRINSICS, TILT = "intrinsics", "camera tilt"
+"""Names of the faults: the camera's intrinsics are guessed; tf does not tell how the camera is tilted."""
 
 
 class Lift3DNode(Stage[Lift3DParams]):
@@ -50,6 +51,8 @@ class Lift3DNode(Stage[Lift3DParams]):
         self._pairing = Pairing(lifter.uses_world)
         self._intrinsics = Intrinsics(self.params.field_of_view_deg)
         self._last_stamp = -1
+        self._gravity: Gravity | None = None
+        self._follow_tf(self.params)
         self.health.note("lifter", lifter.name)
         self.health.note("device", lifter.device)
         self._output = self.publish_on(msgs.People3D, topics.LIFTED)
@@ -70,10 +73,37 @@ class Lift3DNode(Stage[Lift3DParams]):
     def on_stop(self) -> None:
         self.destroy_timer(self._timer)
         self.health.clear(INTRINSICS)
+        if self._gravity is not None:
+            self._gravity.close()
 
     def on_params(self, params: Lift3DParams) -> None:
+        self._follow_tf(params)
         self._lifter.subjects.configure(params)
         self._lifter.repair_swaps = params.repair_swaps
+        self._lifter.tilt(params)
+
+    def _follow_tf(self, params: Lift3DParams) -> None:
+        """Listen to tf where it is to tell the camera's tilt. Raises ValueError where it cannot."""
+        follow = params.camera_tilt == TF
+        if follow and self._gravity is None:
+            self._gravity = Gravity(self, params.level_frame)
+        elif not follow and self._gravity is not None:
+            self._gravity.close()
+            self._gravity = None
+        self.health.clear(TILT)
+
+    def _look_up(self, people: People2D) -> None:
+        """Tell the lifter what tf says of the camera's tilt."""
+        if self._gravity is None:
+            return
+        self._lifter.up = up = self._gravity.up(people.frame_id, people.stamp)
+        if up is None:
+            frames = f"'{people.frame_id}' to '{self._gravity.level_frame}'"
+            self.health.fault(
+                TILT, f"tf does not tell the way from {frames}; publish it, or set level_frame", warn=True
+            )
+        else:
+            self.health.clear(TILT)
 
     def _on_people(self, msg: msgs.People2D) -> None:
         people = people2d_from_msg(msg)
@@ -127,6 +157,7 @@ class Lift3DNode(Stage[Lift3DParams]):
             self.health.fault(INTRINSICS, self._intrinsics.fault, warn=True)
         else:
             self.health.clear(INTRINSICS)
+        self._look_up(people)
         lifted = self._lifter.process(people, world, camera)
         times = self.stamped(people.times, start)
         self._output.publish(people3d_to_msg(replace(lifted, times=times)))
@@ -151,6 +182,7 @@ class Lift3DNode(Stage[Lift3DParams]):
     def _report(self) -> None:
         """What diagnostics show beyond what every stage shows."""
         self.health.note("intrinsics", self._intrinsics.describe())
+        self.health.note("camera tilt", self._lifter.tilt_in_words())
         self.health.note("scale", self._lifter.scales())
         self.health.note("rewinds", self._lifter.rewinds)
         self.health.note("swaps repaired", self._lifter.swapped)

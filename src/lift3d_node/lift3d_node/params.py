@@ -11,6 +11,7 @@ MIN_HEIGHT, MAX_HEIGHT = 0.5, 2.6
 """Standing heights in metres that a person may have: a small child to just under the tallest person on record."""
 
 BACKENDS = ("auto", "onnxruntime", "torch")
+UNKNOWN, STATED, TF = TILTS = ("unknown", "stated", "tf")
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,25 @@ class Lift3DParams(StageParams):
 
     joint_centres: bool = param(
         False, "also publish where the joints' true centres of rotation are, for lifters that know them"
+    )
+
+    # Known, the default lifter errs less: docs/models.md.
+    camera_tilt: str = param(
+        UNKNOWN,
+        "what lifters are told of the camera's tilt; stated: camera_pitch_deg, camera_roll_deg; tf: how level_frame stands to it",
+        choices=TILTS,
+        live=True,
+    )
+    level_frame: str = param("odom", "camera_tilt tf: a frame whose z axis points up")
+    camera_pitch_deg: float = param(
+        0.0, "degrees by which the camera looks down", low=-90.0, high=90.0, live=True
+    )
+    camera_roll_deg: float = param(
+        0.0,
+        "degrees by which the camera's right side is lower than its left",
+        low=-180.0,
+        high=180.0,
+        live=True,
     )
 
     height: float = param(

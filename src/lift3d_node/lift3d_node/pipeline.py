@@ -8,11 +8,12 @@ import numpy as np
 
 from lift3d_node import models
 from lift3d_node.correspondence import Correspondence
-from lift3d_node.params import Lift3DParams
+from lift3d_node.params import STATED, UNKNOWN, Lift3DParams
 from lift3d_node.placement import Placement
 from lift3d_node.quality import Quality
 from lift3d_node.subjects import Subjects
 from pose_core.camera import Camera
+from pose_core.markers import tilt_of, up_in_camera
 from pose_core.people import People2D, People3D
 from pose_core.skeleton import SKELETONS
 from pose_core.swaps import SwapRepair, exchanged, exchanged_person
@@ -26,6 +27,7 @@ class PeopleLifter:
     def __init__(self, params: Lift3DParams) -> None:
         self._params = params
         self.lifter = models.make(params)
+        self.tilt(params)
         if params.joint_centres and not self.lifter.skeleton_of_centres:
             raise ValueError(
                 f"lifter '{params.lifter}' knows no joint centres; set joint_centres to false, or lifter to streaming_tcn"
@@ -47,6 +49,27 @@ class PeopleLifter:
         self._swaps: dict[str, SwapRepair] = {}
         self._seen: dict[str, int] = {}
         self._stamp = -1
+
+    def tilt(self, params: Lift3DParams) -> None:
+        """Take from `params` what is known of the camera's tilt, from now on."""
+        known = params.camera_tilt == STATED
+        self.up = up_in_camera(params.camera_pitch_deg, params.camera_roll_deg) if known else None
+
+    @property
+    def up(self) -> np.ndarray | None:
+        """(3,) unit vector that points up, camera axes; None where that is not known. May change at any time."""
+        return self.lifter.up
+
+    @up.setter
+    def up(self, up: np.ndarray | None) -> None:
+        self.lifter.up = up
+
+    def tilt_in_words(self) -> str:
+        """What is known of the camera's tilt."""
+        if self.lifter.up is None:
+            return UNKNOWN
+        pitch, roll = (round(angle, 1) + 0.0 for angle in tilt_of(self.lifter.up))  # no minus before a zero
+        return f"looks {pitch:.1f} degrees down, rolled by {roll:.1f}"
 
     def check(self, people: People2D) -> None:
         """Raise ValueError where the keypoints of `people` cannot be made those that the lifter takes."""

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from lift3d_node import encoding
-from lift3d_node.encoding import INFER_MISSING, Encoder, View
+from lift3d_node.encoding import CONTEXT, INFER_MISSING, TAKES_UP, UP, Encoder, View, context_names
+from lift3d_node.geometry import view_rotation
 from pose_core.inference import STANDING
 from pose_core.skeleton import SKELETONS, mirror
 
@@ -130,6 +131,30 @@ def test_context_of_growth_and_motion_by_hand():
     assert motion[4] == 0.0
 
 
+def test_who_asks_for_it_is_told_what_points_up_in_the_axes_of_the_view():
+    """A level camera that sees somebody to its right: up stays up. Somebody above its axis: up leans away from the camera."""
+    encoder = Encoder("mediapipe33", {TAKES_UP: True})
+    assert context_names({TAKES_UP: True}) == CONTEXT + UP
+    up = np.array([0.0, -1.0, 0.0])
+    row = len(CONTEXT)
+    for ray, expected in (
+        ((0.5, 0.0, 1.0), (0.0, -1.0, 0.0)),
+        ((0.0, -np.tan(0.3), 1.0), (0.0, -np.cos(0.3), np.sin(0.3))),
+    ):
+        centre = np.array(ray) / np.linalg.norm(ray)
+        view = View(np.zeros((33, 3), np.float32), view_rotation(centre), np.array(0.2))
+        context = encoder.context(view, None, 0.1, up)
+        np.testing.assert_allclose(context[row:], expected, atol=1e-6)
+        assert context[:row].tolist() == Encoder("mediapipe33").context(view, None, 0.1, up).tolist()
+        for unknown in (None, np.full(3, np.nan)):
+            assert encoder.context(view, None, 0.1, unknown)[row:].tolist() == [0.0, 0.0, 0.0]
+
+
+def test_who_does_not_ask_is_not_told():
+    view = encode(flat(person()))
+    assert Encoder("mediapipe33", {TAKES_UP: False}).context(view, None, 0.1, np.ones(3)).shape == (5,)
+
+
 @pytest.mark.parametrize(
     ("step", "taken"), [(0.0, encoding.MIN_STEP), (-1.0, encoding.MIN_STEP), (1e6, encoding.MAX_STEP)]
 )
@@ -141,20 +166,23 @@ def test_absurd_steps_count_as_the_bounds(step: float, taken: float):
 
 
 def test_frame_by_frame_equals_the_whole_sequence():
-    encoder = Encoder("mediapipe33")
+    encoder = Encoder("mediapipe33", {TAKES_UP: True})
     random = np.random.default_rng(2)
     xy = flat(person()) + 0.02 * random.normal(size=(2, 7, 33, 2)).cumsum(1)
     confidence = random.random((2, 7, 33))
     xy[0, 3] = np.nan
     step = random.uniform(0.01, 0.1, (2, 7))
-    view, context = encoder.sequence(xy, confidence, step)
+    up = random.normal(size=(2, 7, 3))
+    up /= np.linalg.norm(up, axis=-1, keepdims=True)
+    up[1] = np.nan
+    view, context = encoder.sequence(xy, confidence, step, up)
     for clip in range(2):
         previous = None
         for frame in range(7):
             one = encoder.view(xy[clip, frame], confidence[clip, frame])
             np.testing.assert_array_equal(one.joints, view.joints[clip, frame])
             np.testing.assert_array_equal(
-                encoder.context(one, previous, step[clip, frame]), context[clip, frame]
+                encoder.context(one, previous, step[clip, frame], up[clip, frame]), context[clip, frame]
             )
             previous = one
 

@@ -11,13 +11,14 @@ import pytest
 from lift3d_node import limbs, network_lifter
 from lift3d_node.backends import Session
 from lift3d_node.correspondence import Correspondence
-from lift3d_node.encoding import Encoder
+from lift3d_node.encoding import TAKES_UP, Encoder
 from lift3d_node.lifter import Shape
 from lift3d_node.model_card import ModelCard
 from lift3d_node.network_lifter import NetworkLifter
 from lift3d_node.params import Lift3DParams
 from lift3d_node.placement import Placement
 from pose_core.conversion import conversion
+from pose_core.markers import up_in_camera
 from pose_core.people import JointState, People2D, Person2D
 from pose_core.skeleton import COCO17, H36M17, MEDIAPIPE33
 
@@ -284,6 +285,20 @@ def test_frames_are_encoded_as_in_training(scene) -> None:
     for before, (_, _, state) in zip(view.joints, session.asked[1:], strict=False):
         np.testing.assert_array_equal(state[0][0], before)
     assert not session.asked[0][2][0].any()
+
+
+def test_networks_that_ask_for_it_are_told_what_points_up(scene) -> None:
+    """Stated, it is that of the camera in the axes of the view; not stated, 0; and it may come and go."""
+    shots = walk(scene, 3)
+    session = Played(told(), replace(CARD, config={**CARD.config, TAKES_UP: True}))
+    lifter = NetworkLifter(Lift3DParams(), session)
+    ups = [None, up_in_camera(pitch_deg=20.0, roll_deg=5.0), None]
+    for i, (shot, lifter.up) in enumerate(zip(shots, ups, strict=True)):
+        lifter.lift(image({"p1": shot.person}, SECOND + i * PERIOD), shot.camera, None)
+    given = np.stack([context[0, -3:] for _, context, _ in session.asked])
+    xy, confidence = shots[1].camera.undistort(shots[1].person.xy_px), shots[1].person.joint_confidence
+    R_cam_view = Encoder("mediapipe33").view(xy, confidence).R_cam_view
+    np.testing.assert_allclose(given, [np.zeros(3), ups[1] @ R_cam_view, np.zeros(3)], atol=1e-6)
 
 
 def test_all_people_of_an_image_are_one_batch(scene) -> None:

@@ -11,6 +11,7 @@ import json
 import sys
 import warnings
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lift3d_node.encoding import CONTEXT, MAX_MOTION, MAX_OFFSET
+from lift3d_node.encoding import MAX_MOTION, MAX_OFFSET, context_names
 from lift3d_node.limbs import LIMBS
 from lift3d_node.network import NETWORKS, OUTPUTS, LiftingNetwork, Outputs, State, find, names, parameters
 from pose_core.config import build
@@ -71,7 +72,7 @@ def inputs(network: LiftingNetwork, batch: int, frames: int) -> tuple[Tensor, Te
     joints = torch.randn(batch, frames, len(SKELETONS.get(network.skeleton_in)), 3)
     joints[..., 2] = 0.1 + 0.9 * torch.rand_like(joints[..., 2])
     joints[torch.rand(joints.shape[:-1]) < 0.2] = 0.0
-    return joints, 0.3 * torch.randn(batch, frames, len(CONTEXT))
+    return joints, 0.3 * torch.randn(batch, frames, len(context_names(asdict(network.config))))
 
 
 def stream(network: LiftingNetwork, joints: Tensor, context: Tensor) -> Outputs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -21,6 +22,7 @@ from lift3d_node.pairing import SIZE
 from lift3d_node.params import Lift3DParams
 from lift3d_node.pipeline import PeopleLifter
 from pose_core.camera import Camera
+from pose_core.markers import up_in_camera
 from pose_core.people import JointState, People2D, People3D, Person3D, ScaleSource, StageTime
 from pose_core.skeleton import H36M17, MEDIAPIPE33
 from pose_ros import qos, topics
@@ -362,6 +364,63 @@ def test_height_is_a_live_parameter(shot) -> None:
         assert not refused.successful
         assert "got 0.2" in refused.reason
         assert g.lifted(shot(3 * SECOND)).people[0].height == pytest.approx(1.6)
+
+
+def test_the_cameras_tilt_is_a_live_parameter(shot) -> None:
+    with graph() as g:
+        assert g.report()[1]["camera tilt"] == "unknown"
+        tilt = {"camera_tilt": "stated", "camera_pitch_deg": 20.0, "camera_roll_deg": -5.0}
+        changed = g.stage.set_parameters_atomically(
+            [Parameter(name, value=value) for name, value in tilt.items()]
+        )
+        assert changed.successful
+        assert g.report()[1]["camera tilt"] == "looks 20.0 degrees down, rolled by -5.0"
+        refused = g.stage.set_parameters([Parameter("camera_tilt", value="guessed")])[0]
+        assert not refused.successful
+        assert "unknown" in refused.reason
+
+
+class PlayedGravity:
+    """Tells of the frame "eye" what the test says."""
+
+    def __init__(self, _node: object, level_frame: str) -> None:
+        self.level_frame, self.closed = level_frame, False
+        self.told: np.ndarray | None = None
+
+    def up(self, frame: str, _stamp: int) -> np.ndarray | None:
+        return self.told if frame == "eye" else None
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_the_tilt_follows_tf_image_by_image(shot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lift3d_node.node.Gravity", PlayedGravity)
+    with graph(camera_tilt="tf", level_frame="map") as g:
+        gravity = g.stage._gravity
+        g.lifted(shot(SECOND))
+        status, values = g.report()
+        assert status.level == DiagnosticStatus.WARN
+        assert "tf does not tell the way from 'eye' to 'map'" in status.message
+        assert values["camera tilt"] == "unknown"
+        gravity.told = up_in_camera(40.0, 3.0)
+        g.lifted(shot(2 * SECOND))
+        status, values = g.report()
+        assert "tf does not tell" not in status.message
+        assert values["camera tilt"] == "looks 40.0 degrees down, rolled by 3.0"
+        assert g.stage.set_parameters([Parameter("camera_tilt", value="unknown")])[0].successful
+        assert gravity.closed
+        g.lifted(shot(3 * SECOND))
+        assert g.report()[1]["camera tilt"] == "unknown"
+
+
+def test_tf_that_is_not_installed_is_refused(shot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tf2_ros", None)
+    with graph() as g:
+        refused = g.stage.set_parameters([Parameter("camera_tilt", value="tf")])[0]
+        assert not refused.successful
+        assert "tf2_ros" in refused.reason
+        assert g.lifted(shot()).people[0].id == "p1"
 
 
 def test_reset_names_whom_it_forgot(shot) -> None:

@@ -70,6 +70,17 @@ def shot(scene):
     return build
 
 
+def test_the_lifter_is_told_what_points_up_where_the_tilt_is_stated(remembering) -> None:
+    assert remembering.lifter.up is None
+    assert remembering.tilt_in_words() == "unknown"
+    stated = Lift3DParams(camera_tilt="stated", camera_pitch_deg=30.0)
+    remembering.tilt(stated)
+    np.testing.assert_allclose(remembering.lifter.up, [0.0, -np.sqrt(0.75), -0.5], atol=1e-12)
+    assert remembering.tilt_in_words() == "looks 30.0 degrees down, rolled by 0.0"
+    remembering.tilt(replace(stated, camera_tilt="unknown"))
+    assert remembering.lifter.up is None
+
+
 def test_people_come_out_where_they_are(shot) -> None:
     lifter = PeopleLifter(Lift3DParams(lifter="mediapipe_world", height=1.75))
     people, world, truth = shot(ids=("p1", "p2"))

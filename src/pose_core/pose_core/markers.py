@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,6 +28,20 @@ def world_from_camera(pitch_deg: float = 0.0, roll_deg: float = 0.0) -> Matrix3:
     )
     lower = np.array([[1.0, 0.0, 0.0], [0.0, np.cos(roll), -np.sin(roll)], [0.0, np.sin(roll), np.cos(roll)]])
     return down @ lower @ WORLD_FROM_CAMERA
+
+
+def up_in_camera(pitch_deg: float = 0.0, roll_deg: float = 0.0) -> np.ndarray:
+    """(3,) unit vector that points up, in the optical frame of a camera tilted as in `world_from_camera`."""
+    return world_from_camera(pitch_deg, roll_deg)[1]
+
+
+def tilt_of(up: np.ndarray) -> tuple[float, float]:
+    """Pitch and roll in degrees of a camera in whose optical frame `up` (3,), of length 1, points up: inverse of `up_in_camera`.
+
+    Without a roll where the camera looks straight up or down.
+    """
+    x, y, z = up.tolist()
+    return math.degrees(math.asin(max(-1.0, min(1.0, -z)))), math.degrees(math.atan2(-x, -y))
 
 
 def marker_name(joint: str) -> str:

@@ -108,3 +108,47 @@ def test_stages_start_again_when_they_die() -> None:
 
     stages = [e for e in description("live.launch.py").entities if isinstance(e, Node)][:5]
     assert all(stage._ExecuteLocal__respawn for stage in stages)
+
+
+@needs_launch
+def test_the_cameras_tilt_reaches_lifting_and_refinement() -> None:
+    """In their own processes as parameters, in one process as options of `pose live`."""
+    from launch import LaunchContext
+    from launch.actions import DeclareLaunchArgument
+    from launch.utilities import normalize_to_list_of_substitutions, perform_substitutions
+    from launch_ros.actions import Node
+    from launch_ros.utilities import evaluate_parameters
+
+    context = LaunchContext()
+    asked = {"camera_tilt": "tf", "camera_pitch_deg": "22", "level_frame": "map"}
+    context.launch_configurations.update(asked)
+    entities = description("live.launch.py").entities
+    for argument in entities:
+        if isinstance(argument, DeclareLaunchArgument):
+            argument.visit(context)
+    started_by = [node for node in entities if isinstance(node, Node)]
+    nodes = {node.node_executable: node for node in reversed(started_by)}  # of two commands `pose`, the first
+    told = {
+        name: {
+            key: value
+            for part in evaluate_parameters(context, node._Node__parameters)
+            if isinstance(part, dict)
+            for key, value in part.items()
+        }
+        for name, node in nodes.items()
+        if name in ("lift3d", "refine")
+    }
+    angles = {"camera_pitch_deg": 22.0, "camera_roll_deg": 0.0}
+    assert told["refine"] == angles
+    assert told["lift3d"] == {"height": 0.0, "camera_tilt": "tf", "level_frame": "map", **angles}
+    words = [
+        perform_substitutions(context, normalize_to_list_of_substitutions(word))
+        for word in nodes["pose"]._Node__arguments
+    ]
+    options = dict(zip(words[-8::2], words[-7::2], strict=True))
+    assert options == {
+        "--camera-tilt": "tf",
+        "--camera-pitch-deg": "22",
+        "--camera-roll-deg": "0.0",
+        "--level-frame": "map",
+    }

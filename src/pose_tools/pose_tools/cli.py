@@ -8,10 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
-from lift3d_node.params import Lift3DParams
+from lift3d_node.params import STATED, TF, TILTS, Lift3DParams
 from pose2d_node.params import Pose2DParams
 from pose_core.assets import FetchFailed
 from pose_tools import cli_files, cli_train
+from pose_tools.cli_files import StatedPitch, StatedRoll
 from pose_tools.terminal import Bar, Json, say, show
 from pose_viz.params import VizParams
 from refine_node.params import RefineParams
@@ -23,6 +24,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # with it, "[default: ...]" in a help text would be taken for markup and vanish
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 ros_args: list[str] = []
@@ -31,6 +33,16 @@ ros_args: list[str] = []
 Params = Annotated[
     Path | None,
     typer.Option("--params", help="parameter YAML [default: the one of the launch file]", exists=True),
+]
+CameraTilt = Annotated[
+    str | None,
+    typer.Option(
+        help=f"what the lifter is told of the camera's tilt: {', '.join(TILTS)} [default: as the options below say]"
+    ),
+]
+LevelFrame = Annotated[
+    str | None,
+    typer.Option(help="take the camera's tilt from tf, against this frame, whose z axis points up"),
 ]
 
 
@@ -47,6 +59,10 @@ def live(
     ] = None,
     model: Annotated[str | None, typer.Option(help=f"MediaPipe model [default: {POSE2D.model}]")] = None,
     calibration: Annotated[str | None, typer.Option(help="camera calibration file")] = None,
+    camera_tilt: CameraTilt = None,
+    camera_pitch: StatedPitch = None,
+    camera_roll: StatedRoll = None,
+    level_frame: LevelFrame = None,
     record: Annotated[Path | None, typer.Option(help="folder of the bag to record")] = None,
     record_images: Annotated[bool, typer.Option(help="also record the compressed images")] = False,
     real_time: Annotated[
@@ -74,6 +90,7 @@ def live(
         "lift3d": {"lifter": lifter, "height": height},
         "refine": {"refiner": refiner},
     }
+    _tilted(chosen, camera_tilt, camera_pitch, camera_roll, level_frame)
     setup = _setup(
         chosen, params or config_file("live.yaml"), is_live=real_time or source.isdigit() or not source
     )
@@ -114,6 +131,10 @@ def replay(
     lifter: Annotated[str | None, typer.Option(help=f"lifting model [default: {LIFT3D.lifter}]")] = None,
     refiner: Annotated[str | None, typer.Option(help=f"refiner [default: {REFINE.refiner}]")] = None,
     height: Annotated[float | None, typer.Option(help="height of the person in metres")] = None,
+    camera_tilt: CameraTilt = None,
+    camera_pitch: StatedPitch = None,
+    camera_roll: StatedRoll = None,
+    level_frame: LevelFrame = None,
     params: Params = None,
     as_json: Json = False,
 ) -> None:
@@ -125,6 +146,7 @@ def replay(
         "lift3d": {"lifter": lifter, "height": height},
         "refine": {"refiner": refiner},
     }
+    _tilted(chosen, camera_tilt, camera_pitch, camera_roll, level_frame)
     setup = _setup(chosen, params or config_file("replay.yaml"), is_live=True)
     with Bar("replay") as progress:
         result = run_replay(bag, record, setup, images=images, progress=progress)
@@ -210,6 +232,23 @@ def main() -> None:
     except (ValueError, OSError, FetchFailed) as error:
         say(f"pose: {error}")
         sys.exit(1)
+
+
+def _tilted(
+    chosen: dict[str, dict[str, Any]],
+    tilt: str | None,
+    pitch: float | None,
+    roll: float | None,
+    level_frame: str | None,
+) -> None:
+    """Add to what is `chosen` how the camera is tilted; a pitch or a roll alone states that."""
+    if tilt is None and level_frame is not None:
+        tilt = TF
+    elif tilt is None and (pitch is not None or roll is not None):
+        tilt = STATED
+    angles = {"camera_pitch_deg": pitch, "camera_roll_deg": roll}
+    chosen["lift3d"] |= {"camera_tilt": tilt, "level_frame": level_frame, **angles}
+    chosen["refine"] |= angles
 
 
 def _setup(chosen: dict[str, dict[str, Any]], params: Path, is_live: bool) -> Any:

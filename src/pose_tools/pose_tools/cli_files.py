@@ -26,11 +26,15 @@ ForceComplete = Annotated[
 Cycles = Annotated[
     int, typer.Option(help="headings to which a person is turned to add markers; the answers are averaged")
 ]
-Pitch = Annotated[float, typer.Option("--camera-pitch-deg", help="degrees by which the camera looks down")]
-Roll = Annotated[
-    float,
-    typer.Option("--camera-roll-deg", help="degrees by which the camera's right side is lower than its left"),
-]
+PITCH, ROLL = (
+    "degrees by which the camera looks down",
+    "degrees by which the camera's right side is lower than its left",
+)
+Pitch = Annotated[float, typer.Option("--camera-pitch-deg", help=PITCH)]
+Roll = Annotated[float, typer.Option("--camera-roll-deg", help=ROLL)]
+LEVEL = "[default: not known; angles take the camera as level]"
+StatedPitch = Annotated[float | None, typer.Option("--camera-pitch-deg", help=f"{PITCH} {LEVEL}")]
+StatedRoll = Annotated[float | None, typer.Option("--camera-roll-deg", help=f"{ROLL} {LEVEL}")]
 MinSeconds = Annotated[float, typer.Option(help="people seen for less are listed, not written")]
 People = Annotated[list[str] | None, typer.Option("--person", help="id of a person [default: everybody]")]
 Namespace = Annotated[str | None, typer.Option(help="of the robot, where the bag has the topics of several")]
@@ -63,8 +67,8 @@ def process(
         Path | None,
         typer.Option(help="camera calibration file [default: the bag's, or a usual angle of view]"),
     ] = None,
-    camera_pitch: Pitch = 0.0,
-    camera_roll: Roll = 0.0,
+    camera_pitch: StatedPitch = None,
+    camera_roll: StatedRoll = None,
     pelvis_sequence: Annotated[
         str, typer.Option(help="of the pelvis: Baker's YXZ, or ZXY as ISB has it")
     ] = REFINE.pelvis_sequence,

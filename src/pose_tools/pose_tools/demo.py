@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from lift3d_node.params import STATED
 from pose_core import assets
 from pose_core.calibration import read_qualisys, write_camera_yaml
 from pose_core.camera import Camera
+from pose_core.markers import tilt_of
 from pose_core.people import People3D
 from pose_ros import frames, topics
 from pose_ros.conversions import people3d_from_msg
@@ -50,6 +52,8 @@ def demo(out: Path, max_frames: int, progress: Callable[[int, int | None], None]
     video, _ = assets.fetch([VIDEO, CALIBRATION])
     assets.fetch(["pose_landmarker_full.task"])
     camera = demo_camera()
+    pitch, roll = demo_tilt()
+    tilt: dict[str, bool | int | float | str] = {"camera_pitch_deg": pitch, "camera_roll_deg": roll}
     write_camera_yaml(work / "camera.yaml", camera, Path(VIDEO).stem)
     pictures = Pictures(work, camera)
     total = max_frames or frame_count(video)
@@ -58,7 +62,13 @@ def demo(out: Path, max_frames: int, progress: Callable[[int, int | None], None]
             private=True,
             params_file=config_file("live.yaml"),
             overrides={
-                "pose2d": {"source": str(video), "calibration": str(work / "camera.yaml"), "real_time": False}
+                "pose2d": {
+                    "source": str(video),
+                    "calibration": str(work / "camera.yaml"),
+                    "real_time": False,
+                },
+                "lift3d": {"camera_tilt": STATED, **tilt},
+                "refine": tilt,
             },
         ),
         record=work / BAG,
@@ -98,6 +108,11 @@ def demo_camera() -> Camera:
     The sensor has 1088 x 1920 pixels; this video was shrunk to 1080 x 1920 with black bars above and below.
     """
     return read_qualisys(assets.path(CALIBRATION))[CAMERA_NUMBER - 1].camera.letterboxed(*VIDEO_SIZE)
+
+
+def demo_tilt() -> tuple[float, float]:
+    """Pitch and roll of that camera in degrees: its calibration has z up."""
+    return tilt_of(read_qualisys(assets.path(CALIBRATION))[CAMERA_NUMBER - 1].R_cam_world[:, 2])
 
 
 def frame_count(video: Path) -> int | None:

@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from lift3d_node.params import Lift3DParams
+from lift3d_node.params import STATED, UNKNOWN, Lift3DParams
 from pose2d_node.params import Pose2DParams
 from pose_core.config import build
 from pose_tools.process_files import expect_body
@@ -43,10 +43,11 @@ class ProcessJob:
     """Confidence below which a joint is left out of the refined result."""
     calibration: Path | None = None
     """Of the camera; else that of a bag, else a usual angle of view."""
-    camera_pitch_deg: float = 0.0
+    camera_pitch_deg: float | None = None
     """Degrees by which the camera looks down."""
-    camera_roll_deg: float = 0.0
-    """Degrees by which the camera's right side is lower than its left."""
+    camera_roll_deg: float | None = None
+    """Degrees by which the camera's right side is lower than its left. Where one of them is stated, the other is 0; where none
+    is, the tilt is unknown to the lifter, and angles take the camera as level."""
     pelvis_sequence: str = AngleOptions.pelvis_sequence
     num_poses: int = Pose2DParams.num_poses
     """Most people to look for."""
@@ -75,7 +76,7 @@ class ProcessJob:
             value = getattr(self, name)
             if not low <= value <= high:
                 raise ValueError(f"{name} must be from {low:g} to {high:g}, got {value:g}")
-        self.pose2d, self.lift3d, self.refine, self.options  # noqa: B018 (each checks its part)
+        self.pose2d, self.options, self.lift3d, self.refine  # noqa: B018 (each checks its part)
 
     @property
     def pose2d(self) -> Pose2DParams:
@@ -85,7 +86,17 @@ class ProcessJob:
 
     @property
     def lift3d(self) -> Lift3DParams:
-        return build(Lift3DParams, {"lifter": self.lifter, "height": self.height})
+        pitch, roll = self.tilt
+        return build(
+            Lift3DParams,
+            {
+                "lifter": self.lifter,
+                "height": self.height,
+                "camera_tilt": STATED if self.tilt_stated else UNKNOWN,
+                "camera_pitch_deg": pitch,
+                "camera_roll_deg": roll,
+            },
+        )
 
     @property
     def refine(self) -> RefineParams:
@@ -93,19 +104,29 @@ class ProcessJob:
 
     @property
     def options(self) -> AngleOptions:
-        return AngleOptions(self.pelvis_sequence, self.camera_pitch_deg, self.camera_roll_deg)
+        return AngleOptions(self.pelvis_sequence, *self.tilt)
+
+    @property
+    def tilt_stated(self) -> bool:
+        return self.camera_pitch_deg is not None or self.camera_roll_deg is not None
+
+    @property
+    def tilt(self) -> tuple[float, float]:
+        """Pitch and roll in degrees."""
+        return self.camera_pitch_deg or 0.0, self.camera_roll_deg or 0.0
 
 
 def settings_of(job: ProcessJob) -> dict[str, str]:
     """What was asked for and shapes the result, in words."""
     unknown = "not stated"
+    pitch, roll = job.tilt
     return {
         "lifter": job.lifter,
         "refiner": f"{job.refiner}, {'with the whole recording known' if is_offline(job.refine) else 'as live'}",
         "height": f"{job.height:g} m" if job.height else unknown,
         "mass": f"{job.mass:g} kg" if job.mass else unknown,
         "calibration": job.calibration.name if job.calibration is not None else unknown,
-        "camera": f"looks {job.camera_pitch_deg:g}° down, rolled by {job.camera_roll_deg:g}°",
+        "camera": f"looks {pitch:g}° down, rolled by {roll:g}°" if job.tilt_stated else unknown,
         "MediaPipe model": f"{job.model}, at most {job.num_poses} people",
         "least visibility of a joint": f"{job.visibility_min:g}",
         "estimate missing": _yes(job.estimate_missing),

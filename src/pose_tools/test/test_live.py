@@ -15,9 +15,11 @@ from rosbags.highlevel import AnyReader
 
 from pose2d_node.sources import VIDEO_ORIGIN_NS
 from pose_core import assets
+from pose_core.calibration import read_qualisys
+from pose_core.markers import world_from_camera
 from pose_ros import topics
 from pose_tools.bag import read
-from pose_tools.demo import VIDEO, demo
+from pose_tools.demo import CALIBRATION, VIDEO, demo, demo_tilt
 from pose_tools.graph import Setup
 from pose_tools.live import Run, run
 from pose_tools.replay import FROM_PEOPLE, read_frames, replay
@@ -153,6 +155,14 @@ def test_demo_leaves_everything_and_replaces_only_its_own(tmp_path: Path) -> Non
     (tmp_path / "mine" / "thesis.tex").write_text("keep")
     with pytest.raises(ValueError, match="holds other files"):
         demo(tmp_path / "mine", 4, lambda done, total: None)
+
+
+def test_the_demo_knows_how_its_camera_is_tilted() -> None:
+    """Turned by that, the calibration's vertical is the vertical of a level camera."""
+    pitch, roll = demo_tilt()
+    assert (pitch, roll) == pytest.approx((22.5, -13.4), abs=0.1)
+    vertical = read_qualisys(assets.path(CALIBRATION))[0].R_cam_world @ [0.0, 0.0, 1.0]
+    np.testing.assert_allclose(world_from_camera(pitch, roll) @ vertical, [0.0, 1.0, 0.0], atol=1e-9)
 
 
 def pose(*arguments: str) -> subprocess.CompletedProcess[str]:

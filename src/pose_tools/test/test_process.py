@@ -37,7 +37,7 @@ from pose_tools import bag, process, process_detection, process_figures, process
 from pose_tools.demo import VIDEO
 from pose_tools.process import labels
 from pose_tools.process_bag import Result, write_bag
-from pose_tools.process_job import ProcessJob
+from pose_tools.process_job import ProcessJob, settings_of
 from pose_tools.process_overlay import Reader
 from pose_tools.process_stages import hidden, joined
 from pose_tools.process_workers import Stopped, Workers, tick
@@ -540,6 +540,19 @@ def test_parameters_out_of_range_are_named(film: Path, tmp_path: Path, options: 
     with pytest.raises(ValueError) as error:  # noqa: PT011 (the sentence is compared below)
         ProcessJob(film, tmp_path / "out", **options)
     assert sentence in str(error.value)
+
+
+def test_the_lifter_is_told_of_a_tilt_that_is_stated_and_of_no_other(film: Path, tmp_path: Path) -> None:
+    untold = ProcessJob(film, tmp_path / "out")
+    assert untold.lift3d.camera_tilt == "unknown"
+    assert settings_of(untold)["camera"] == "not stated"
+    level = ProcessJob(film, tmp_path / "out", camera_pitch_deg=0.0)
+    assert level.lift3d.camera_tilt == "stated"
+    assert level.options == untold.options
+    tilted = ProcessJob(film, tmp_path / "out", camera_roll_deg=-13.0)
+    assert (tilted.lift3d.camera_pitch_deg, tilted.lift3d.camera_roll_deg) == (0.0, -13.0)
+    assert (tilted.options.camera_pitch_deg, tilted.options.camera_roll_deg) == (0.0, -13.0)
+    assert settings_of(tilted)["camera"] == "looks 0° down, rolled by -13°"
 
 
 def test_inputs_that_are_none(eyes: Callable[[Sees], list[int]], film: Path, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from lift3d_node.stature import Stature
 from pose_core.angles import AngleFlag, AngleSequence
 from pose_core.calibration import CalibratedCamera
 from pose_core.files import write_whole
+from pose_core.markers import tilt_of
 from pose_core.people import JointState
 from pose_core.rotations import matrix_of_quaternion
 from pose_core.sequence import PoseSequence
@@ -449,10 +450,8 @@ def sequence_of(
 
 def levelled(camera: CalibratedCamera) -> AngleOptions:
     """Options that level the frame of a calibrated camera, whose world has z up."""
-    # Up as the camera sees it: -(cos pitch sin roll, cos pitch cos roll, sin pitch).
-    x, y, z = camera.R_cam_world[:, 2].tolist()
-    pitch, roll = math.asin(max(-1.0, min(1.0, -z))), math.atan2(-x, -y)
-    return AngleOptions(camera_pitch_deg=math.degrees(pitch), camera_roll_deg=math.degrees(roll))
+    pitch, roll = tilt_of(camera.R_cam_world[:, 2])
+    return AngleOptions(camera_pitch_deg=pitch, camera_roll_deg=roll)
 
 
 def trusted(sequence: AngleSequence) -> dict[str, np.ndarray]:

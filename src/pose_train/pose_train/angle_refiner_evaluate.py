@@ -143,7 +143,7 @@ class Scenes:
     def _clips(self) -> synthesis.Clips:
         settings = self._settings
         pack = mocap.read(settings.data / PACKS["test"])
-        synthesizer = Synthesizer([pack], (self.skeleton,), synthesis.AS_CAPTURED)
+        synthesizer = Synthesizer([pack], (self.skeleton,), synthesis.AS_CAPTURED, tilted=0.0)
         random = np.random.default_rng(settings.seed)
         return synthesizer.clips(settings.clips, settings.frames, random, rates=(RATE_HZ,))
 

@@ -70,11 +70,24 @@ Forward = Callable[[Batch], Arrays]
 Tell = Callable[[str], None]
 Progress = Callable[[int, int], None]
 
-CONDITIONS: dict[str, detector.Noise] = {
-    "noise": detector.FULL,
-    "clean": detector.CLEAN,
-    "masked": detector.MASKED,
+
+@dataclass(frozen=True)
+class Condition:
+    """What the test's people are seen with."""
+
+    noise: detector.Noise
+    tilted: float = 0.0
+    """Share of the clips whose camera is tilted strongly."""
+
+
+CONDITIONS = {
+    "noise": Condition(detector.FULL),
+    "clean": Condition(detector.CLEAN),
+    "masked": Condition(detector.MASKED),
+    "tilted": Condition(detector.FULL, tilted=1.0),
 }
+TILT_KNOWN = ", tilt known"
+"""Added to the name of a network whose figures are those with the direction that points up stated, without error."""
 SKELETONS_OUT = ("h36m17", "mpi_inf28")
 """Truths that clips need besides the detector's own; that of coco17 is part of it."""
 STEADY_HZ = (25.0, 35.0)
@@ -180,22 +193,19 @@ class TestSet:
     def __init__(self, settings: Settings, split: str = "test") -> None:
         self._settings, self._split = settings, split
         self._clips: dict[str, Clips] = {}
-        self._prepared: dict[tuple[str, str, str, bool], Batch] = {}
+        self._prepared: dict[tuple[object, ...], Batch] = {}
 
     @cached_property
-    def _synthesizer(self) -> Synthesizer:
-        return Synthesizer(
-            [mocap.read(self._settings.data / PACKS[self._split])], SKELETONS_OUT, synthesis.AS_CAPTURED
-        )
+    def _pack(self) -> mocap.Pack:
+        return mocap.read(self._settings.data / PACKS[self._split])
 
     def clips(self, condition: str) -> Clips:
-        """The clips of one of `CONDITIONS`. The people, motions and cameras are the same under each."""
+        """The clips of one of `CONDITIONS`. The people, motions and, but for their tilt, cameras are the same under each."""
         if condition not in self._clips:
             random = np.random.default_rng(self._settings.seed)
-            settings = self._settings
-            self._clips[condition] = self._synthesizer.clips(
-                settings.clips, settings.frames, random, CONDITIONS[condition]
-            )
+            settings, chosen = self._settings, CONDITIONS[condition]
+            maker = Synthesizer([self._pack], SKELETONS_OUT, synthesis.AS_CAPTURED, tilted=chosen.tilted)
+            self._clips[condition] = maker.clips(settings.clips, settings.frames, random, chosen.noise)
         return self._clips[condition]
 
     def batch(
@@ -204,13 +214,15 @@ class TestSet:
         skeleton_in: str,
         skeleton_out: str,
         config: Mapping[str, object] | None = None,
+        tilt_known: bool = False,
     ) -> Batch:
         """The same as input and truth of networks of these skeletons, prepared as `config` asks for."""
-        infers = bool((config or {}).get(encoding.INFER_MISSING))
-        key = (condition, skeleton_in, skeleton_out, infers)
+        config = config or {}
+        asked = (bool(config.get(name)) for name in (encoding.INFER_MISSING, encoding.TAKES_UP))
+        key = (condition, skeleton_in, skeleton_out, tilt_known, *asked)
         if key not in self._prepared:
-            preparer = Preparer(skeleton_in, skeleton_out, config)
-            self._prepared[key] = preparer.prepare(self.clips(condition))
+            preparer, clips = Preparer(skeleton_in, skeleton_out, config), self.clips(condition)
+            self._prepared[key] = preparer.prepare(clips, clips.up if tilt_known else None)
         return self._prepared[key]
 
 
@@ -235,14 +247,19 @@ def evaluate(
             video.append(real_video.load(2))
         return video[0] if video else None
 
-    jobs: list[tuple[str, dict[str, Any], Callable[[], Result]]] = [
-        (
-            candidate.name,
-            {"files": [sha256(file) for file in (*candidate.files, _source(candidate.card))]},
-            lambda candidate=candidate: evaluate_network(candidate, test, settings, real()),  # type: ignore[misc]
-        )
-        for candidate in networks
-    ]
+    jobs: list[tuple[str, dict[str, Any], Callable[[], Result]]] = []
+    for candidate in networks:
+        files = [sha256(file) for file in (*candidate.files, _source(candidate.card))]
+        for known in (False, True) if candidate.card.config.get(encoding.TAKES_UP) else (False,):
+            jobs.append(
+                (
+                    candidate.name + TILT_KNOWN * known,
+                    {"files": files, "tilt_known": known},
+                    lambda candidate=candidate, known=known: evaluate_network(  # type: ignore[misc]
+                        candidate, test, settings, real(), known
+                    ),
+                )
+            )
     jobs += [
         (name, {"baseline": name}, lambda name=name: evaluate_baseline(name, test, settings))  # type: ignore[misc]
         for name in BASELINES
@@ -267,14 +284,21 @@ def evaluate(
 
 
 def evaluate_network(
-    candidate: Candidate, test: TestSet, settings: Settings, video: RealVideo | None
+    candidate: Candidate,
+    test: TestSet,
+    settings: Settings,
+    video: RealVideo | None,
+    tilt_known: bool = False,
 ) -> Result:
-    """All figures of one network. Raises ValueError where its two files disagree on the test."""
+    """All figures of one network; with the tilt of cameras stated, but what it costs, which is the same.
+
+    Raises ValueError where its two files disagree on the test.
+    """
     card = candidate.card
     forward, exported = forwards(candidate, settings)
     simulated, gap = {}, None
     for condition in CONDITIONS:
-        batch = test.batch(condition, card.skeleton_in, card.skeleton_out, card.config)
+        batch = test.batch(condition, card.skeleton_in, card.skeleton_out, card.config, tilt_known)
         outputs = forward(batch)
         simulated[condition] = score(
             tracks(card, outputs, batch), SKELETONS.get(card.skeleton_out), STEADY_HZ
@@ -290,15 +314,20 @@ def evaluate_network(
     if video is not None and not card.look_ahead:
         file = candidate.onnx or candidate.checkpoint
         lifter = models.make(Lift3DParams(model=str(file), device="cpu"))
-        real = real_scores(lambda camera, step: real_video.evaluate_view(lifter, video, camera, step))
-    return Result(candidate.name, card.skeleton_out, simulated, real, cost(candidate, settings), gap)
+        real = real_scores(
+            lambda camera, step: real_video.evaluate_view(lifter, video, camera, step, tilt_known)
+        )
+    spent = Cost() if tilt_known else cost(candidate, settings)
+    name = candidate.name + TILT_KNOWN * tilt_known
+    return Result(name, card.skeleton_out, simulated, real, spent, gap)
 
 
 def evaluate_baseline(name: str, test: TestSet, settings: Settings) -> Result:
     """Figures of what knows nothing of the image: one of `BASELINES`.
 
     `mean_pose` is the mean of other people in the axes of the view; `last_pose` the true pose of `MEMORY` seconds ago. Both are
-    of the simulated detector's skeleton, and the same under all conditions. Raises ValueError for other names.
+    of the simulated detector's skeleton, and the same under all conditions with the same cameras. Raises ValueError for other
+    names.
     """
     skeleton = SKELETONS.get(synthesis.SKELETON)
     batch = test.batch("noise", skeleton.name, skeleton.name)
@@ -316,7 +345,8 @@ def evaluate_baseline(name: str, test: TestSet, settings: Settings) -> Result:
         raise ValueError(f"a baseline is one of {', '.join(BASELINES)}, got '{name}'")
     steps = batch.step.double().numpy()
     found = score([Track(*one) for one in zip(predicted, truth, steps, strict=True)], skeleton, STEADY_HZ)
-    return Result(name, skeleton.name, dict.fromkeys(CONDITIONS, found))
+    alike = [condition for condition, what in CONDITIONS.items() if not what.tilted]
+    return Result(name, skeleton.name, dict.fromkeys(alike, found))
 
 
 def evaluate_mediapipe(video: RealVideo | None) -> Result:
@@ -480,7 +510,7 @@ def cost(candidate: Candidate, settings: Settings) -> Cost:
 def macs(trained: LiftingNetwork) -> int:
     """Multiply-accumulate operations of one `step` of one person: matrix products and convolutions, counted by torch."""
     joints = torch.zeros(1, len(SKELETONS.get(trained.skeleton_in)), 3)
-    context = torch.zeros(1, len(encoding.CONTEXT))
+    context = torch.zeros(1, len(encoding.context_names(dataclasses.asdict(trained.config))))
     counter = FlopCounterMode(display=False)
     with counter:
         trained.step(joints, context, trained.initial(1))
@@ -515,13 +545,14 @@ def report(results: Sequence[Result], settings: Settings, where: str, detector: 
     """
     simulated = [result for result in results if result.simulated]
     networks = [result for result in simulated if result.name not in BASELINES]
+    measured = [result for result in networks if result.cost != Cost()]
     filmed = [result for result in results if result.real]
     made = f"Made by `{COMMAND}`"
     clips = f"{made}: {settings.clips} clips of {settings.frames} frames.\n\n"
     parts = {
         "accuracy": clips + tables.markdown(*tables.accuracy(simulated)),
         "conditions": clips + tables.markdown(*tables.conditions(networks)),
-        "cost": f"{made} on {where}.\n\n" + tables.markdown(*tables.cost(networks)),
+        "cost": f"{made} on {where}.\n\n" + tables.markdown(*tables.cost(measured)),
     }
     if filmed:
         parts["real"] = f"{made}.\n\n" + tables.markdown(*tables.real(filmed, EASY, HARD))
@@ -584,7 +615,7 @@ def _frame(session: backends.Session, people: int) -> Callable[[], object]:
     random = np.random.default_rng(0)
     joints = random.standard_normal((people, len(SKELETONS.get(card.skeleton_in)), 3), np.float32)
     joints[..., 2] = 1.0
-    context = np.zeros((people, len(encoding.CONTEXT)), np.float32)
+    context = np.zeros((people, len(encoding.context_names(card.config))), np.float32)
     state = [runtime.empty_state(card, people)]
 
     def call() -> None:

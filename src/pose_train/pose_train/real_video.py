@@ -398,18 +398,23 @@ def smoothed(xyz: np.ndarray, rate_hz: float) -> np.ndarray:
 
 
 def lift(
-    lifter: Lifter, sightings: Sightings, camera: CalibratedCamera, known_height: float
+    lifter: Lifter,
+    sightings: Sightings,
+    camera: CalibratedCamera,
+    known_height: float,
+    tilt_known: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Joints (T, J, 3) and standard deviations (T, J) in metres that `lifter` gives image by image, as on a robot, where swaps of
     left and right are repaired first.
 
-    Its shapes are brought to `known_height` by the height that each states.
+    Its shapes are brought to `known_height` by the height that each states; `tilt_known`: it is told which direction points up.
     """
     joints = len(SKELETONS.get(lifter.skeleton_out))
     xyz, std = np.full((len(sightings), joints, 3), np.nan), np.full((len(sightings), joints), np.nan)
     match = Correspondence(MEDIAPIPE33.name, lifter.skeleton_in)
     sightings = sightings.repaired()
     lifter.reset()
+    lifter.up = camera.R_cam_world[:, 2] if tilt_known else None  # the calibration's world has z up
     for t in range(len(sightings)):
         people = sightings.people(t, match)
         world = sightings.people_world(t) if lifter.uses_world else None
@@ -419,7 +424,9 @@ def lift(
     return xyz, std
 
 
-def evaluate_view(lifter: Lifter | str, video: RealVideo, camera: int, step: int = 1) -> Scores:
+def evaluate_view(
+    lifter: Lifter | str, video: RealVideo, camera: int, step: int = 1, tilt_known: bool = False
+) -> Scores:
     """Figures of a lifter (or of the one registered under that name) on every `step`th image of `camera` (1 to 4).
 
     It works image by image on the keypoints of `pose2d`, translated as in the pipeline; what it says of frames for which there is
@@ -427,15 +434,17 @@ def evaluate_view(lifter: Lifter | str, video: RealVideo, camera: int, step: int
     """
     if isinstance(lifter, str):
         lifter = models.make(Lift3DParams(lifter=lifter))
-    track = view_track(lifter, video, camera, step)
+    track = view_track(lifter, video, camera, step, tilt_known)
     return score([track], SKELETONS.get(lifter.skeleton_out))
 
 
-def view_track(lifter: Lifter, video: RealVideo, camera: int, step: int = 1) -> Track:
+def view_track(
+    lifter: Lifter, video: RealVideo, camera: int, step: int = 1, tilt_known: bool = False
+) -> Track:
     """What `lifter` makes of every `step`th image of `camera` beside the reference."""
     reference = video.reference
     sightings = video.sightings[step][camera - 1]
-    xyz, std = lift(lifter, sightings, reference.cameras[camera - 1], reference.height)
+    xyz, std = lift(lifter, sightings, reference.cameras[camera - 1], reference.height, tilt_known)
     times = np.arange(len(sightings)) * step - reference.lags[camera - 1]
     there = (times >= 0) & (times < len(reference.xyz))
     xyz, std, times = xyz[there], std[there], times[there]

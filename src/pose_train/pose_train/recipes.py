@@ -36,7 +36,10 @@ class Recipe:
     length_shares: tuple[float, ...] = (0.8, 0.2, 0.0, 0.0)
     """How often each is drawn, at first."""
     final_shares: tuple[float, ...] = (0.0, 0.2, 0.4, 0.4)
-    """The same at the end; in between they change evenly."""
+    """The same at the end."""
+    mixing_from: float = param(
+        0.0, "share of the steps from which on the one become the other, evenly", low=0.0, high=1.0
+    )
     weights: Weights = field(default_factory=Weights)
     network: str = ""
     """Name of the network; empty: that of the recipe."""
@@ -56,7 +59,8 @@ class Recipe:
 
     def shares(self, step: int) -> np.ndarray:
         """How often each clip length is drawn at a step."""
-        done = step / self.steps
+        before = self.mixing_from * self.steps
+        done = max(step - before, 0.0) / max(self.steps - before, 1.0)
         return (1.0 - done) * np.array(self.length_shares) + done * np.array(self.final_shares)
 
 
@@ -69,7 +73,7 @@ DIRECTIONS = Weights(direction=1.0, toward=0.1)
 # All but the default stop after some ten minutes on one core. Networks with a token per joint cost ten times as much per frame
 # as those with one per frame, and see so many fewer frames.
 RECIPES: dict[str, Recipe] = {
-    "streaming_tcn": Recipe(steps=40000),
+    "streaming_tcn": Recipe(steps=24000, rate=2e-3, mixing_from=0.9),
     "single_frame_mlp": SINGLE_FRAME,
     # Published: MPJPE and 0.01 of a bone length loss, the rate halved after 5 validations without gain, end after 10.
     "sparse_gcn_transformer": replace(

@@ -181,7 +181,10 @@ class Scenes:
     def _clips(self) -> synthesis.Clips:
         settings = self._settings
         synthesizer = Synthesizer(
-            [mocap.read(settings.data / PACKS["test"])], (self._skeleton.name,), synthesis.AS_CAPTURED
+            [mocap.read(settings.data / PACKS["test"])],
+            (self._skeleton.name,),
+            synthesis.AS_CAPTURED,
+            tilted=0.0,
         )
         random = np.random.default_rng(settings.seed)
         return synthesizer.clips(settings.clips, settings.frames, random, rates=(RATE_HZ,))

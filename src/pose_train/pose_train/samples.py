@@ -47,9 +47,9 @@ class Preparer:
             return clips.xy, clips.confidence
         return self._match.keypoints(clips.xy, clips.confidence)
 
-    def prepare(self, clips: Clips) -> Batch:
-        """Input and targets of all clips."""
-        view, context = self._encoder.sequence(*self.keypoints(clips), clips.step)
+    def prepare(self, clips: Clips, up: np.ndarray | None = None) -> Batch:
+        """Input and targets of all clips; `up` (n, T, 3) is what is known of the direction that points up, NaN where nothing."""
+        view, context = self._encoder.sequence(*self.keypoints(clips), clips.step, up)
         target = {"xyz": self._target(clips, self._out, view.R_cam_view)}
         if CENTRES in clips.joints:
             target["centres"] = self._target(clips, CENTRES, view.R_cam_view)

@@ -7,9 +7,10 @@ can be made again from its number, in any process.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from lift3d_node.stature import CHAIN
 from pose_core.skeleton import SKELETONS
@@ -28,9 +29,8 @@ SPEEDS = (0.7, 1.4)
 RATES = (15.0, 60.0)
 DISTANCES = (1.2, 8.0)  # metres, log uniform
 FIELDS_OF_VIEW = (45.0, 100.0)  # degrees across the longer side
-PITCHES = (-30.0, 45.0)  # degrees that the camera looks down
-PITCH_STD = 15.0
-ROLL_STD, ROLL_LIMIT = 5.0, 15.0
+PITCH = 5.0
+"""Degrees that cameras look down in the mean."""
 ASPECTS = (16 / 9, 4 / 3, 1.0, 3 / 4, 9 / 16)  # width over height
 OFF_CENTRE = 0.6
 """How far from the image's middle the person may be, as a share of the way to the border."""
@@ -50,6 +50,28 @@ WRIST_DEG, WRIST_STD_DEG = 15.0, 8.0
 
 
 @dataclass(frozen=True)
+class Tilts:
+    """How cameras are tilted against gravity: degrees, normally distributed within limits."""
+
+    pitch_std: float = 15.0
+    lowest_pitch: float = -30.0
+    highest_pitch: float = 45.0
+    roll_std: float = 5.0
+    roll_limit: float = 15.0
+
+
+USUAL = Tilts()
+"""Cameras on stands and robots."""
+STRONG = Tilts(pitch_std=25.0, lowest_pitch=-60.0, highest_pitch=75.0, roll_std=20.0, roll_limit=60.0)
+"""Cameras high on a wall, on low robots that look up, in hands and on arms. Two of the four cameras of Pose2Sim's
+Demo_SinglePerson are rolled by 13 and 26 degrees and all look down by 18 to 24."""
+TILTED = 0.4
+"""Share of the clips for training whose camera is tilted so."""
+UP_KNOWN, UP_STD_DEG = 0.5, 2.0
+"""Share of the clips for training in which the direction that points up is known, and how far it is off about each axis."""
+
+
+@dataclass(frozen=True)
 class Bodies:
     """How people differ from those who were captured."""
 
@@ -59,10 +81,17 @@ class Bodies:
     """Standard deviation in metres of where a detector places its landmarks on a person, along each axis."""
     turned: float = 0.10
     """Share whose person is turned as a whole by any rotation: floor poses and handstands are almost absent from the data."""
+    exchanged: float = 0.25
+    """Share whose person has the arms of another clip's, about the thorax, and share with another's legs, about the pelvis: who
+    walks may wave. There are few motions, and so many more of their parts together."""
+    bent: float = 0.5
+    """Share whose person has a joint of `BENT` turned, for each of these."""
 
 
-VARIED, AS_CAPTURED = Bodies(), Bodies(bone_scale=0.0, turned=0.0)
+VARIED, AS_CAPTURED = Bodies(), Bodies(bone_scale=0.0, turned=0.0, exchanged=0.0, bent=0.0)
 """For training; and for the test, which is of real people and what they really did."""
+SMALL = 1e-6
+"""Metres: shorter bones have no direction."""
 MAX_BONE_SCALES = 3.0
 """Standard deviations beyond which no bone is scaled."""
 
@@ -78,6 +107,7 @@ class Clips:
     step: np.ndarray  # (n, T) seconds since the frame before
     joints: dict[str, np.ndarray]  # skeleton: (n, T, J, 3) metres
     height: np.ndarray  # (n,) standing height in metres
+    up: np.ndarray  # (n, T, 3) unit vector that points up, camera axes
 
     def truth(self, skeleton: str) -> np.ndarray:
         """(n, T, J, 3) joints of a skeleton: one that was made, or one whose joints are all among the detector's."""
@@ -85,6 +115,14 @@ class Clips:
             return self.joints[skeleton]
         joints = SKELETONS.get(skeleton).joints
         return self.joints[SKELETON][:, :, SKELETONS.get(SKELETON).indices(*joints)]
+
+    def stated_up(self, random: Generator) -> np.ndarray:
+        """(n, T, 3) `up` as somebody states it: unknown (NaN) in some clips, in the others turned a little for the whole clip."""
+        count = len(self.up)
+        known = random.random(count) < UP_KNOWN
+        turn = Rotation.from_rotvec(np.radians(random.normal(0.0, UP_STD_DEG, (count, 3)))).as_matrix()
+        stated = np.einsum("nij,ntj->nti", turn, self.up)
+        return np.where(known[:, None, None], stated, np.nan)
 
 
 class Synthesizer:
@@ -95,9 +133,11 @@ class Synthesizer:
         packs: Sequence[Pack],
         skeletons: Sequence[str] = (SKELETON, "h36m17"),
         bodies: Bodies = VARIED,
+        tilted: float = TILTED,
     ) -> None:
-        """`skeletons`: which truths to make, besides that of the detector."""
-        self._bodies = bodies
+        """`skeletons`: which truths to make, besides that of the detector; `tilted`: share of the clips whose camera is tilted
+        as in `STRONG`, not as in `USUAL`."""
+        self._bodies, self._tilted = bodies, tilted
         rates = {pack.fps for pack in packs}
         if len(rates) != 1:
             raise ValueError(f"packs must have one frame rate, got {sorted(rates) or 'no pack'}")
@@ -130,6 +170,7 @@ class Synthesizer:
         """
         step = self._steps(count, frames, random, rates)
         xyz, rotations, subject = self._motion(step, random)
+        xyz, rotations = self._exchange(xyz, rotations, random)
         xyz, rotations, height = self._vary(xyz, rotations, subject, random)
         size = (height / REFERENCE_HEIGHT)[:, None].astype(np.float32)
         placing = self._landmarks[SKELETON].placing(count, self._bodies.placing, random)
@@ -137,7 +178,7 @@ class Synthesizer:
             name: points.of(xyz, rotations, size, placing if name == SKELETON else None)
             for name, points in self._landmarks.items()
         }
-        R_cam_world, position, half = _cameras(joints[SKELETON], step, random)
+        R_cam_world, position, half = _cameras(joints[SKELETON], step, random, self._tilted)
         joints = {
             name: np.einsum("ntij,ntkj->ntki", R_cam_world, points - position[:, :, None])
             for name, points in joints.items()
@@ -154,7 +195,7 @@ class Synthesizer:
         focal = np.exp(np.where(wrong, random.normal(0.0, FOCAL_STD, count), 0.0))
         if noise.amount > 0.0:
             xy = xy * focal[:, None, None, None].astype(np.float32)
-        return Clips(xy, confidence, clean, inside, step, joints, height)
+        return Clips(xy, confidence, clean, inside, step, joints, height, up=R_cam_world[..., 1])
 
     def _steps(self, count: int, frames: int, random: Generator, rates: Sequence[float]) -> np.ndarray:
         if rates:
@@ -181,6 +222,41 @@ class Synthesizer:
             np.float32
         )
         return xyz, _rotations((1.0 - part) * first + part * same * second), self._subject[motion]
+
+    def _exchange(
+        self, xyz: np.ndarray, rotations: np.ndarray, random: Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The same motion with limbs of others, and with joints bent by constant angles; each bone keeps its length."""
+        if not self._bodies.exchanged and not self._bodies.bent:
+            return xyz, rotations
+        count = len(xyz)
+        bones = xyz[:, :, 1:] - xyz[:, :, PARENTS[1:]]
+        given, turns = bones.copy(), rotations.copy()
+        for part in (ARMS, LEGS):
+            takes = np.flatnonzero(random.random(count) < self._bodies.exchanged)
+            other = random.permutation(count)[takes]
+            turn = np.matmul(rotations[takes, :, part.carrier], _transposed(rotations[other, :, part.carrier]))
+            taken = np.matmul(bones[other][:, :, part.bones], _transposed(turn))
+            own, theirs = (
+                np.linalg.norm(values, axis=-1, keepdims=True)
+                for values in (bones[takes][:, :, part.bones], taken)
+            )
+            taken = taken * own / np.maximum(theirs, SMALL)
+            given[takes[:, None], :, part.bones] = taken.transpose(0, 2, 1, 3)
+            segments = np.matmul(turn[:, :, None], rotations[other][:, :, part.segments])
+            turns[takes[:, None], :, part.segments] = segments.transpose(0, 2, 1, 3, 4)
+        for part, degrees in BENT:
+            bends = np.flatnonzero(random.random(count) < self._bodies.bent)
+            vector = random.normal(0.0, np.radians(degrees), (len(bends), 3))
+            inner = Rotation.from_rotvec(vector).as_matrix().astype(np.float32)
+            carrier = turns[bends, :, part.carrier]
+            turn = carrier @ inner[:, None] @ _transposed(carrier)
+            bent = np.matmul(given[bends][:, :, part.bones], _transposed(turn))
+            given[bends[:, None], :, part.bones] = bent.transpose(0, 2, 1, 3)
+            segments = np.matmul(turn[:, :, None], turns[bends][:, :, part.segments])
+            turns[bends[:, None], :, part.segments] = segments.transpose(0, 2, 1, 3, 4)
+        root = xyz[:, :, :1]
+        return np.concatenate([root, root + np.matmul(REACH, given)], 2), turns
 
     def _vary(
         self, xyz: np.ndarray, rotations: np.ndarray, subject: np.ndarray, random: Generator
@@ -239,6 +315,45 @@ def _reach() -> np.ndarray:
 
 
 REACH = _reach()
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Bones (their rows without the root's) and segments that turn together, and the segment that carries them."""
+
+    carrier: int
+    bones: list[int]
+    segments: list[int]
+
+    @classmethod
+    def of(cls, carrier: str, bones: Sequence[str], segments: Sequence[str]) -> _Part:
+        """By names."""
+        return cls(
+            SEGMENTS.index(carrier),
+            [JOINTS.index(name) - 1 for name in bones],
+            [SEGMENTS.index(name) for name in segments],
+        )
+
+
+def _arm(side: str) -> list[str]:
+    return [side + bone for bone in ("humerus", "radius", "wrist", "hand", "fingers", "thumb")]
+
+
+def _leg(side: str) -> list[str]:
+    return [side + bone for bone in ("femur", "tibia", "foot", "toes")]
+
+
+NECK = ("lowerneck", "upperneck", "head")
+ARMS = _Part.of("thorax", [*_arm("l"), *_arm("r")], ["lhand", "rhand"])
+LEGS = _Part.of("pelvis", [*_leg("l"), *_leg("r")], ["lfoot", "rfoot"])
+TRUNK = ("lowerback", "upperback", "thorax", "lclavicle", "rclavicle")
+BENT = (
+    *((_Part.of("thorax", _arm(side), [f"{side}hand"]), 15.0) for side in "lr"),
+    *((_Part.of("pelvis", _leg(side), [f"{side}foot"]), 8.0) for side in "lr"),
+    (_Part.of("thorax", NECK, ["head"]), 8.0),
+    (_Part.of("pelvis", [*TRUNK, *NECK, *_arm("l"), *_arm("r")], ["thorax", "head", "lhand", "rhand"]), 6.0),
+)
+"""What turns about shoulders, hips, neck and waist, and standard deviations in degrees about each axis."""
 SPINE = [JOINTS.index(name) for name in ("lowerback", "upperback", "thorax")]
 THIGH, SHANK = JOINTS.index("lfemur"), JOINTS.index("ltibia")
 
@@ -271,10 +386,10 @@ def _height(chain: np.ndarray, scale: np.ndarray) -> np.ndarray:
 
 
 def _cameras(
-    points: np.ndarray, step: np.ndarray, random: Generator
+    points: np.ndarray, step: np.ndarray, random: Generator, tilted: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A camera for each clip of `points` (n, T, J, 3), y up: R_cam_world (n, T, 3, 3), position (n, T, 3), and the image's
-    border (n, 2) in normalised coordinates."""
+    """A camera for each clip of `points` (n, T, J, 3), y up, of which a share is `tilted` strongly: R_cam_world (n, T, 3, 3),
+    position (n, T, 3), and the image's border (n, 2) in normalised coordinates."""
     count, frames = points.shape[:2]
     field = np.tan(np.radians(random.uniform(*FIELDS_OF_VIEW, count)) / 2.0)
     aspect = random.choice(ASPECTS, count)
@@ -286,9 +401,12 @@ def _cameras(
     target = centre.mean(1, keepdims=True) + (follow - follow.mean(1, keepdims=True)) * (
         centre[:, -1:] - centre[:, :1]
     )
-    pitch = np.radians(np.clip(random.normal(5.0, PITCH_STD, count), *PITCHES))
+    strong = random.random(count) < tilted if 0.0 < tilted < 1.0 else np.full(count, tilted > 0.0)
+    of = [np.where(strong, *values) for values in zip(astuple(STRONG), astuple(USUAL), strict=True)]
+    pitch_std, low, high, roll_std, roll_limit = of
+    pitch = np.radians(np.clip(random.normal(PITCH, pitch_std), low, high))
     yaw = random.uniform(-np.pi, np.pi, count)
-    roll = np.radians(np.clip(random.normal(0.0, ROLL_STD, count), -ROLL_LIMIT, ROLL_LIMIT))
+    roll = np.radians(np.clip(random.normal(0.0, roll_std), -roll_limit, roll_limit))
     aim = random.uniform(-OFF_CENTRE, OFF_CENTRE, (count, 2)) * half
     towards = np.concatenate([aim, np.ones((count, 1))], 1)
     towards /= np.linalg.norm(towards, axis=1, keepdims=True)
@@ -296,7 +414,7 @@ def _cameras(
     distance = np.exp(random.uniform(nearest, farthest, count))
     # World (y up) to a level camera that looks along world -z: x right, y down, z forward.
     level = np.diag([1.0, -1.0, -1.0])
-    R = _about_axis(2, roll) @ _about_axis(0, -pitch) @ level @ _about_axis(1, yaw)
+    R = _about_axis(2, roll) @ _about_axis(0, pitch) @ level @ _about_axis(1, yaw)
     position = target - distance[:, None, None] * np.einsum("nji,nj->ni", R, towards)[:, None]
     moving = (random.random((count, 1)) < MOVING).astype(float)
     time = np.cumsum(step, 1)
@@ -324,6 +442,10 @@ def _about_axis(axis: int, angle: np.ndarray) -> np.ndarray:
     R[..., i, i] = R[..., j, j] = c
     R[..., i, j], R[..., j, i] = -s, s
     return R
+
+
+def _transposed(matrices: np.ndarray) -> np.ndarray:
+    return matrices.swapaxes(-1, -2)
 
 
 def _random_rotations(count: int, random: Generator) -> np.ndarray:

@@ -102,13 +102,13 @@ def accuracy(results: Sequence[Result]) -> Table:
 
 
 def conditions(results: Sequence[Result]) -> Table:
-    """Figures with true keypoints, full noise, and joints missing."""
-    header = ["lifter", "MPJPE mm clean", "noise", "30 % masked", "masked costs"]
-    header += ["limbs ° clean", "noise", "30 % masked"]
+    """Figures with true keypoints, full noise, joints missing, and with cameras that are strongly tilted."""
+    header = ["lifter", "MPJPE mm clean", "noise", "30 % masked", "tilted", "masked costs"]
+    header += ["limbs ° clean", "noise", "30 % masked", "tilted"]
     rows = []
     for result in results:
-        columns = [result.simulated[name] for name in ("clean", "noise", "masked")]
-        _, noise, masked = errors = [one.mpjpe_mm for one in columns]
+        columns = [result.simulated[name] for name in ("clean", "noise", "masked", "tilted")]
+        _, noise, masked, _ = errors = [one.mpjpe_mm for one in columns]
         rows.append(
             [
                 _name(result),

@@ -215,7 +215,7 @@ def test_every_network_can_be_exported(name: str, tmp_path: Path) -> None:
     states = [empty_state(card, 2) for _ in sessions]
     for _ in range(3):
         joints = random.random(size=(2, len(SKELETONS.get(card.skeleton_in)), 3)).astype(np.float32)
-        context = random.normal(size=(2, 5)).astype(np.float32)
+        context = random.normal(size=(2, *card.inputs["context"])).astype(np.float32)
         results = [
             session.run(joints, context, state) for session, state in zip(sessions, states, strict=True)
         ]

@@ -60,7 +60,7 @@ def test_a_trained_lifter_is_calibrated_and_runs_from_both_files(data: Path, tmp
     ]
     random = np.random.default_rng(0)
     joints = random.normal(size=(2, 33, 3)).astype(np.float32)
-    context = random.normal(size=(2, 5)).astype(np.float32)
+    context = random.normal(size=(2, *card.inputs["context"])).astype(np.float32)
     one, other = (session.run(joints, context, runtime.empty_state(card, 2))[0] for session in sessions)
     np.testing.assert_allclose(one["xyz"], other["xyz"], atol=2e-3)
     assert (tmp_path / "tensorboard").is_dir()

@@ -263,6 +263,18 @@ def test_a_lifter_that_tells_the_truth_has_no_error(video: RealVideo, camera: in
     assert lifter.stamps == [t * STEP_NS for t in range(0, FRAMES, step)]
 
 
+def test_a_lifter_is_told_what_points_up_only_where_that_is_known(video: RealVideo) -> None:
+    lifter = Known(video.reference.in_view(1), video.reference.height)
+    camera = video.reference.cameras[0]
+    for known in (True, False):
+        real_video.evaluate_view(lifter, video, 1, tilt_known=known)
+        if known:
+            # The calibration's world has z up.
+            np.testing.assert_array_equal(lifter.up, camera.R_cam_world @ [0.0, 0.0, 1.0])
+        else:
+            assert lifter.up is None
+
+
 def test_a_lifter_that_mirrors_depth_has_every_sign_wrong(video: RealVideo) -> None:
     poses = video.reference.in_view(1) * (1.0, 1.0, -1.0)
     found = real_video.evaluate_view(Known(poses, video.reference.height), video, 1)

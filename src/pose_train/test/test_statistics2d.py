@@ -131,7 +131,8 @@ def clips_of(clean: np.ndarray, xy: np.ndarray, rates: np.ndarray) -> Clips:
     count, frames = clean.shape[:2]
     inside = np.ones(clean.shape[:-1], bool)
     step = np.repeat(1.0 / rates[:, None], frames, 1)
-    return Clips(xy, np.ones(clean.shape[:-1]), clean, inside, step, {}, np.full(count, 1.7))
+    up = np.broadcast_to((0.0, -1.0, 0.0), (*clean.shape[:2], 3))
+    return Clips(xy, np.ones(clean.shape[:-1]), clean, inside, step, {}, np.full(count, 1.7), up)
 
 
 def test_clips_of_other_rates_and_wrong_focal_lengths_do_not_count(clean: np.ndarray) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from pose_core.markers import tilt_of
 from pose_core.skeleton import SKELETONS
 from pose_train import detector, mocap, synthesis
 from pose_train.synthesis import Clips, Synthesizer
@@ -132,6 +133,42 @@ def test_some_people_are_cut_by_the_border(synthesizer: Synthesizer):
     inside = make(synthesizer).inside
     assert 0.6 < inside.mean() < 0.98
     assert inside.all(2).any()
+
+
+def test_up_is_where_the_heads_of_those_who_stand_are(pack: mocap.Pack):
+    """Nobody turned as a whole: from the ankles to the nose it is up, whatever the camera's tilt."""
+    for tilted in (0.0, 1.0):
+        clips = make(Synthesizer([pack], (), synthesis.AS_CAPTURED, tilted))
+        np.testing.assert_allclose(np.linalg.norm(clips.up, axis=-1), 1.0, atol=1e-5)
+        xyz = clips.joints["mediapipe33"]
+        body = xyz[:, :, MP.joints.index("nose")] - xyz[:, :, MP.indices("left_ankle", "right_ankle")].mean(2)
+        body /= np.linalg.norm(body, axis=-1, keepdims=True)
+        assert np.einsum("nti,nti->nt", body, clips.up).min() > 0.9
+
+
+def test_tilted_cameras_are_tilted_more(pack: mocap.Pack):
+    """Pitch and roll of 2,000 cameras that stand still: deviations as the table of tilts has them, less what its limits cut."""
+    for tilted, pitch_std, roll_std in ((0.0, 15.0, 5.0), (1.0, 25.0, 20.0)):
+        clips = make(Synthesizer([pack], tilted=tilted), count=2000, frames=1)
+        pitch, roll = np.array([tilt_of(up) for up in clips.up[:, 0].astype(float)]).T
+        assert pitch.mean() == pytest.approx(synthesis.PITCH, abs=2.0)
+        assert pitch.std() == pytest.approx(pitch_std, rel=0.08)
+        # 4 in 10 cameras sway, about their own axis by 2 degrees.
+        assert roll.std() == pytest.approx(roll_std, rel=0.15)
+    half = make(Synthesizer([pack], tilted=0.5), count=2000, frames=1)
+    roll = np.array([tilt_of(up)[1] for up in half.up[:, 0].astype(float)])
+    assert 0.5 * 0.4 < np.mean(np.abs(roll) > 16.0) / 1.0 < 0.5 * 0.5
+
+
+def test_half_of_the_clips_state_what_points_up_and_err_by_two_degrees(synthesizer: Synthesizer):
+    clips = make(synthesizer, count=2000, frames=2)
+    stated = clips.stated_up(np.random.default_rng(1))
+    known = np.isfinite(stated).all(-1)
+    assert (known.all(1) == known.any(1)).all()
+    assert known[:, 0].mean() == pytest.approx(synthesis.UP_KNOWN, abs=0.04)
+    # An error about up itself does not move it: two of three axes count.
+    off = np.degrees(np.arccos(np.clip((stated * clips.up)[known].sum(-1), -1.0, 1.0)))
+    assert np.sqrt(np.mean(off**2)) == pytest.approx(np.sqrt(2.0) * synthesis.UP_STD_DEG, rel=0.06)
 
 
 def test_packs_of_different_rates_are_refused(pack: mocap.Pack):

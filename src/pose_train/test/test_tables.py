@@ -59,7 +59,7 @@ def test_tables_of_results() -> None:
     result = Result(
         "streaming_tcn",
         "mediapipe33",
-        {"noise": some(40.0), "clean": some(20.0), "masked": some(50.0)},
+        {"noise": some(40.0), "clean": some(20.0), "masked": some(50.0), "tilted": some(45.0)},
         {
             "30": {"1": some(1.0), "2": some(9.0), "3": some(3.0)},
             "60": {"1": some(2.0), "2": some(8.0), "3": some(4.0)},
@@ -70,7 +70,7 @@ def test_tables_of_results() -> None:
     assert (name, skeleton, ahead) == ("`streaming_tcn`", "mediapipe33", "0")
     assert dict(zip(header[3:], figures, strict=True))["MPJPE mm"] == "40.0"
     header, (row,) = tables.conditions([result])
-    assert row == ["`streaming_tcn`", "20.0", "40.0", "50.0", "25 %", "20.0", "40.0", "50.0"]
+    assert row == ["`streaming_tcn`", "20.0", "40.0", "50.0", "45.0", "25 %", "20.0", "40.0", "50.0", "45.0"]
     assert len(header) == len(row)
     header, rows = tables.real([result], (1, 3), (2,))
     assert [row[1] for row in rows] == ["60", "30"]

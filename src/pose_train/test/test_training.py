@@ -36,7 +36,8 @@ def network(seed: int = 0) -> LiftingNetwork:
 
 
 def source(data: Path, plan: Recipe = TINY, seed: int = 0) -> Source:
-    return Source(data, "train", "mediapipe33", "mediapipe33", plan, seed)
+    config = dataclasses.asdict(network().config)
+    return Source(data, "train", "mediapipe33", "mediapipe33", plan, seed, config)
 
 
 def train(data: Path, folder: Path, stop_after: int = 10**9, plan: Recipe = TINY) -> Training:
@@ -195,6 +196,10 @@ def test_recipes_are_for_networks_that_exist():
 def test_clip_lengths_change_evenly_from_first_to_last():
     plan = dataclasses.replace(TINY, steps=100, length_shares=(1.0, 0.0), final_shares=(0.0, 1.0))
     np.testing.assert_allclose(plan.shares(25), [0.75, 0.25])
+    late = dataclasses.replace(plan, mixing_from=0.6)
+    for step, shares in ((25, [1.0, 0.0]), (60, [1.0, 0.0]), (80, [0.5, 0.5]), (100, [0.0, 1.0])):
+        np.testing.assert_allclose(late.shares(step), shares)
+    np.testing.assert_allclose(dataclasses.replace(plan, mixing_from=1.0).shares(100), [1.0, 0.0])
 
 
 @pytest.mark.parametrize(

@@ -6,23 +6,30 @@ in video with temporal convolutions and semi-supervised training", CVPR 2019, se
 past is a ring buffer, so that a frame costs the same at any length of memory. Standard deviations are those of a Laplace
 distribution, fitted by its likelihood.
 
-Graphs of joints with learned adjacencies (Zhao et al., CVPR 2019) in place of the perceptrons took four times as long to come
-as far: small matrices per joint keep a processor waiting, and weights shared between joints have to be told apart again.
+All layers keep the symmetry of a body in a mirror (`lift3d_node.networks._mirrored`): in 3.5 minutes on one core that took the
+error of single frames to 60 mm where perceptrons without it came to 70, because a frame costs half and counts twice. Networks
+with a token per joint, by attention or learned graphs, come as far per frame as perceptrons, and cost four times as much.
+
+Where it is known, which direction points up is an input (`lift3d_node.encoding.TAKES_UP`): one image does not tell somebody who
+leans from a camera that is tilted.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lift3d_node.encoding import CONTEXT
-from lift3d_node.limbs import LIMBS
+from lift3d_node import limbs
+from lift3d_node.encoding import context_names
 from lift3d_node.model_card import CENTRES
 from lift3d_node.network import NETWORKS, LiftingNetwork, Outputs, State
+from lift3d_node.networks import _mirrored
 from lift3d_node.networks._layers import JointOutputs
+from lift3d_node.networks._mirrored import Mirror
 from pose_core.config import param
 from pose_core.skeleton import SKELETONS
 
@@ -31,22 +38,39 @@ INNER = SKELETONS.get(CENTRES)
 RIGID = 10
 """The first limbs of the table, arms, legs and widths, whose lengths do not change as the trunk bends."""
 
+PARTS = {
+    "landmarks": Mirror.of_joints(IN.name, -1.0, 1.0, 1.0, 1.0, 1.0),
+    "centres": Mirror.of_joints(INNER.name, -1.0, 1.0, 1.0, 1.0, 1.0),
+    "limbs": Mirror.of_rows(limbs.FLIP, limbs.FLIP_SIGN[:, None] * np.array([-1.0, 1.0, 1.0])),
+    "toward": Mirror.of_rows(limbs.FLIP, limbs.FLIP_SIGN[:, None]),
+    "ratios": Mirror.of_rows(limbs.FLIP[:RIGID], np.ones(1)),
+}
+"""What the last layer gives."""
+SIZES = [len(mirror.order) for mirror in PARTS.values()]
+
 
 @dataclass(frozen=True)
 class StreamingTcnConfig:
     """Sizes. The memory is kernel - 1 times the sum of the dilations 1, 2, 4, ... in frames: 126 as it stands."""
 
-    channels: int = param(512, "features of a frame", low=8)
-    before: int = param(2, "residual perceptrons before the convolutions", low=0)
+    channels: int = param(320, "features of a frame and side", low=4)
+    before: int = param(3, "residual perceptrons before the convolutions", low=0)
     after: int = param(1, "residual perceptrons after them", low=0)
-    bottleneck: int = param(128, "features that the convolutions see", low=4)
+    bottleneck: int = param(80, "features of a side that the convolutions see", low=2)
     blocks: int = param(6, "convolutions; their dilations are 1, 2, 4, ...", low=1, high=10)
     kernel: int = param(3, "frames that a convolution sees", low=2, high=9)
+    takes_up: bool = param(True, "whether the network is told which direction points up, where that is known")
 
     @classmethod
     def small(cls) -> StreamingTcnConfig:
         """For tests."""
-        return cls(channels=32, before=1, after=1, bottleneck=16, blocks=2)
+        return cls(channels=16, before=1, after=1, bottleneck=8, blocks=2)
+
+
+def seen(config: StreamingTcnConfig) -> Mirror:
+    """Of what a frame shows: of each joint x, y, confidence and whether it is missing; and the context."""
+    turns = [name.endswith("_x") for name in context_names(asdict(config))]
+    return Mirror.of_joints(IN.name, -1.0, 1.0, 1.0, 1.0) + Mirror.alone(*(1.0 - 2.0 * x for x in turns))
 
 
 class Perceptron(nn.Module):
@@ -54,12 +78,12 @@ class Perceptron(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.normal = nn.LayerNorm(channels)
-        self.hidden = nn.Linear(channels, channels)
-        self.out = nn.Linear(channels, channels)
+        self.normal = _mirrored.Normal(channels)
+        self.hidden = _mirrored.Linear(channels, channels)
+        self.out = _mirrored.Linear(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.out(functional.gelu(self.hidden(self.normal(x))))
+        return x + self.out(_mirrored.activate(self.hidden(self.normal(x))))
 
 
 class Memory(nn.Module):
@@ -68,34 +92,36 @@ class Memory(nn.Module):
     def __init__(self, config: StreamingTcnConfig, dilation: int) -> None:
         super().__init__()
         self.past = (config.kernel - 1) * dilation
-        self.dilation = dilation
-        self.normal = nn.LayerNorm(config.channels)
-        self.narrow = nn.Linear(config.channels, config.bottleneck)
-        self.convolution = nn.Conv1d(config.bottleneck, config.bottleneck, config.kernel, dilation=dilation)
-        self.wide = nn.Linear(config.bottleneck, config.channels)
+        self.kernel, self.dilation, self.bottleneck = config.kernel, dilation, config.bottleneck
+        self.normal = _mirrored.Normal(config.channels)
+        self.narrow = _mirrored.Linear(config.channels, config.bottleneck)
+        self.taps = _mirrored.Linear(config.kernel * config.bottleneck, config.bottleneck)  # the oldest first
+        self.wide = _mirrored.Linear(config.bottleneck, config.channels)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, T, channels); before the first frame all is zero.
+    def forward(self, x: Tensor, frames: int) -> Tensor:
+        """(2, B frames, channels); before the first frame all is zero.
 
         As one product of matrices per tap, which leaves out the taps before the first frame: most training clips are shorter
         than the memory, and a padded `Conv1d` took half the time of a step over zeros.
         """
-        inner = functional.gelu(self.narrow(self.normal(x)))
-        *past, now = self.convolution.weight.unbind(2)
-        out = functional.linear(inner, now, self.convolution.bias)
+        inner = _mirrored.activate(self.narrow(self.normal(x)))
+        *past, now = self.taps.weight.unflatten(1, (self.kernel, -1)).unbind(1)
+        common, different = torch.bmm(inner, now).unbind(0)
+        out = torch.stack([common + self.taps.bias, different]).unflatten(1, (-1, frames))
         for tap, weight in enumerate(past):
             lag = self.past - tap * self.dilation
-            if lag < x.shape[1]:
-                out = out + functional.pad(functional.linear(inner[:, :-lag], weight), (0, 0, lag, 0))
-        return x + self.wide(functional.gelu(out))
+            if lag < frames:
+                earlier = inner.unflatten(1, (-1, frames))[:, :, :-lag]
+                told = torch.bmm(earlier.flatten(1, 2), weight).unflatten(1, (-1, frames - lag))
+                out = out + functional.pad(told, (0, 0, lag, 0))
+        return x + self.wide(_mirrored.activate(out.flatten(1, 2)))
 
     def step(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, channels) and the past (B, bottleneck, frames), oldest first."""
-        inner = functional.gelu(self.narrow(self.normal(x)))
-        seen = torch.cat([past, inner[:, :, None]], 2)
-        taps = seen[:, :, :: self.dilation].flatten(1)
-        out = functional.linear(taps, self.convolution.weight.flatten(1), self.convolution.bias)
-        return x + self.wide(functional.gelu(out)), seen[:, :, 1:]
+        """(2, B, channels) and the past (B, frames, 2, bottleneck), oldest first."""
+        inner = _mirrored.activate(self.narrow(self.normal(x)))
+        seen = torch.cat([past, inner.transpose(0, 1)[:, None]], 1)
+        taps = seen[:, :: self.dilation].permute(2, 0, 1, 3).flatten(2)
+        return x + self.wide(_mirrored.activate(self.taps(taps))), seen[:, 1:]
 
 
 @NETWORKS.register("streaming_tcn")
@@ -109,29 +135,29 @@ class StreamingTcn(LiftingNetwork):
     def __init__(self, config: StreamingTcnConfig) -> None:
         super().__init__(config)
         channels = config.channels
-        self.enter = nn.Linear(len(IN) * 4 + len(CONTEXT), channels)
+        self.enter = _mirrored.Enter(seen(config), channels)
         self.before = nn.ModuleList(Perceptron(channels) for _ in range(config.before))
         self.memory = nn.ModuleList(Memory(config, 2**block) for block in range(config.blocks))
         self.after = nn.ModuleList(Perceptron(channels) for _ in range(config.after))
-        self.normal = nn.LayerNorm(channels)
+        self.normal = _mirrored.Normal(channels)
+        self.leave = _mirrored.Leave(sum(PARTS.values(), Mirror.alone()), channels)
         self.landmarks, self.centres = JointOutputs(IN.name), JointOutputs(INNER.name)
-        self.joints = nn.Linear(channels, self.landmarks.numbers + self.centres.numbers)
-        self.limbs = nn.Linear(channels, len(LIMBS) * 4)
-        self.lengths = nn.Linear(channels, RIGID)
         with torch.no_grad():
-            self.joints.weight.mul_(0.1)
-        nn.init.constant_(self.lengths.bias, -1.5)  # softplus of it is 0.2 heights
+            self.leave.even.weight.mul_(0.1)
+            self.leave.odd.weight.mul_(0.1)
+            start = torch.cat([torch.zeros(sum(SIZES) - RIGID), torch.full((RIGID,), -1.5)])
+            self.leave.even.bias.copy_(self.leave.even_part @ start)  # softplus of -1.5 is 0.2 heights
 
     def forward(self, joints: Tensor, context: Tensor) -> Outputs:
         frames = joints.shape[:2]
-        x = self._frame(joints.flatten(0, 1), context.flatten(0, 1)).unflatten(0, frames)
+        x = self._frame(joints.flatten(0, 1), context.flatten(0, 1))
         for block in self.memory:
-            x = block(x)
-        return {name: value.unflatten(0, frames) for name, value in self._answer(x.flatten(0, 1)).items()}
+            x = block(x, frames[1])
+        return {name: value.unflatten(0, frames) for name, value in self._answer(x).items()}
 
     def initial(self, batch: int) -> State:
-        like = self.enter.weight
-        return [like.new_zeros(batch, block.convolution.in_channels, block.past) for block in self.memory]
+        like = self.normal.gain
+        return [like.new_zeros(batch, block.past, 2, block.bottleneck) for block in self.memory]
 
     def step(self, joints: Tensor, context: Tensor, state: State) -> tuple[Outputs, State]:
         x = self._frame(joints, context)
@@ -142,7 +168,7 @@ class StreamingTcn(LiftingNetwork):
         return self._answer(x), following
 
     def _frame(self, joints: Tensor, context: Tensor) -> Tensor:
-        """Features (N, channels) of single frames: joints (N, J, 3) with a mark for those that are missing."""
+        """Features (2, N, channels) of single frames: joints (N, J, 3) with a mark for those that are missing."""
         missing = (joints[:, :, 2:] <= 0.0).to(joints.dtype)
         x = self.enter(torch.cat([torch.cat([joints, missing], 2).flatten(1), context], 1))
         for block in self.before:
@@ -152,15 +178,13 @@ class StreamingTcn(LiftingNetwork):
     def _answer(self, x: Tensor) -> Outputs:
         for block in self.after:
             x = block(x)
-        x = self.normal(x)
-        landmarks, centres = self.joints(x).split([self.landmarks.numbers, self.centres.numbers], 1)
+        landmarks, centres, directions, toward, ratios = self.leave(self.normal(x)).split(SIZES, 1)
         inner = self.centres(centres)
-        limbs = self.limbs(x).unflatten(1, (-1, 4))
         return {
             **self.landmarks(landmarks),
             "centres": inner["xyz"],
             "centres_log_std": inner["log_std"],
-            "limbs": functional.normalize(limbs[:, :, :3], dim=2, eps=1e-6),
-            "toward": limbs[:, :, 3],
-            "ratios": functional.softplus(self.lengths(x)),
+            "limbs": functional.normalize(directions.unflatten(1, (-1, 3)), dim=2, eps=1e-6),
+            "toward": toward,
+            "ratios": functional.softplus(ratios),
         }

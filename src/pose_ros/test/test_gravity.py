@@ -1,0 +1,126 @@
+"""Which way is up, from tf; tf2_ros is played by the test where it is not installed."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from types import ModuleType
+
+import numpy as np
+import pytest
+from geometry_msgs.msg import TransformStamped
+from rclpy.node import Node
+from rclpy.time import Time
+from scipy.spatial.transform import Rotation
+
+from pose_core.markers import up_in_camera
+from pose_ros.gravity import Gravity
+from pose_ros.testing import executing, spin_until
+
+SECOND = 1_000_000_000
+OPTICAL = Rotation.from_matrix([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
+"""From the optical frame to a body's (REP 103): z forward to x, x right to -y, y down to -z."""
+
+
+class TransformException(Exception):
+    """What tf2_ros raises."""
+
+
+class Buffer:
+    """Transforms by stamp in ns; 0 asks for the newest, and later ones are not known yet."""
+
+    def __init__(self) -> None:
+        self.known: dict[tuple[str, str], dict[int, Rotation]] = {}
+
+    def lookup_transform(self, target: str, source: str, time: Time) -> TransformStamped:
+        turns = self.known.get((target, source), {})
+        stamp = time.nanoseconds or max(turns, default=0)
+        if stamp not in turns:
+            raise TransformException(f"nothing from {source} to {target}")
+        message = TransformStamped()
+        rotation = message.transform.rotation
+        rotation.x, rotation.y, rotation.z, rotation.w = turns[stamp].as_quat()
+        return message
+
+
+class TransformListener:
+    """Notes whether it listens."""
+
+    def __init__(self, buffer: Buffer, _node: object) -> None:
+        self.buffer, self.listens = buffer, True
+
+    def unregister(self) -> None:
+        self.listens = False
+
+
+@pytest.fixture
+def gravity(monkeypatch: pytest.MonkeyPatch) -> Gravity:
+    module = ModuleType("tf2_ros")
+    module.Buffer, module.TransformListener = Buffer, TransformListener  # type: ignore[attr-defined]
+    module.TransformException = TransformException  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "tf2_ros", module)
+    return Gravity(object(), "odom")  # type: ignore[arg-type]
+
+
+def looking_down(degrees: float) -> Rotation:
+    """From a level frame to the optical frame of a camera that looks down."""
+    return (Rotation.from_euler("y", degrees, degrees=True) * OPTICAL).inv()
+
+
+def test_a_level_camera_and_one_that_looks_down(gravity: Gravity) -> None:
+    gravity._buffer.known["camera", "odom"] = {SECOND: looking_down(0.0), 2 * SECOND: looking_down(30.0)}
+    np.testing.assert_allclose(gravity.up("camera", SECOND), [0.0, -1.0, 0.0], atol=1e-12)
+    np.testing.assert_allclose(gravity.up("camera", 2 * SECOND), up_in_camera(30.0), atol=1e-12)
+
+
+def test_an_image_newer_than_all_transforms_takes_the_newest(gravity: Gravity) -> None:
+    gravity._buffer.known["camera", "odom"] = {SECOND: looking_down(10.0), 2 * SECOND: looking_down(20.0)}
+    np.testing.assert_allclose(gravity.up("camera", 3 * SECOND), up_in_camera(20.0), atol=1e-12)
+
+
+def test_what_tf_does_not_tell_is_unknown(gravity: Gravity) -> None:
+    assert gravity.up("camera", SECOND) is None
+    gravity._buffer.known["elsewhere", "odom"] = {SECOND: looking_down(0.0)}
+    assert gravity.up("camera", SECOND) is None
+
+
+@pytest.mark.parametrize("bad", [np.zeros(4), np.full(4, np.nan), np.array([0.0, 0.0, 0.0, 2.0])])
+def test_a_rotation_that_is_none_is_unknown(
+    gravity: Gravity, bad: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gravity._buffer.known["camera", "odom"] = {SECOND: looking_down(0.0)}
+    monkeypatch.setattr(Rotation, "as_quat", lambda _rotation: bad)
+    assert gravity.up("camera", SECOND) is None
+
+
+def test_it_can_stop_listening(gravity: Gravity) -> None:
+    assert gravity._listener.listens
+    gravity.close()
+    assert not gravity._listener.listens
+
+
+def test_without_tf2_ros_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tf2_ros", None)
+    with pytest.raises(ValueError, match="install a ROS 2 distribution, or state the tilt"):
+        Gravity(object(), "odom")  # type: ignore[arg-type]
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("tf2_ros") is None,
+    reason="TF NOT RUN: tf2_ros is missing; source an installed ROS 2 and test again",
+)
+@pytest.mark.usefixtures("ros_context")
+def test_with_the_real_one() -> None:
+    import tf2_ros
+
+    node = Node("eye")
+    gravity = Gravity(node, "odom")
+    message = TransformStamped()
+    message.header.frame_id, message.child_frame_id = "odom", "camera"
+    rotation = message.transform.rotation
+    rotation.x, rotation.y, rotation.z, rotation.w = looking_down(30.0).inv().as_quat()
+    with executing(node) as executor:
+        tf2_ros.StaticTransformBroadcaster(node).sendTransform(message)
+        assert spin_until(executor, lambda: gravity.up("camera", SECOND) is not None)
+        np.testing.assert_allclose(gravity.up("camera", SECOND), up_in_camera(30.0), atol=1e-9)
+        gravity.close()
