@@ -235,7 +235,9 @@ class Synthesizer:
         for part in (ARMS, LEGS):
             takes = np.flatnonzero(random.random(count) < self._bodies.exchanged)
             other = random.permutation(count)[takes]
-            turn = np.matmul(rotations[takes, :, part.carrier], _transposed(rotations[other, :, part.carrier]))
+            turn = np.matmul(
+                rotations[takes, :, part.carrier], _transposed(rotations[other, :, part.carrier])
+            )
             taken = np.matmul(bones[other][:, :, part.bones], _transposed(turn))
             own, theirs = (
                 np.linalg.norm(values, axis=-1, keepdims=True)

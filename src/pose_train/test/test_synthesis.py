@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from pose_core.markers import tilt_of
 from pose_core.skeleton import SKELETONS
 from pose_train import detector, mocap, synthesis
-from pose_train.synthesis import Clips, Synthesizer
+from pose_train.synthesis import Bodies, Clips, Synthesizer
 from pose_train.testing import motion, rest
 
 MP = SKELETONS.get("mediapipe33")
@@ -56,7 +57,7 @@ def test_bones_keep_their_length_within_a_clip_but_for_the_captured_wobble(pack:
 
 def test_left_and_right_bones_are_alike_and_people_differ(pack: mocap.Pack):
     still = mocap.Motion("s", "s", np.repeat(rest()[None], 30, 0), pack.motions[0].quaternions[:30])
-    clips = make(Synthesizer([mocap.Pack(60.0, (still,))]))
+    clips = make(Synthesizer([mocap.Pack(60.0, (still,))]), count=500, frames=1)
     xyz = clips.joints["h36m17"][:, 0].astype(float)
     skeleton = SKELETONS.get("h36m17")
     lengths = dict(zip(skeleton.bone_names, skeleton.bone_lengths(xyz).T, strict=True))
@@ -169,6 +170,67 @@ def test_half_of_the_clips_state_what_points_up_and_err_by_two_degrees(synthesiz
     # An error about up itself does not move it: two of three axes count.
     off = np.degrees(np.arccos(np.clip((stated * clips.up)[known].sum(-1), -1.0, 1.0)))
     assert np.sqrt(np.mean(off**2)) == pytest.approx(np.sqrt(2.0) * synthesis.UP_STD_DEG, rel=0.06)
+
+
+def exchanged(
+    pack: mocap.Pack, bodies: Bodies, count: int = 20, frames: int = 4
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Bones (n, T, 30, 3) and segments of motions, and the same with limbs exchanged and bent."""
+    synthesizer, random = Synthesizer([pack], bodies=bodies), np.random.default_rng(4)
+    xyz, rotations, _ = synthesizer._motion(np.full((count, frames), 0.05), random)
+    other, turned = synthesizer._exchange(xyz, rotations, random)
+    np.testing.assert_array_equal(other[:, :, 0], xyz[:, :, 0])
+    parents = list(mocap.PARENTS[1:])
+    before, after = (points[:, :, 1:] - points[:, :, parents] for points in (xyz, other))
+    np.testing.assert_allclose(
+        np.linalg.norm(after, axis=-1), np.linalg.norm(before, axis=-1), atol=1e-5
+    )  # bones keep their lengths
+    np.testing.assert_allclose(np.linalg.det(turned), 1.0, atol=1e-4)
+    return before, rotations, after, turned
+
+
+def carried(bones: np.ndarray, rotations: np.ndarray, part: synthesis._Part) -> np.ndarray:
+    """Directions (n, T, B, 3) of a part's bones in the axes of the segment that carries it."""
+    inside = np.matmul(bones[:, :, part.bones], rotations[:, :, part.carrier])
+    return inside / np.maximum(np.linalg.norm(inside, axis=-1, keepdims=True), 1e-6)
+
+
+def test_limbs_are_those_of_somebody_else_about_the_trunk(pack: mocap.Pack):
+    before, rotations, after, turned = exchanged(pack, Bodies(exchanged=1.0, bent=0.0))
+    for part in (synthesis.ARMS, synthesis.LEGS):
+        theirs, own = carried(before, rotations, part), carried(after, turned, part)
+        gap = np.abs(own[:, None] - theirs[None]).max((2, 3, 4))
+        assert gap.min(1).max() < 1e-4
+        assert (gap.argmin(1) != np.arange(len(gap))).mean() > 0.5
+        # Hands and feet come along.
+        ends = [
+            np.matmul(r[:, :, part.carrier, None].swapaxes(-1, -2), r[:, :, part.segments])
+            for r in (rotations, turned)
+        ]
+        np.testing.assert_allclose(ends[1], ends[0][gap.argmin(1)], atol=1e-4)
+    trunk = [mocap.JOINTS.index(name) - 1 for name in synthesis.TRUNK]
+    np.testing.assert_allclose(after[:, :, trunk], before[:, :, trunk], atol=1e-6)
+
+
+def test_joints_are_bent_by_angles_that_stay(pack: mocap.Pack):
+    before, rotations, after, turned = exchanged(pack, Bodies(exchanged=0.0, bent=1.0), count=200)
+    angles = []
+    for side in range(2):
+        arm, degrees = synthesis.BENT[side]
+        assert degrees == 15.0
+        was, now = carried(before, rotations, arm), carried(after, turned, arm)
+        for clip in range(len(was)):
+            turn, rest = Rotation.align_vectors(now[clip].reshape(-1, 3), was[clip].reshape(-1, 3))
+            assert rest < 1e-3
+            angles.append(np.degrees(turn.magnitude()))
+    # Three axes: the root of the sum of their squares.
+    assert np.sqrt(np.mean(np.square(angles))) == pytest.approx(15.0 * np.sqrt(3.0), rel=0.1)
+
+
+def test_people_as_captured_keep_their_limbs(pack: mocap.Pack):
+    before, rotations, after, turned = exchanged(pack, synthesis.AS_CAPTURED)
+    np.testing.assert_array_equal(after, before)
+    np.testing.assert_array_equal(turned, rotations)
 
 
 def test_packs_of_different_rates_are_refused(pack: mocap.Pack):
