@@ -78,12 +78,13 @@ class Perceptron(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
+        self.channels = channels
         self.normal = _mirrored.Normal(channels)
         self.hidden = _mirrored.Linear(channels, channels)
         self.out = _mirrored.Linear(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.out(_mirrored.activate(self.hidden(self.normal(x))))
+        return x + self.out(_mirrored.activate(self.hidden(self.normal(x)), self.channels))
 
 
 class Memory(nn.Module):
@@ -104,24 +105,23 @@ class Memory(nn.Module):
         As one product of matrices per tap, which leaves out the taps before the first frame: most training clips are shorter
         than the memory, and a padded `Conv1d` took half the time of a step over zeros.
         """
-        inner = _mirrored.activate(self.narrow(self.normal(x)))
+        inner = _mirrored.activate(self.narrow(self.normal(x)), self.bottleneck)
         *past, now = self.taps.weight.unflatten(1, (self.kernel, -1)).unbind(1)
-        common, different = torch.bmm(inner, now).unbind(0)
-        out = torch.stack([common + self.taps.bias, different]).unflatten(1, (-1, frames))
+        out = (torch.bmm(inner, now) + _mirrored.with_zeros(self.taps.bias)).unflatten(1, (-1, frames))
         for tap, weight in enumerate(past):
             lag = self.past - tap * self.dilation
             if lag < frames:
                 earlier = inner.unflatten(1, (-1, frames))[:, :, :-lag]
                 told = torch.bmm(earlier.flatten(1, 2), weight).unflatten(1, (-1, frames - lag))
                 out = out + functional.pad(told, (0, 0, lag, 0))
-        return x + self.wide(_mirrored.activate(out.flatten(1, 2)))
+        return x + self.wide(_mirrored.activate(out.flatten(1, 2), self.bottleneck))
 
     def step(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
         """(2, B, channels) and the past (B, frames, 2, bottleneck), oldest first."""
-        inner = _mirrored.activate(self.narrow(self.normal(x)))
+        inner = _mirrored.activate(self.narrow(self.normal(x)), self.bottleneck)
         seen = torch.cat([past, inner.transpose(0, 1)[:, None]], 1)
-        taps = seen[:, :: self.dilation].permute(2, 0, 1, 3).flatten(2)
-        return x + self.wide(_mirrored.activate(self.taps(taps))), seen[:, 1:]
+        taps = seen[:, :: self.dilation].permute(2, 0, 1, 3).reshape(2, -1, self.kernel * self.bottleneck)
+        return x + self.wide(_mirrored.activate(self.taps(taps), self.bottleneck)), seen[:, 1:]
 
 
 @NETWORKS.register("streaming_tcn")
