@@ -14,6 +14,7 @@ from launch_ros.substitutions import FindPackageShare
 
 from lift3d_node.params import TILTS, Lift3DParams
 from pose2d_node.params import Pose2DParams
+from pose_core.config import PITCH, ROLL
 from pose_ros.topics import CAMERA_INFO, IMAGE
 
 SHARE = FindPackageShare("pose_pipeline")
@@ -51,12 +52,12 @@ ARGUMENTS = [
     DeclareLaunchArgument(
         "camera_pitch_deg",
         default_value=str(LIFT3D.camera_pitch_deg),
-        description="degrees by which the camera looks down",
+        description=PITCH,
     ),
     DeclareLaunchArgument(
         "camera_roll_deg",
         default_value=str(LIFT3D.camera_roll_deg),
-        description="degrees by which the camera's right side is lower than its left",
+        description=ROLL,
     ),
     DeclareLaunchArgument(
         "level_frame", default_value=LIFT3D.level_frame, description="tf frame whose z axis points up"

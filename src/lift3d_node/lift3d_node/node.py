@@ -96,7 +96,7 @@ class Lift3DNode(Stage[Lift3DParams]):
         """Tell the lifter what tf says of the camera's tilt."""
         if self._gravity is None:
             return
-        self._lifter.up = up = self._gravity.up(people.frame_id, people.stamp)
+        self._lifter.lifter.up = up = self._gravity.up(people.frame_id, people.stamp)
         if up is None:
             frames = f"'{people.frame_id}' to '{self._gravity.level_frame}'"
             self.health.fault(

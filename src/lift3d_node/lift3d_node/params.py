@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pose_core.config import StageParams, param
+from pose_core.config import TiltParams, param
 from pose_core.runtime import DEVICES
 
 MIN_HEIGHT, MAX_HEIGHT = 0.5, 2.6
@@ -15,7 +15,7 @@ UNKNOWN, STATED, TF = TILTS = ("unknown", "stated", "tf")
 
 
 @dataclass(frozen=True)
-class Lift3DParams(StageParams):
+class Lift3DParams(TiltParams):
     """Defaults that are measurements state where they come from."""
 
     lifter: str = param("streaming_tcn", "how 2D becomes 3D: the name of a lifter")
@@ -43,16 +43,6 @@ class Lift3DParams(StageParams):
         live=True,
     )
     level_frame: str = param("odom", "camera_tilt tf: a frame whose z axis points up")
-    camera_pitch_deg: float = param(
-        0.0, "degrees by which the camera looks down", low=-90.0, high=90.0, live=True
-    )
-    camera_roll_deg: float = param(
-        0.0,
-        "degrees by which the camera's right side is lower than its left",
-        low=-180.0,
-        high=180.0,
-        live=True,
-    )
 
     height: float = param(
         0.0,

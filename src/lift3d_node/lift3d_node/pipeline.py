@@ -53,16 +53,7 @@ class PeopleLifter:
     def tilt(self, params: Lift3DParams) -> None:
         """Take from `params` what is known of the camera's tilt, from now on."""
         known = params.camera_tilt == STATED
-        self.up = up_in_camera(params.camera_pitch_deg, params.camera_roll_deg) if known else None
-
-    @property
-    def up(self) -> np.ndarray | None:
-        """(3,) unit vector that points up, camera axes; None where that is not known. May change at any time."""
-        return self.lifter.up
-
-    @up.setter
-    def up(self, up: np.ndarray | None) -> None:
-        self.lifter.up = up
+        self.lifter.up = up_in_camera(params.camera_pitch_deg, params.camera_roll_deg) if known else None
 
     def tilt_in_words(self) -> str:
         """What is known of the camera's tilt."""

@@ -52,6 +52,11 @@ class CalibratedCamera:
         """(3,) the camera's centre in the world, metres."""
         return -self.R_cam_world.T @ self.t
 
+    @property
+    def up(self) -> Vector3:
+        """(3,) unit vector that points up, camera axes, where the world has z up, as Qualisys calibrates it."""
+        return self.R_cam_world[:, 2]
+
     def to_camera(self, xyz: Points3) -> Points3:
         """World points (..., 3) in the camera's frame, metres; inverse of `to_world`."""
         return xyz @ self.R_cam_world.T + self.t

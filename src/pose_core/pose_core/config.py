@@ -99,3 +99,18 @@ class StageParams:
         True, "state in each message when each stage worked; false gives reproducible bytes"
     )
     diagnostics_period: float = param(1.0, "seconds between two diagnostics messages", low=0.1, high=60.0)
+
+
+PITCH, ROLL = (
+    "degrees by which the camera looks down",
+    "degrees by which the camera's right side is lower than its left",
+)
+"""What the parameters of `TiltParams` mean, wherever somebody is asked for them."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TiltParams(StageParams):
+    """Parameters of stages that need to know how the camera is tilted (`pose_core.markers.world_from_camera`)."""
+
+    camera_pitch_deg: float = param(0.0, PITCH, low=-90.0, high=90.0, live=True)
+    camera_roll_deg: float = param(0.0, ROLL, low=-180.0, high=180.0, live=True)

@@ -10,6 +10,7 @@ import typer
 
 from lift3d_node.params import Lift3DParams
 from pose2d_node.params import Pose2DParams
+from pose_core.config import PITCH, ROLL
 from pose_tools.terminal import Bar, Json, say, show
 from refine_node.params import RefineParams
 
@@ -26,10 +27,6 @@ ForceComplete = Annotated[
 Cycles = Annotated[
     int, typer.Option(help="headings to which a person is turned to add markers; the answers are averaged")
 ]
-PITCH, ROLL = (
-    "degrees by which the camera looks down",
-    "degrees by which the camera's right side is lower than its left",
-)
 Pitch = Annotated[float, typer.Option("--camera-pitch-deg", help=PITCH)]
 Roll = Annotated[float, typer.Option("--camera-roll-deg", help=ROLL)]
 LEVEL = "[default: not known; angles take the camera as level]"

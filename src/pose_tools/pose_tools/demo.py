@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from lift3d_node.params import STATED
 from pose_core import assets
-from pose_core.calibration import read_qualisys, write_camera_yaml
+from pose_core.calibration import CalibratedCamera, read_qualisys, write_camera_yaml
 from pose_core.camera import Camera
 from pose_core.markers import tilt_of
 from pose_core.people import People3D
@@ -107,12 +107,16 @@ def demo_camera() -> Camera:
 
     The sensor has 1088 x 1920 pixels; this video was shrunk to 1080 x 1920 with black bars above and below.
     """
-    return read_qualisys(assets.path(CALIBRATION))[CAMERA_NUMBER - 1].camera.letterboxed(*VIDEO_SIZE)
+    return _calibrated().camera.letterboxed(*VIDEO_SIZE)
 
 
 def demo_tilt() -> tuple[float, float]:
-    """Pitch and roll of that camera in degrees: its calibration has z up."""
-    return tilt_of(read_qualisys(assets.path(CALIBRATION))[CAMERA_NUMBER - 1].R_cam_world[:, 2])
+    """Pitch and roll of that camera in degrees."""
+    return tilt_of(_calibrated().up)
+
+
+def _calibrated() -> CalibratedCamera:
+    return read_qualisys(assets.path(CALIBRATION))[CAMERA_NUMBER - 1]
 
 
 def frame_count(video: Path) -> int | None:

@@ -450,7 +450,7 @@ def sequence_of(
 
 def levelled(camera: CalibratedCamera) -> AngleOptions:
     """Options that level the frame of a calibrated camera, whose world has z up."""
-    pitch, roll = tilt_of(camera.R_cam_world[:, 2])
+    pitch, roll = tilt_of(camera.up)
     return AngleOptions(camera_pitch_deg=pitch, camera_roll_deg=roll)
 
 

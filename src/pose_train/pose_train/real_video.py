@@ -414,7 +414,7 @@ def lift(
     match = Correspondence(MEDIAPIPE33.name, lifter.skeleton_in)
     sightings = sightings.repaired()
     lifter.reset()
-    lifter.up = camera.R_cam_world[:, 2] if tilt_known else None  # the calibration's world has z up
+    lifter.up = camera.up if tilt_known else None
     for t in range(len(sightings)):
         people = sightings.people(t, match)
         world = sightings.people_world(t) if lifter.uses_world else None

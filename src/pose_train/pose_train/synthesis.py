@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from lift3d_node.stature import CHAIN
+from pose_core.rotations import matrix_of_rotation_vector
 from pose_core.skeleton import SKELETONS
 from pose_train import detector
 from pose_train.landmarks import MIRRORED_JOINTS, MIRRORED_SEGMENTS, REFERENCE_HEIGHT, Landmarks
@@ -120,7 +120,7 @@ class Clips:
         """(n, T, 3) `up` as somebody states it: unknown (NaN) in some clips, in the others turned a little for the whole clip."""
         count = len(self.up)
         known = random.random(count) < UP_KNOWN
-        turn = Rotation.from_rotvec(np.radians(random.normal(0.0, UP_STD_DEG, (count, 3)))).as_matrix()
+        turn = matrix_of_rotation_vector(np.radians(random.normal(0.0, UP_STD_DEG, (count, 3))))
         stated = np.einsum("nij,ntj->nti", turn, self.up)
         return np.where(known[:, None, None], stated, np.nan)
 
@@ -238,25 +238,19 @@ class Synthesizer:
             turn = np.matmul(
                 rotations[takes, :, part.carrier], _transposed(rotations[other, :, part.carrier])
             )
-            taken = np.matmul(bones[other][:, :, part.bones], _transposed(turn))
+            taken, segments = part.turned(turn, bones[other], rotations[other])
             own, theirs = (
                 np.linalg.norm(values, axis=-1, keepdims=True)
                 for values in (bones[takes][:, :, part.bones], taken)
             )
-            taken = taken * own / np.maximum(theirs, SMALL)
-            given[takes[:, None], :, part.bones] = taken.transpose(0, 2, 1, 3)
-            segments = np.matmul(turn[:, :, None], rotations[other][:, :, part.segments])
-            turns[takes[:, None], :, part.segments] = segments.transpose(0, 2, 1, 3, 4)
+            part.put(takes, taken * own / np.maximum(theirs, SMALL), segments, given, turns)
         for part, degrees in BENT:
             bends = np.flatnonzero(random.random(count) < self._bodies.bent)
             vector = random.normal(0.0, np.radians(degrees), (len(bends), 3))
-            inner = Rotation.from_rotvec(vector).as_matrix().astype(np.float32)
+            inner = matrix_of_rotation_vector(vector).astype(np.float32)
             carrier = turns[bends, :, part.carrier]
             turn = carrier @ inner[:, None] @ _transposed(carrier)
-            bent = np.matmul(given[bends][:, :, part.bones], _transposed(turn))
-            given[bends[:, None], :, part.bones] = bent.transpose(0, 2, 1, 3)
-            segments = np.matmul(turn[:, :, None], turns[bends][:, :, part.segments])
-            turns[bends[:, None], :, part.segments] = segments.transpose(0, 2, 1, 3, 4)
+            part.put(bends, *part.turned(turn, given[bends], turns[bends]), given, turns)
         root = xyz[:, :, :1]
         return np.concatenate([root, root + np.matmul(REACH, given)], 2), turns
 
@@ -335,6 +329,26 @@ class _Part:
             [JOINTS.index(name) - 1 for name in bones],
             [SEGMENTS.index(name) for name in segments],
         )
+
+    def turned(
+        self, turn: np.ndarray, bones: np.ndarray, rotations: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Its bones (k, T, B, 3) and segments (k, T, S, 3, 3), of all those of k people, turned by (k, T, 3, 3)."""
+        segments = np.matmul(turn[:, :, None], rotations[:, :, self.segments])
+        return np.matmul(bones[:, :, self.bones], _transposed(turn)), segments
+
+    def put(
+        self,
+        rows: np.ndarray,
+        own_bones: np.ndarray,
+        own_segments: np.ndarray,
+        bones: np.ndarray,
+        rotations: np.ndarray,
+    ) -> None:
+        """Write what `turned` gives into `bones` and `rotations` of all people, at the people in `rows` (k,)."""
+        # NumPy moves axes that are indexed by arrays, with a slice between them, to the front.
+        bones[rows[:, None], :, self.bones] = own_bones.transpose(0, 2, 1, 3)
+        rotations[rows[:, None], :, self.segments] = own_segments.transpose(0, 2, 1, 3, 4)
 
 
 def _arm(side: str) -> list[str]:

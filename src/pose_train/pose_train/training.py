@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
-from lift3d_node import encoding, limbs
+from lift3d_node import limbs
 from lift3d_node.model_card import CENTRES
 from lift3d_node.network import LiftingNetwork
 from pose_core import metrics
@@ -103,20 +103,18 @@ class Source:
 
     def synthesizer(self) -> Synthesizer:
         """Reads the pack."""
-        packs = [mocap.read(self.data / PACKS[self.split])]
-        return Synthesizer(packs, (CENTRES, self.skeleton_out))
+        return Synthesizer([mocap.read(self.data / PACKS[self.split])], (CENTRES, self.skeleton_out))
 
     def maker(self) -> Make:
         """Makes clips of what the pack holds."""
         synthesizer, preparer = self.synthesizer(), self.preparer()
-        knows_up = bool(self.config.get(encoding.TAKES_UP))
 
         def make(frames: int, random: np.random.Generator) -> Batch:
             count = max(self.recipe.frames_per_step // frames, 1)
             quiet = random.random() < QUIET
             noise = detector.Noise(amount=random.random()) if quiet else detector.FULL
             clips = synthesizer.clips(count, frames, random, noise)
-            return preparer.prepare(clips, clips.stated_up(random) if knows_up else None)
+            return preparer.prepare(clips, clips.stated_up(random))
 
         return make
 

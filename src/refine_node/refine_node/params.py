@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pose_core.angles import PELVIS_SEQUENCES
-from pose_core.config import StageParams, param
+from pose_core.config import TiltParams, param
 
 
 @dataclass(frozen=True)
-class RefineParams(StageParams):
+class RefineParams(TiltParams):
     """Defaults that were measured state on what: MediaPipe's world landmarks, placed in the camera frame, of Pose2Sim's demo
     videos (people walking and balancing, 60 and 30 frames per second), against triangulation from four views.
     """
@@ -160,20 +160,6 @@ class RefineParams(StageParams):
         "YXZ",
         "order of tilt (Z), drop (X) and rotation (Y) of the pelvis: YXZ after Baker, or ZXY as ISB and OpenSim have it",
         choices=PELVIS_SEQUENCES,
-        live=True,
-    )
-    camera_pitch_deg: float = param(
-        0.0,
-        "degrees by which the camera looks down; the pelvis is measured against the level",
-        low=-90.0,
-        high=90.0,
-        live=True,
-    )
-    camera_roll_deg: float = param(
-        0.0,
-        "degrees by which the camera's right side is lower than its left",
-        low=-180.0,
-        high=180.0,
         live=True,
     )
     # Joints that err by 20 mm turn the plane of a leg that is bent by 20 degrees by 15 degrees.
