@@ -10,6 +10,7 @@ import numpy as np
 
 from lift3d_node.params import Lift3DParams
 from pose_core.camera import Camera
+from pose_core.joint_errors import DEPTH_SHARE
 from pose_core.people import JointState, People2D, People3D
 from pose_core.registry import Registry
 
@@ -24,7 +25,7 @@ class Shape:
     """
 
     xyz: np.ndarray  # (J, 3)
-    std: np.ndarray  # (J,) standard deviation along one axis, relative to the root
+    std: np.ndarray  # (J,) standard deviation relative to the root, root mean square of the axes
     confidence: np.ndarray  # (J,) 0..1
     state: np.ndarray  # (J,) uint8, JointState
     height: float  # standing height of a person of this shape; NaN where it cannot be told
@@ -33,6 +34,8 @@ class Shape:
     NaN where missing, None for a lifter that does not know them."""
     centres_std: np.ndarray | None = None
     """(C,) as `std`."""
+    depth_share: np.ndarray | float = DEPTH_SHARE
+    """(J,) of the variance of a joint, what lies along z: a third where all axes are alike."""
 
     @classmethod
     def missing(cls, joints: int) -> Shape:

@@ -22,6 +22,7 @@ from lift3d_node.model_card import CENTRES
 from lift3d_node.params import Lift3DParams
 from lift3d_node.pof_solver import solve
 from pose_core.camera import Camera
+from pose_core.joint_errors import DEPTH_SHARE
 from pose_core.people import JointState, People2D, People3D
 from pose_core.runtime import Outputs, State, empty_state
 from pose_core.skeleton import SKELETONS
@@ -155,6 +156,7 @@ class NetworkLifter(Lifter):
             outputs, np.matmul(seen.view.R_cam_view.swapaxes(1, 2), R_ray_cam)
         )
         known = np.isfinite(xyz).all(-1) & np.isfinite(std) & np.isfinite(seen.view.size)[:, None]
+        depth_share = np.broadcast_to(_depth_share(outputs), std.shape)
         confidence = self._confidence(seen)
         return [
             Shape(
@@ -163,6 +165,7 @@ class NetworkLifter(Lifter):
                 confidence=np.where(one, confidence[i], 0.0),
                 state=np.where(one, JointState.LIFTED, JointState.MISSING).astype(np.uint8),
                 height=1.0,
+                depth_share=depth_share[i],
                 centres=None if centres is None else centres[i],
                 centres_std=None if centres_std is None else centres_std[i],
             )
@@ -224,6 +227,14 @@ def _rms(log_std: np.ndarray) -> np.ndarray:
     variance = np.exp(2.0 * log_std.astype(float))
     rms: np.ndarray = np.sqrt((2.0 * variance[..., 0] + variance[..., 1]) / 3.0)
     return rms
+
+
+def _depth_share(outputs: Outputs) -> np.ndarray | float:
+    """(N, J) of the variance of each joint, what lies along the view."""
+    if "log_std" not in outputs:
+        return DEPTH_SHARE
+    across, along = np.moveaxis(np.exp(2.0 * outputs["log_std"].astype(float)), -1, 0)
+    return np.asarray(along / (2.0 * across + along))
 
 
 def _gathered(pasts: list[_Past]) -> State:

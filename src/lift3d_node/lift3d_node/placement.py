@@ -112,7 +112,8 @@ class Placement:
         rigid = xyz = scale * shape.xyz @ pose.rotation.T + pose.position
         error_px = np.full(self._joints, np.nan)
         error_px[seen.joints] = np.hypot(*(camera.project(xyz[seen.joints]) - seen.xy_px).T)
-        xyz, std, across = _towards_keypoints(xyz, scale * shape.std, seen, variance, pose)
+        depth_share = np.broadcast_to(shape.depth_share, shape.std.shape)
+        xyz, std, across = _towards_keypoints(xyz, scale * shape.std, depth_share, seen, variance, pose)
         placed = Person3D(
             id=person.id,
             confidence=person.confidence,
@@ -245,24 +246,34 @@ def _with_scale(std: np.ndarray, from_root: np.ndarray, subject: Subject) -> np.
 
 
 def _towards_keypoints(
-    xyz: np.ndarray, std: np.ndarray, seen: _Seen, variance: np.ndarray, pose: Pose
+    xyz: np.ndarray,
+    std: np.ndarray,
+    depth_share: np.ndarray,
+    seen: _Seen,
+    variance: np.ndarray,
+    pose: Pose,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Joints (J, 3) moved across their rays by the best linear estimate of shape and keypoint.
 
-    Also their standard deviation (J,), root mean square of the axes, and their variance (J,) across the ray. Along the ray
-    nothing changes. What weight a keypoint lost in the robust fit is how far it is as wrong as it looks.
+    `std` (J,) is of all axes, `depth_share` (J,) what of its square lies along the ray. Also their standard deviation (J,),
+    root mean square of the axes, and their variance (J,) across the ray. Along the ray nothing changes. What weight a keypoint
+    lost in the robust fit is how far it is as wrong as it looks.
     """
     joints = seen.joints
     depth = _depth(xyz[joints], seen.rays)
     off = xyz[joints] - seen.rays * depth[:, None]
     off2 = np.einsum("ni,ni->n", off, off)
     lost = np.maximum(1.0 - (NU + 2.0) / (NU + off2 / (depth**2 * variance * pose.tau)), 0.0)
-    of_shape = std[joints] ** 2
+    whole = 3.0 * std**2
+    along, across = depth_share * whole, (1.0 - depth_share) / 2.0 * whole
+    of_shape = across[joints]
     of_keypoint = seen.noise * depth**2 / seen.confidence + lost * off2
     share = of_shape / (of_shape + of_keypoint)
-    along = (UNSEEN * std) ** 2
-    across = along.copy()
-    along[joints], across[joints] = of_shape, of_shape * (1.0 - share)
+    unseen = np.ones(len(std), bool)
+    unseen[joints] = False
+    along[unseen] *= UNSEEN**2
+    across[unseen] *= UNSEEN**2
+    across[joints] *= 1.0 - share
     moved = xyz.copy()
     moved[joints] -= share[:, None] * off
     return moved, np.sqrt((along + 2.0 * across) / 3.0), across

@@ -160,19 +160,23 @@ def test_keypoints_pull_joints_across_their_rays_only(scene) -> None:
     assert np.linalg.norm(moved) == pytest.approx(12.0 / 900.0 * 4.0, rel=0.15)
 
 
-def test_deviation_of_joints(scene) -> None:
+@pytest.mark.parametrize("depth_share", [1 / 3, 0.7, 0.95])
+def test_deviation_of_joints(scene, depth_share: float) -> None:
     """Along the ray that of the shape, across it what keypoint and shape leave together, and the height's share."""
     truth = scene((0.0, 0.0, 4.0), camera=CAMERAS["straight"], std=0.06)
     exact = replace(truth, subject=replace(truth.subject, height_std=0.0))
     params = Lift3DParams()
-    person = place(exact, params).person
     box = truth.person.box_px
     keypoint = params.keypoint_std * np.hypot(box[2] - box[0], box[3] - box[1]) / 900.0 * 4.0 / np.sqrt(0.9)
-    across = 1.0 / (1.0 / 0.06**2 + 1.0 / keypoint**2)
-    expected = np.sqrt((0.06**2 + 2.0 * across) / 3.0)
+    shape = truth.shape
+    exact = replace(exact, shape=replace(shape, depth_share=depth_share))
+    person = place(exact, params).person
+    along, prior = 3.0 * depth_share * 0.06**2, 1.5 * (1.0 - depth_share) * 0.06**2
+    across = 1.0 / (1.0 / prior + 1.0 / keypoint**2)
+    expected = np.sqrt((along + 2.0 * across) / 3.0)
     pelvis = MEDIAPIPE33.index("left_hip")
     assert person.std[pelvis] == pytest.approx(expected, rel=0.03)
-    vague = place(replace(truth, subject=replace(truth.subject, height_std=0.1))).person
+    vague = place(replace(exact, subject=replace(truth.subject, height_std=0.1))).person
     arm = np.linalg.norm(truth.xyz - truth.root, axis=1)
     np.testing.assert_allclose(vague.std**2 - person.std**2, (0.1 / 1.75 * arm) ** 2 / 3.0, rtol=1e-3)
 

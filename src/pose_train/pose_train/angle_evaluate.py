@@ -1,16 +1,18 @@
 """`pose evaluate angles`: how far joint angles can be trusted; for docs/angles.md.
 
 Whether the angles of a body that is known come back, and what joints alone cannot tell of it (`oracle`); what noise of joints
-does to angles (`noise`); how far they are from those of OpenSim's inverse kinematics (`opensim`); how far those of one camera are
-from those of four (`real`); and what they cost.
+does to angles (`noise`); how far off those of lifted people are, and how far they are said to be (`lifted`); how far they are
+from those of OpenSim's inverse kinematics (`opensim`); how far those of one camera are from those of four (`real`); and what they
+cost.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,24 +21,26 @@ import numpy as np
 
 from lift3d_node.params import Lift3DParams
 from lift3d_node.stature import Stature
+from pose_core import metrics
 from pose_core.angles import AngleFlag, AngleSequence
 from pose_core.calibration import CalibratedCamera
 from pose_core.files import write_whole
+from pose_core.joint_errors import DEPTH_SHARE, JointErrors, without_side
 from pose_core.markers import tilt_of
 from pose_core.people import JointState
 from pose_core.rotations import matrix_of_quaternion
 from pose_core.sequence import PoseSequence
 from pose_core.skeleton import MEDIAPIPE33, SKELETONS
-from pose_train import angle_oracle, mocap, opensim_walk, real_video, segment_chain, tables
+from pose_train import angle_oracle, mocap, opensim_walk, real_video, refiner_evaluate, segment_chain, tables
 from pose_train.angle_oracle import MARKER_SET, SKELETONS_KNOWN, degrees, kinds, pooled, wrapped
 from pose_train.evaluate import machine, write_document
 from pose_train.landmarks import REFERENCE_HEIGHT, Landmarks
 from pose_train.real_video import RealVideo
-from pose_train.refiner_evaluate import filmed
+from pose_train.refiner_evaluate import Scenes, Take, filmed
 from pose_train.segment_chain import PLAIN
 from pose_train.training import PACKS
 from refine_node import isb, recording
-from refine_node.angles import AngleOptions, AngleSolver, angles_of, angles_of_markers
+from refine_node.angles import ERRORS, INDEPENDENT, AngleOptions, AngleSolver, angles_of, angles_of_markers
 from refine_node.params import RefineParams
 
 Progress = Callable[[int, int], None]
@@ -67,6 +71,8 @@ CAMERA = 1
 REFERENCE_STD = 0.01
 """Metres; said of joints from four views, and of OpenSim's markers."""
 BASELINE = "mediapipe_world"
+REPEATED = AngleOptions(errors=INDEPENDENT)
+"""Of noise that is drawn anew for each joint and frame."""
 AIM_MS = 0.3
 
 
@@ -81,11 +87,15 @@ class Settings:
     draws: int = 25
     """Of noise on each pose."""
     seed: int = 31
+    clips: int = 60
+    """Of people of the motion capture test, seen by a simulated detector and lifted."""
+    frames: int = 90
+    """Of each clip."""
     real: bool = True
     """Whether the real video is evaluated, for which the demo videos must have been fetched."""
 
     def __post_init__(self) -> None:
-        for name in ("poses", "draws"):
+        for name in ("poses", "draws", "clips"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         for file in (PACKS["test"], f"opensim/{opensim_walk.MODEL}"):
@@ -134,6 +144,7 @@ def evaluate_angles(
     jobs: list[tuple[str, Callable[[], tuple[str, dict[str, Any]]]]] = [
         ("oracle", lambda: _oracle(settings)),
         ("noise", lambda: _noise(settings)),
+        ("lifted", lambda: _lifted(settings)),
         ("opensim", lambda: _opensim(settings)),
     ]
     if settings.real:
@@ -260,7 +271,7 @@ def drawn(poses: np.ndarray, noise: float, draws: int, random: np.random.Generat
     for pose in poses:
         shaken = pose + noise * random.standard_normal((draws, *pose.shape))
         held, seen = (
-            angles_of(sequence_of(xyz, angle_oracle.stamps(len(xyz)), MEDIAPIPE33.name, noise))
+            angles_of(sequence_of(xyz, angle_oracle.stamps(len(xyz)), MEDIAPIPE33.name, noise), REPEATED)
             for xyz in (pose[None], shaken)
         )
         true.append(np.repeat(held.angle, draws, 0))
@@ -335,6 +346,98 @@ def _noise(settings: Settings) -> tuple[str, dict[str, Any]]:
         f"{noise} mm": {kind: asdict(one) for kind, one in found.items()} for noise, found in all_of.items()
     } | {name: {kind: asdict(one) for kind, one in found.items()} for name, found in each.items()}
     return text, plain
+
+
+def stated_of(takes: Sequence[Take], errors: str) -> dict[str, Noisy]:
+    """By kind of angle, errors of people who were lifted and refined, beside what is stated if joints err as `errors` says."""
+    options = AngleOptions(errors=errors)
+    draws = []
+    for take in takes:
+        refined = recording.refine_live(take.given, RefineParams())
+        found, truth = (
+            angles_of(one, options)
+            for one in (refined, sequence_of(take.truth, take.given.stamps, take.given.skeleton))
+        )
+        error = np.abs(wrapped(np.degrees(found.angle - truth.angle)))
+        flagged = (found.flags | truth.flags) != AngleFlag.VALID
+        draws.append(
+            Draws(
+                np.where(flagged, np.nan, error),
+                np.where(flagged, np.nan, np.degrees(found.std)),
+                truth.flags == AngleFlag.VALID,
+            )
+        )
+    return noisy(draws)
+
+
+def errors_together(takes: Sequence[Take]) -> tuple[float, dict[str, tuple[float, float]]]:
+    """Share of the variance of joints that lies along the view; and the correlation of each joint's error there with that of the
+    joint before it, beside what is taken for it, both sides pooled, by the name without the side.
+
+    Of people as they were lifted, about the root, over the stated deviations.
+    """
+    skeleton = SKELETONS.get(takes[0].given.skeleton)
+    off = np.concatenate(
+        [
+            (metrics.root_aligned(take.given.xyz, skeleton) - metrics.root_aligned(take.truth, skeleton))
+            / take.given.std[..., None]
+            for take in takes
+        ]
+    )
+    off = off[np.isfinite(off).all((1, 2))]
+    variance = np.square(off).mean((0, 1))
+    depth = skeleton.with_virtual(off)[..., 2]
+    mixing = skeleton.with_virtual(JointErrors.lifted(skeleton).mixing)
+    pairs: dict[str, list[tuple[float, float]]] = {}
+    for parent, child in skeleton.bones:
+        if parent != skeleton.root:
+            rows = skeleton.indices(parent, child)
+            taken = mixing[rows] @ mixing[rows].T
+            both = np.corrcoef(depth[:, rows].T)[0, 1], taken[0, 1] / math.sqrt(taken[0, 0] * taken[1, 1])
+            pairs.setdefault(without_side(child), []).append((float(both[0]), float(both[1])))
+    return float(variance[2] / variance.sum()), {
+        name: (math.fsum(one for one, _ in some) / len(some), some[0][1]) for name, some in pairs.items()
+    }
+
+
+def _lifted(settings: Settings) -> tuple[str, dict[str, Any]]:
+    takes = Scenes(
+        refiner_evaluate.Settings(
+            settings.data, clips=settings.clips, frames=settings.frames, seed=settings.seed, real=False
+        )
+    ).lifted
+    found = {errors: stated_of(takes, errors) for errors in ERRORS}
+    share, together = errors_together(takes)
+    header = [
+        "angle",
+        "error",
+        *itertools.chain(*((f"stated, {errors}", "90 % covers") for errors in ERRORS)),
+    ]
+    rows = []
+    for kind in kinds():
+        ways = [one[kind] for one in found.values()]
+        cells = [_title(kind), tables.number(ways[0].error)]
+        for one in ways:
+            cells += [tables.number(one.stated), tables.percent(one.covered)]
+        rows.append(cells)
+    joints = [[_title(name), *(tables.number(value, 2) for value in both)] for name, both in together.items()]
+    text = (
+        f"{_made()}: root mean square error in degrees of `{Lift3DParams().lifter}` with `{RefineParams().refiner}`, live, on "
+        f"{settings.clips} clips of {settings.frames} images of people of the motion capture test, seen by a simulated "
+        f"detector, beside the standard deviation that comes with the angle: with errors of joints that go together, as they are "
+        f"taken for `lifted` people, and as if they were `independent`. Frames in which an angle is flagged do not count.\n\n"
+        f"{tables.markdown(header, rows)}\n"
+        f"Of the variance of a joint, {tables.percent(share)} lie along the view ({tables.percent(DEPTH_SHARE)} are taken). "
+        f"There its error goes with that of the joint before it by\n\n"
+        f"{tables.markdown(['joint', 'correlation', 'taken'], joints)}"
+    )
+    return text, {
+        "covered": {
+            errors: {kind: asdict(one) for kind, one in some.items()} for errors, some in found.items()
+        },
+        "depth_share": share,
+        "handed_down": together,
+    }
 
 
 def apart(ours: Degrees, theirs: Degrees, stated: Degrees | None = None) -> dict[str, Apart]:

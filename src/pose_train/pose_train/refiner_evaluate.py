@@ -35,7 +35,7 @@ from pose_train import detector, landmarks, mocap, real_video, refiner_data, ref
 from pose_train.real_video import EASY
 from pose_train.refiner_data import Lifted
 from pose_train.refiner_noise import Noise, NoiseMaker
-from pose_train.scores import NOMINAL_RATE
+from pose_train.scores import LEVEL, NOMINAL_RATE
 from pose_train.synthesis import Synthesizer
 from pose_train.training import PACKS
 from refine_node import recording
@@ -126,6 +126,8 @@ class RefinerScores:
     """m/s^3, of the refined motion alone."""
     bones_mm: float
     """Standard deviation of bones' lengths over the second half of a take."""
+    coverage: float
+    """Share of coordinates within the central 90 % interval of the stated standard deviation."""
     lag_ms: float
     """By which the motion comes later than the true one, the look-ahead left aside."""
     ms: float
@@ -274,6 +276,7 @@ def score(variant: Variant, takes: Sequence[Take]) -> RefinerScores:
                 "pa_mpjpe_mm": 1e3 * metrics.pa_mpjpe(xyz, truth),
                 "acceleration": metrics.acceleration_error(xyz, truth, dt, None),
                 "jitter": metrics.jitter(xyz, dt),
+                "coverage": float(metrics.interval_coverage(xyz, truth, refined.std, None, (LEVEL,))[0]),
                 "bones_mm": 1e3 * metrics.bone_length_std(xyz[len(xyz) // 2 :], skeleton),
                 "ms": spent,
             }
@@ -421,6 +424,7 @@ def table(found: Mapping[Variant, RefinerScores]) -> tables.Table:
                 tables.number(one.jitter, 0),
                 tables.number(one.bones_mm),
                 tables.number(one.lag_ms),
+                tables.percent(one.coverage),
                 tables.number(one.ms, 2),
             ]
         )
@@ -434,7 +438,7 @@ def table(found: Mapping[Variant, RefinerScores]) -> tables.Table:
         "m/s²",
         "cut",
     ]
-    return [*header, "jitter m/s³", "bone std mm", "lag ms", "ms"], rows
+    return [*header, "jitter m/s³", "bone std mm", "lag ms", "90 % covers", "ms"], rows
 
 
 def harm(found: Mapping[Variant, RefinerScores]) -> tables.Table:

@@ -14,14 +14,26 @@ from pose_core.calibration import CalibratedCamera
 from pose_core.camera import Camera
 from pose_core.formats.mot import write_mot
 from pose_core.formats.trc import write_trc
+from pose_core.joint_errors import DEPTH_SHARE, HANDED_DOWN, JointErrors
 from pose_core.markers import MarkerSequence, world_from_camera
 from pose_core.skeleton import MEDIAPIPE33
 from pose_train import angle_evaluate, angle_oracle, mocap, opensim_walk, real_video, segment_chain
-from pose_train.angle_evaluate import Draws, Settings, activities, apart, drawn, levelled, noisy
-from pose_train.refiner_evaluate import filmed
+from pose_train.angle_evaluate import (
+    Draws,
+    Settings,
+    activities,
+    apart,
+    drawn,
+    errors_together,
+    levelled,
+    noisy,
+    stated_of,
+)
+from pose_train.refiner_evaluate import Take, filmed
 from pose_train.segment_chain import Placed, place
 from pose_train.testing import rest
 from refine_node import isb
+from refine_node.angles import ERRORS
 
 FRAMES = 40
 OPENSIM = Path(__file__).parents[3] / "data" / "opensim"
@@ -285,10 +297,11 @@ def test_all_tables_are_made_and_written(data: Path, walk: Path, tmp_path: Path)
     document = tmp_path / "angles.md"
     document.write_text(
         "".join(
-            f"<!-- begin {name} -->\n<!-- end {name} -->\n" for name in ("oracle", "noise", "opensim", "real")
+            f"<!-- begin {name} -->\n<!-- end {name} -->\n"
+            for name in ("oracle", "noise", "lifted", "opensim", "real")
         )
     )
-    settings = Settings(folder, poses=2, draws=2, real=False)
+    settings = Settings(folder, poses=2, draws=2, clips=2, frames=20, real=False)
     told: list[str] = []
     done: list[tuple[int, int]] = []
     found = angle_evaluate.evaluate_angles(
@@ -299,12 +312,54 @@ def test_all_tables_are_made_and_written(data: Path, walk: Path, tmp_path: Path)
     assert "Degrees of error for each degree" in text
     assert "| `hip_flexion` |" in text
     assert text.endswith("<!-- begin real -->\n<!-- end real -->\n")
-    assert done[-1] == (3, 3)
+    assert "| elbow | " in text
+    assert done[-1] == (4, 4)
     assert told[-1] == f"wrote {document}"
     kept = json.loads((tmp_path / "out" / "angles.json").read_text())
     assert kept["oracle"]["exact"]["markers"]["hip_flexion"] < 0.01
-    assert set(kept) == set(found) == {"oracle", "noise", "opensim", "cost_ms"}
+    assert set(kept) == set(found) == {"oracle", "noise", "lifted", "opensim", "cost_ms"}
+    assert 0.0 < kept["lifted"]["depth_share"] < 1.0
     assert all(0.0 < one["least"] <= one["live"] for one in kept["cost_ms"].values())
+
+
+def errant(errors: JointErrors, std: float = 0.01, clips: int = 4, frames: int = 500) -> list[Take]:
+    """Takes of somebody who stands with bent limbs, whose joints err in each frame anew as `errors` says."""
+    random = np.random.default_rng(11)
+    bent = {f"{hinge}_{side}": np.array([60.0]) for hinge in ("knee_angle", "elbow_flex") for side in "rl"}
+    placed = place(bent)
+    truth = np.repeat(segment_chain.in_camera(placed.joints(MEDIAPIPE33.name)), frames, 0)
+    takes = []
+    for _ in range(clips):
+        drawn = random.normal(0.0, std, (frames, errors.mixing.shape[1], 3))
+        noise = errors.axes * np.einsum("jk,tkc->tjc", errors.mixing, drawn)
+        given = angle_evaluate.sequence_of(truth + noise, angle_oracle.stamps(frames), MEDIAPIPE33.name, std)
+        takes.append(Take(given, truth))
+    return takes
+
+
+def test_errors_that_go_together_are_measured_as_they_were_drawn() -> None:
+    share, together = errors_together(errant(JointErrors.lifted(MEDIAPIPE33)))
+    assert share == pytest.approx(DEPTH_SHARE, abs=0.02)
+    for name, (value, taken) in together.items():
+        assert value == pytest.approx(taken, abs=0.06), name
+    assert together["wrist"][1] == pytest.approx(HANDED_DOWN["wrist"])
+    # The neck is the middle between the shoulders, which go together by the square.
+    assert together["shoulder"][1] == pytest.approx(np.sqrt((1.0 + HANDED_DOWN["shoulder"] ** 2) / 2.0))
+
+
+def test_independent_errors_are_measured_as_that() -> None:
+    share, together = errors_together(errant(JointErrors.independent(33)))
+    assert share == pytest.approx(1.0 / 3.0, abs=0.02)
+    # The root, between two hips, has half their variance, and all joints are about it.
+    assert together["wrist"][0] == pytest.approx(0.5 / 1.5, abs=0.06)
+
+
+def test_what_is_stated_of_lifted_people_holds_for_errors_that_go_together() -> None:
+    takes = errant(JointErrors.lifted(MEDIAPIPE33), clips=1, frames=300)
+    told = {errors: stated_of(takes, errors) for errors in ERRORS}
+    trunk = {errors: found["pelvis_anterior_tilt"] for errors, found in told.items()}
+    assert trunk["independent"].stated < 0.8 * trunk["lifted"].stated
+    assert trunk["lifted"].error == trunk["independent"].error < trunk["lifted"].stated
 
 
 def test_settings_that_cannot_be_measured_are_refused(data: Path, tmp_path: Path) -> None:

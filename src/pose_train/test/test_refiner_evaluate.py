@@ -89,7 +89,10 @@ def test_the_report_says_what_is_missing(settings: Settings):
     assert set(parts) == {"lifted", "clean", "ablation"}
     assert all("Not trained yet, so left out: `hpstm`." in part for part in parts.values())
     assert "Made by `pose evaluate refiners` on a machine: 2 clips of 24 frames" in parts["lifted"]
-    assert "| `kalman` | 0 | free | 1.0 | 1.0 | 5.6 | 5.0 | 75 % | 1 | 1.0 | - | 1.00 |" in parts["lifted"]
+    assert (
+        "| `kalman` | 0 | free | 1.0 | 1.0 | 5.6 | 5.0 | 75 % | 1 | 1.0 | - | 100 % | 1.00 |"
+        in parts["lifted"]
+    )
     assert "hpstm_fk" not in parts["lifted"]
     rows = [line.split("|")[1].strip() for line in parts["ablation"].splitlines() if line.startswith("| ")]
     assert rows == ["part", "---", "neither", "filter only", "forward kinematics only"]

@@ -15,6 +15,7 @@ from functools import partial
 import numpy as np
 
 from pose_core.angles import PELVIS_SEQUENCES, AngleFlag, AngleSequence, PeopleAngles, PersonAngles
+from pose_core.joint_errors import JointErrors
 from pose_core.markers import MarkerSequence, world_from_camera
 from pose_core.people import People3D, Person3D
 from pose_core.sequence import PoseSequence
@@ -52,6 +53,7 @@ UNNATURAL = 0.5 * np.pi
 """Radians by which the sum of a wide joint's three angles may exceed that of the other solution before that one is taken."""
 OVERSTEP = 3.0
 """What a radian past a middle angle of 90 degrees, or of an elevation below 0, counts in that for others: 30 degrees suffice."""
+LIFTED, INDEPENDENT = ERRORS = "lifted", "independent"
 CHUNK = 256
 """Frames of a recording that are worked on at once."""
 
@@ -70,12 +72,17 @@ class AngleOptions:
     """Degrees of bend below which a limb does not tell how it is turned about its length."""
     lock_deg: float = 10.0
     """Degrees from the singularity of a sequence within which its first and third angle are flagged."""
+    errors: str = LIFTED
+    """How those of joints go together, for the standard deviations of angles: as those of joints that were `lifted` from one
+    camera (`JointErrors.lifted`), or `independent`."""
 
     def __post_init__(self) -> None:
         if self.pelvis_sequence not in PELVIS_SEQUENCES:
             raise ValueError(
                 f"pelvis_sequence must be {' or '.join(PELVIS_SEQUENCES)}, got '{self.pelvis_sequence}'"
             )
+        if self.errors not in ERRORS:
+            raise ValueError(f"errors must be {' or '.join(ERRORS)}, got '{self.errors}'")
         for name in ("camera_pitch_deg", "camera_roll_deg"):
             if not -180.0 <= getattr(self, name) <= 180.0:
                 raise ValueError(f"{name} must be from -180 to 180, got {getattr(self, name)}")
@@ -258,7 +265,9 @@ def _turns(pelvis_sequence: str) -> tuple[_Turn, ...]:
 class _Solver:
     """One person's angles from N points, whatever they are."""
 
-    def __init__(self, anatomy: Anatomy, laboratory: np.ndarray, options: AngleOptions) -> None:
+    def __init__(
+        self, anatomy: Anatomy, laboratory: np.ndarray, options: AngleOptions, errors: JointErrors
+    ) -> None:
         turns = _turns(options.pelvis_sequence)
         self._anatomy = anatomy
         self._new_tracker = partial(SegmentTracker, anatomy, laboratory, options.straight_deg)
@@ -269,7 +278,7 @@ class _Solver:
         self._proximal = np.array([turn.proximal for turn in turns])
         self._distal = np.array([turn.distal for turn in turns])
         self._order(turns)
-        self._derivatives()
+        self._derivatives(errors)
         self._what_is_needed(turns)
         self.reset()
 
@@ -299,7 +308,7 @@ class _Solver:
         self._rows = np.array(rows)
         self._sign = np.array([angle.sign for angle in ANGLES])[:, None]
 
-    def _derivatives(self) -> None:
+    def _derivatives(self, errors: JointErrors) -> None:
         """What of the derivatives does not change; distal segments stand first, proximal ones after them."""
         a = self._anatomy
         self._ends = ends = np.concatenate([self._distal, self._proximal])
@@ -310,6 +319,7 @@ class _Solver:
         self._used = np.flatnonzero((weights != 0.0).any((0, 1)))
         links = weights[..., self._used].reshape(3, 2, groups, -1)
         self._links = links.transpose(2, 1, 0, 3).reshape(groups, 6, -1)
+        self._mixing, self._along_axes = errors.of(self._used), np.square(errors.axes)
         self._end_parity = a.parity[ends]
         ranked = a.order[:, ends]
         self._ranked_components = ranked * count + np.arange(count)
@@ -428,7 +438,7 @@ class _Solver:
         return values.reshape(-1, values.shape[-1]).take(self._rows, 0)
 
     def _deviation(self, frames: Frames, turns: np.ndarray, sine: np.ndarray, std: np.ndarray) -> np.ndarray:
-        """(3, G, T) standard deviations of the angles, from those of the points (T, N), which err independently.
+        """(3, G, T) standard deviations of the angles, from those of the points (T, N), which err as `JointErrors` says.
 
         To first order. With u1, u2, u3 the axes that the three angles turn about, a small turn w of the distal segment changes
         them by (u2 x u3) w / s, u2 w and (u1 x u2) w / s, where s is the sine between u1 and u3. How a line's end turns a frame
@@ -466,13 +476,21 @@ class _Solver:
         # (T, G, 9, 6): of each angle and coordinate, by the three lines of the distal and of the proximal segment.
         gradient = gradient.reshape(3, 3, 3, 2, groups, times).transpose(5, 4, 2, 1, 3, 0)
         by_point = gradient.reshape(times, groups, 9, 6) @ self._links
-        by_point *= by_point
-        variance = by_point @ np.square(std[:, self._used])[:, None, :, None]
-        deviation = np.sqrt(np.add.reduce(variance.reshape(times, groups, 3, 3), 3)).transpose(2, 1, 0)
+        by_point *= std[:, None, None, self._used]
+        by_error = by_point.reshape(times * groups * 9, len(self._mixing)) @ self._mixing
+        variance = np.einsum("ij,ij->i", by_error, by_error).reshape(times, groups, 3, 3) @ self._along_axes
+        deviation = np.sqrt(variance).transpose(2, 1, 0)
         degenerate = sine < DEGENERATE
         if degenerate.any():
             deviation = np.where(degenerate, UNKNOWN_STD, deviation)
         return np.fmin(deviation, UNKNOWN_STD)
+
+
+def _of_skeleton(skeleton: Skeleton, options: AngleOptions) -> _Solver:
+    laboratory = world_from_camera(options.camera_pitch_deg, options.camera_roll_deg)
+    lifted = options.errors == LIFTED
+    errors = JointErrors.lifted(skeleton) if lifted else JointErrors.independent(len(skeleton))
+    return _Solver(Anatomy.of_skeleton(skeleton), laboratory, options, errors)
 
 
 def _limb_segments() -> list[tuple[int, int, int]]:
@@ -488,11 +506,7 @@ class AngleSolver:
     """Joint angles of one person, frame after frame."""
 
     def __init__(self, skeleton: Skeleton, options: AngleOptions = AngleOptions()) -> None:
-        self._solver = _Solver(
-            Anatomy.of_skeleton(skeleton),
-            world_from_camera(options.camera_pitch_deg, options.camera_roll_deg),
-            options,
-        )
+        self._solver = _of_skeleton(skeleton, options)
         self._stamp: int | None = None
 
     def another(self) -> AngleSolver:
@@ -557,14 +571,15 @@ def angles_of(sequence: PoseSequence, options: AngleOptions = AngleOptions()) ->
     """
     if sequence.xyz.shape[2] != 3:
         raise ValueError("angles need positions in metres, got a sequence in pixels")
-    laboratory = world_from_camera(options.camera_pitch_deg, options.camera_roll_deg)
-    solver = _Solver(Anatomy.of_skeleton(SKELETONS.get(sequence.skeleton)), laboratory, options)
+    solver = _of_skeleton(SKELETONS.get(sequence.skeleton), options)
     return _recorded(solver, sequence.xyz, sequence.std, sequence, options)
 
 
 def angles_of_markers(markers: MarkerSequence, options: AngleOptions = AngleOptions()) -> AngleSequence:
-    """Joint angles from markers, whose axes are Y up, X forward already: the camera's tilt in `options` is not used."""
-    solver = _Solver(Anatomy.of_markers(markers.names), np.eye(3), options)
+    """Joint angles from markers, whose axes are Y up, X forward already: the camera's tilt in `options` is not used, and errors
+    are independent."""
+    errors = JointErrors.independent(len(markers.names))
+    solver = _Solver(Anatomy.of_markers(markers.names), np.eye(3), options, errors)
     return _recorded(solver, markers.xyz, markers.std, markers, options)
 
 

@@ -35,7 +35,8 @@ ID = "p1"
 # the filter's 0.4 takes away a seventh of the acceleration that is left, at the same errors. Less process noise than the filter's
 # would make positions worse.
 WHITE_SHARE = 0.8
-"""Least share of a joint's deviation that counts as independent from frame to frame."""
+"""Least share of a joint's deviation that is taken for independent from frame to frame while smoothing, though not for more
+certainty afterwards."""
 
 
 def _silent(_done: int, _total: int) -> None:
@@ -152,7 +153,8 @@ def _smoothed(sequence: PoseSequence, params: RefineParams) -> PoseSequence:
         gate=gate,
         gate_patience=params.gate_frames,
     )
-    std = np.hypot(std, math.sqrt(1.0 - share**2) * _held(sequence.std))
+    lasting = math.sqrt(1.0 - params.white_share**2) * _held(sequence.std)
+    std = np.hypot(params.white_share / share * std, lasting)
     there = _bridged(sequence, params.max_gap) & np.isfinite(xyz).all(-1)
     state = np.where(sequence.missing, JointState.INTERPOLATED, sequence.state)
     confidence = np.where(sequence.missing, _held(sequence.confidence, sequence.missing), sequence.confidence)

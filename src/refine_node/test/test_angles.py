@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from pose_core.angles import PELVIS_SEQUENCES, AngleFlag
+from pose_core.joint_errors import DEPTH_SHARE, HANDED_DOWN, JointErrors
 from pose_core.markers import WORLD_FROM_CAMERA, MarkerSequence
 from pose_core.people import JointState, People3D, Person3D
 from pose_core.sequence import PoseSequence
 from pose_core.skeleton import SKELETONS
 from refine_node.angles import (
+    ERRORS,
     UNKNOWN_STD,
     AngleOptions,
     AngleSolver,
@@ -31,6 +33,7 @@ from refine_node.params import RefineParams
 
 SECOND = 1_000_000_000
 MISSING, UNOBSERVABLE, LOCKED = AngleFlag.JOINT_MISSING, AngleFlag.UNOBSERVABLE, AngleFlag.NEAR_GIMBAL_LOCK
+INDEPENDENT = AngleOptions(errors="independent")
 few = settings(max_examples=25, deadline=None)
 
 CENTRE = {
@@ -510,7 +513,8 @@ def test_moving_the_whole_body_changes_the_pelvis_alone(vector: tuple[float, flo
     xyz = bent(Body()).joints("mediapipe33")
     xyz += random.normal(0.0, 0.02, xyz.shape)
     moved = Rotation.from_rotvec(vector).apply(xyz) + random.normal(0.0, 1.0, 3)
-    here, there = (AngleSolver(SKELETONS.get("mediapipe33")).solve(person(p), 0) for p in (xyz, moved))
+    solver = AngleSolver(SKELETONS.get("mediapipe33"), INDEPENDENT)
+    here, there = (solver.another().solve(person(p), 0) for p in (xyz, moved))
     np.testing.assert_allclose(there.angle[3:], here.angle[3:], atol=1e-7)
     np.testing.assert_allclose(there.std[3:], here.std[3:], atol=1e-7)
     np.testing.assert_array_equal(there.flags[3:], here.flags[3:])
@@ -830,7 +834,7 @@ def test_the_deviation_of_a_hinge_by_hand():
     someone = person(bent(Body()).joints("mediapipe33"))
     std = np.zeros(33)
     std[skeleton.index("right_ankle")] = 0.009
-    found = AngleSolver(skeleton).solve(replace(someone, std=std), 0)
+    found = AngleSolver(skeleton, INDEPENDENT).solve(replace(someone, std=std), 0)
     spread = dict(zip(NAMES, found.std, strict=True))
     assert spread["right_knee_flexion"] == pytest.approx(0.009 / 0.45, rel=1e-9)
     # Sideways it turns the plane of the leg, seen from the thigh, by s / (L sin 40).
@@ -840,8 +844,33 @@ def test_the_deviation_of_a_hinge_by_hand():
     assert spread["right_hip_flexion"] == spread["left_knee_flexion"] == 0.0
 
 
-@pytest.mark.parametrize("kind", ["mediapipe33", "pose2sim22", "h36m17", "markers"])
-def test_deviations_are_those_of_repeated_measurements(kind: str):
+def test_shoulders_that_go_together_tilt_the_trunk_by_hand():
+    """Seen from the front, both shoulders err by s, of which d lies along the view and r goes together: the middle between them
+    errs there by s sqrt(3 d (1 + r^2) / 2), and the trunk of length L tilts by that over L."""
+    skeleton = SKELETONS.get("mediapipe33")
+    body = Body()
+    someone = person(body.joints("mediapipe33"))
+    std = np.zeros(33)
+    std[skeleton.indices("left_shoulder", "right_shoulder")] = 0.02
+    spread = {
+        errors: AngleSolver(skeleton, AngleOptions(errors=errors)).solve(replace(someone, std=std), 0).std[0]
+        for errors in ("lifted", "independent")
+    }
+    nodes = skeleton.with_virtual(someone.xyz)
+    trunk = np.linalg.norm(nodes[skeleton.index("neck")] - nodes[skeleton.index("pelvis")])
+    assert spread["independent"] == pytest.approx(0.02 / np.sqrt(2.0) / trunk, rel=1e-9)
+    together = np.sqrt(3.0 * DEPTH_SHARE * (1.0 + HANDED_DOWN["shoulder"] ** 2) / 2.0)
+    assert spread["lifted"] == pytest.approx(0.02 * together / trunk, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("kind", "errors"),
+    [
+        *((kind, errors) for kind in ("mediapipe33", "pose2sim22", "h36m17") for errors in ERRORS),
+        ("markers", "independent"),
+    ],
+)
+def test_deviations_are_those_of_repeated_measurements(kind: str, errors: str):
     """A figure in the middle of a motion, measured 3000 times; a spread from so many errs by 1.3 percent."""
     random = np.random.default_rng(5)
     body = bent(Body())
@@ -863,8 +892,11 @@ def test_deviations_are_those_of_repeated_measurements(kind: str):
         )
     else:
         clean = body.joints(kind)
-        noisy = clean + random.normal(0.0, std, (count, *clean.shape))
-        found = angles_of(replace(sequence(noisy, kind, std)))
+        together = JointErrors.lifted(SKELETONS.get(kind))
+        drawn = random.normal(0.0, std, (count, together.mixing.shape[1], 3))
+        lifted = together.axes * np.einsum("jk,nkc->njc", together.mixing, drawn)
+        noise = lifted if errors == "lifted" else random.normal(0.0, std, (count, *clean.shape))
+        found = angles_of(sequence(clean + noise, kind, std), AngleOptions(errors=errors))
     known = np.isfinite(found.angle).all(0)
     assert known.sum() >= 25
     measured, told = found.angle[:, known].std(0), np.median(found.std[:, known], 0)

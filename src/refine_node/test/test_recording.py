@@ -76,6 +76,17 @@ def test_offline_beats_live(figure):
     assert metrics.jitter(offline.xyz, 1 / 30) < 0.3 * metrics.jitter(live.xyz, 1 / 30)
 
 
+@pytest.mark.parametrize("white_share", [0.3, 0.6])
+def test_offline_leaves_the_doubt_that_frames_share(figure, white_share: float):
+    """However many frames say the same: it smooths as if more of the deviation came anew with each frame than does."""
+    noisy = walk(figure, noise=0.01)
+    params = RefineParams(white_share=white_share, bone_lengths=False)
+    shared = np.sqrt(1.0 - white_share**2) * noisy.std
+    left = recording.smooth(noisy, params).std
+    assert (left > shared).all()
+    assert (left < noisy.std).all()
+
+
 def test_offline_bones_have_one_length(figure):
     noisy = walk(figure, noise=0.03)
     assert metrics.bone_length_std(noisy.xyz, figure.skeleton) > 0.01
