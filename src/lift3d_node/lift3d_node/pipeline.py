@@ -99,6 +99,7 @@ class PeopleLifter:
             frame_id=people.frame_id,
             skeleton=self.lifter.skeleton_out,
             people=tuple(one.person for one in placed),
+            up=self.lifter.up,
         )
         if skeleton := self.skeleton_of_centres:
             inner = tuple(one.centres for one in placed if one.centres is not None)

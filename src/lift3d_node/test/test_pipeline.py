@@ -81,6 +81,16 @@ def test_the_lifter_is_told_what_points_up_where_the_tilt_is_stated(remembering)
     assert remembering.lifter.up is None
 
 
+def test_people_say_what_points_up(shot) -> None:
+    """Of any lifter, for the stages after this one."""
+    params = Lift3DParams(lifter="mediapipe_world", camera_tilt="stated", camera_roll_deg=90.0)
+    lifter = PeopleLifter(params)
+    people, world, one = shot()
+    np.testing.assert_allclose(lifter.process(people, world, one.camera).up, [-1.0, 0.0, 0.0], atol=1e-12)
+    lifter.tilt(replace(params, camera_tilt="unknown"))
+    assert lifter.process(replace(people, stamp=people.stamp + 1), world, one.camera).up is None
+
+
 def test_people_come_out_where_they_are(shot) -> None:
     lifter = PeopleLifter(Lift3DParams(lifter="mediapipe_world", height=1.75))
     people, world, truth = shot(ids=("p1", "p2"))

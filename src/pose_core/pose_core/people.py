@@ -80,6 +80,10 @@ class People2D:
         expect_joints(self.skeleton, [len(p.joint_confidence) for p in self.people])
 
 
+NEARLY_ONE = 1e-3
+"""By which the length of a unit vector may be off, as after messages in single precision."""
+
+
 @dataclass(frozen=True)
 class Person3D:
     """A person in 3D: metres, in the frame of the `People3D` that holds it.
@@ -109,7 +113,10 @@ class Person3D:
 
 @dataclass(frozen=True)
 class People3D:
-    """Everybody of one image in 3D. `stamp`: capture time in ns; `delay`: deliberate look-ahead in seconds."""
+    """Everybody of one image in 3D. `stamp`: capture time in ns; `delay`: deliberate look-ahead in seconds.
+
+    Raises ValueError for a person without the joints of the skeleton, and for an `up` of another length than 1.
+    """
 
     stamp: int
     frame_id: str
@@ -117,9 +124,15 @@ class People3D:
     people: tuple[Person3D, ...] = ()
     delay: float = 0.0
     times: tuple[StageTime, ...] = field(default=())
+    up: np.ndarray | None = None
+    """(3,) unit vector in `frame_id` that points up; None where that is not known."""
 
     def __post_init__(self) -> None:
         expect_joints(self.skeleton, [len(p.state) for p in self.people])
+        if self.up is not None:
+            _expect("up", self.up, (3,))
+            if not abs(np.linalg.norm(self.up) - 1.0) < NEARLY_ONE:
+                raise ValueError(f"up must be a unit vector, got {self.up}")
 
 
 def with_missing(person: Person3D, missing: np.ndarray) -> Person3D:

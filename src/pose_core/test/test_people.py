@@ -63,6 +63,14 @@ def test_people_must_have_the_joints_of_the_skeleton():
         People3D(1, "cam", "coco17", (person3d(), person3d(33)))
 
 
+@pytest.mark.parametrize(
+    "up", [np.zeros(3), np.array([0.0, 0.0, 1.1]), np.array([0.0, np.nan, 1.0]), np.ones(2)]
+)
+def test_up_is_a_unit_vector(up: np.ndarray):
+    with pytest.raises(ValueError, match="up must"):
+        People3D(1, "cam", "coco17", up=up)
+
+
 def test_an_unknown_skeleton_is_refused_even_without_people():
     with pytest.raises(ValueError, match="did you mean 'coco17'"):
         People2D(1, "cam", "coco18", 640, 480)

@@ -20,7 +20,16 @@ from std_msgs.msg import Header
 
 from pose_core.angles import AngleFlag, PeopleAngles, PersonAngles, expect_pelvis_sequence
 from pose_core.camera import Camera
-from pose_core.people import JointState, People2D, People3D, Person2D, Person3D, ScaleSource, StageTime
+from pose_core.people import (
+    NEARLY_ONE,
+    JointState,
+    People2D,
+    People3D,
+    Person2D,
+    Person3D,
+    ScaleSource,
+    StageTime,
+)
 from pose_core.skeleton import SKELETONS, Skeleton
 
 NS = 1_000_000_000
@@ -90,6 +99,7 @@ def people3d_to_msg(people: People3D) -> msgs.People3D:
         header=header(people.stamp, people.frame_id),
         skeleton=people.skeleton,
         delay=float(people.delay),
+        up=np.zeros(3, np.float32) if people.up is None else np.asarray(people.up, np.float32),
         people=[_person3d_to_msg(person) for person in people.people],
         times=_times_to_msg(people.times),
     )
@@ -101,6 +111,9 @@ def people3d_from_msg(msg: msgs.People3D) -> People3D:
     if not 0.0 <= msg.delay < np.inf:
         raise MalformedMessage(f"delay must be a finite time of at least 0 s, got {msg.delay}")
     _check_ids(person.id for person in msg.people)
+    up = np.array(msg.up, float)
+    if up.any() and not abs(np.linalg.norm(up) - 1.0) < NEARLY_ONE:
+        raise MalformedMessage(f"up must be a unit vector, or zeros where it is not known, got {up.tolist()}")
     return People3D(
         stamp=stamp_to_ns(msg.header.stamp),
         frame_id=msg.header.frame_id,
@@ -108,6 +121,7 @@ def people3d_from_msg(msg: msgs.People3D) -> People3D:
         people=tuple(_person3d_from_msg(person, joints) for person in msg.people),
         delay=msg.delay,
         times=_times_from_msg(msg.times),
+        up=up if up.any() else None,
     )
 
 

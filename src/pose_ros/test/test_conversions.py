@@ -91,7 +91,9 @@ def people3d(draw) -> People3D:
                 scale_source=draw(st.sampled_from(ScaleSource)),
             )
         )
-    return People3D(draw(stamps), "camera", "coco17", tuple(people), draw(size), draw(times))
+    up = draw(st.none() | st.sampled_from([np.array([0.0, -1.0, 0.0]), np.array([0.6, 0.0, -0.8])]))
+    up = None if up is None else up.astype(np.float32).astype(float)
+    return People3D(draw(stamps), "camera", "coco17", tuple(people), draw(size), draw(times), up)
 
 
 def assert_same(a, b) -> None:
@@ -294,6 +296,9 @@ def test_fields_of_people3d():
     assert person.state == array("B", [msgs.Person3D.LIFTED] * JOINTS)
     assert (person.height, person.height_std) == (1.75, 0.125)
     assert person.scale_source == msgs.Person3D.SCALE_SUBJECT
+    assert msg.up.tolist() == msgs.People3D().up.tolist() == [0.0, 0.0, 0.0]  # not known
+    told = conversions.people3d_to_msg(replace(one3d(), up=np.array([0.0, -1.0, 0.0])))
+    assert told.up.tolist() == [0.0, -1.0, 0.0]
 
 
 def test_arrays_need_not_be_contiguous():
@@ -354,6 +359,12 @@ BROKEN_2D = {
 BROKEN_3D = {
     "skeleton '' is unknown here": lambda m, p: setattr(m, "skeleton", ""),
     "delay must be a finite time of at least 0 s, got nan": lambda m, p: setattr(m, "delay", NAN),
+    "up must be a unit vector, or zeros": lambda m, p: setattr(
+        m, "up", np.array([0.0, 0.0, 0.5], np.float32)
+    ),
+    "up must be a unit vector, or zeros where it is not known, got [nan": lambda m, p: setattr(
+        m, "up", np.full(3, NAN, np.float32)
+    ),
     "xyz of 'p1' must have 51 values, got 50": lambda m, p: p.xyz.pop(),
     "std of 'p1' must have 17 values, got 16": lambda m, p: p.std.pop(),
     "state of 'p1' must have 17 values, got 16": lambda m, p: p.state.pop(),

@@ -16,7 +16,7 @@ import numpy as np
 
 from pose_core.angles import PELVIS_SEQUENCES, AngleFlag, AngleSequence, PeopleAngles, PersonAngles
 from pose_core.joint_errors import JointErrors
-from pose_core.markers import MarkerSequence, world_from_camera
+from pose_core.markers import MarkerSequence, tilt_of, world_from_camera
 from pose_core.people import People3D, Person3D
 from pose_core.sequence import PoseSequence
 from pose_core.skeleton import SKELETONS, Skeleton
@@ -293,6 +293,10 @@ class _Solver:
         self._tracker = self._new_tracker()
         self._branches = self._new_branches()
 
+    def level(self, laboratory: np.ndarray) -> None:
+        """Take other axes (3, 3) for the laboratory's, until the next reset."""
+        self._tracker.level(laboratory)
+
     def _order(self, turns: tuple[_Turn, ...]) -> None:
         """Where each angle stands among the three of its turn."""
         groups = len(turns)
@@ -520,13 +524,18 @@ class AngleSolver:
         self._solver.reset()
         self._stamp = None
 
-    def solve(self, person: Person3D, stamp: int) -> PersonAngles:
-        """Angles of a person at `stamp` (ns), in the optical frame of a camera; a stamp that goes back resets."""
+    def solve(self, person: Person3D, stamp: int, laboratory: np.ndarray | None = None) -> PersonAngles:
+        """Angles of a person at `stamp` (ns), in the optical frame of a camera; a stamp that goes back resets.
+
+        `laboratory`: (3, 3) `world_from_camera` of the camera as it is tilted now; without it as in the options.
+        """
         if self._stamp is not None and stamp < self._stamp:
             self.reset()
         self._stamp = stamp
         if not np.isfinite(person.xyz).all(1).any():
             self._solver.reset()
+        if laboratory is not None:
+            self._solver.level(laboratory)
         angle, std, flags = self._solver.solve(person.xyz[None], person.std[None])
         return PersonAngles(person.id, angle[0], std[0], flags[0])
 
@@ -537,6 +546,7 @@ class PeopleAngleSolver:
     def __init__(self, params: RefineParams) -> None:
         self._options = AngleOptions.of(params)
         self._source: tuple[str, str] | None = None
+        self._tilt: tuple[float, float] | None = None
         self._solvers: dict[str, AngleSolver] = {}
 
     def retune(self, params: RefineParams) -> None:
@@ -550,7 +560,10 @@ class PeopleAngleSolver:
         self._solvers = {id: solver for id, solver in self._solvers.items() if person not in ("", id)}
 
     def process(self, people: People3D) -> PeopleAngles:
-        """Angles of everybody, in their order, with the stamp and times of `people`."""
+        """Angles of everybody, in their order, with the stamp and times of `people`.
+
+        Where these say which way is up, that counts, not the tilt in the parameters.
+        """
         source = (people.frame_id, people.skeleton)
         if source != self._source:
             self._source, self._solvers = source, {}
@@ -558,7 +571,15 @@ class PeopleAngleSolver:
         self._solvers = {
             person.id: self._solvers.get(person.id) or self._unused.another() for person in people.people
         }
-        solved = tuple(self._solvers[person.id].solve(person, people.stamp) for person in people.people)
+        options = self._options
+        tilt = (
+            (options.camera_pitch_deg, options.camera_roll_deg) if people.up is None else tilt_of(people.up)
+        )
+        if tilt != self._tilt:
+            self._tilt, self._laboratory = tilt, world_from_camera(*tilt)
+        solved = tuple(
+            self._solvers[person.id].solve(person, people.stamp, self._laboratory) for person in people.people
+        )
         return PeopleAngles(
             people.stamp, people.frame_id, NAMES, solved, people.times, self._options.pelvis_sequence
         )

@@ -299,12 +299,16 @@ class SegmentTracker:
     def __init__(self, anatomy: Anatomy, laboratory: np.ndarray, straight_deg: float) -> None:
         """`laboratory`: (3, 3) its axes X, Y, Z as rows, in the frame of the points."""
         self.anatomy = anatomy
-        self._laboratory = laboratory[anatomy.order[:, WORLD], :, None]
+        self.level(laboratory)
         self._straight = float(np.sin(np.radians(straight_deg)))
         # Until a limb bends, its lateral axis is that of the neutral position.
         self._long = np.repeat([[0.0], [1.0], [0.0]], len(CARRIER), 1)
         self._lateral = np.repeat([[0.0], [0.0], [1.0]], len(CARRIER), 1)
         self._latest: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
+
+    def level(self, laboratory: np.ndarray) -> None:
+        """Take other axes (3, 3) for the laboratory's from now on."""
+        self._laboratory = laboratory[self.anatomy.order[:, WORLD], :, None]
 
     def frames(self, points: np.ndarray, usable: np.ndarray) -> Frames:
         """Frames at T times from points (3, N, T), which must be finite; NaN for segments whose points are not apart.

@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 
 from pose_core.angles import PELVIS_SEQUENCES, AngleFlag
 from pose_core.joint_errors import DEPTH_SHARE, HANDED_DOWN, JointErrors
-from pose_core.markers import WORLD_FROM_CAMERA, MarkerSequence
+from pose_core.markers import WORLD_FROM_CAMERA, MarkerSequence, up_in_camera, world_from_camera
 from pose_core.people import JointState, People3D, Person3D
 from pose_core.sequence import PoseSequence
 from pose_core.skeleton import SKELETONS
@@ -998,6 +998,26 @@ def test_people_have_angles_of_their_own():
     solver.reset("p2")
     assert rotations(10, "other", p2=further) == {"p2": -170.0}
     assert rotations(11, "other") == {}
+
+
+def test_what_a_message_says_of_up_counts_for_the_pelvis_while_it_says_it():
+    """Upright before a camera that looks down by 20 degrees, which the parameters do not know."""
+    looks_down = np.linalg.inv(world_from_camera(20.0, -4.0)) @ WORLD_FROM_CAMERA
+    tilted = person(bent(Body()).joints("mediapipe33") @ looks_down.T)
+    solver = PeopleAngleSolver(RefineParams(camera_pitch_deg=3.0))
+
+    def pelvis(stamp: int, up: np.ndarray | None) -> list[float]:
+        found = solver.process(People3D(stamp, "camera", "mediapipe33", (tilted,), up=up)).people[0]
+        return np.degrees(found.angle[:3]).tolist()
+
+    told = up_in_camera(20.0, -4.0)
+    assert pelvis(1, told) == pytest.approx([0.0, 0.0, 0.0], abs=1e-6)
+    untold = pelvis(2, None)
+    assert untold[0] == pytest.approx(-17.0, abs=0.5)
+    assert pelvis(3, told) == pytest.approx([0.0, 0.0, 0.0], abs=1e-6)
+    # As by parameters.
+    solver.retune(RefineParams(camera_pitch_deg=20.0, camera_roll_deg=-4.0))
+    assert pelvis(4, None) == pytest.approx([0.0, 0.0, 0.0], abs=1e-6)
 
 
 @pytest.mark.parametrize("sequence", PELVIS_SEQUENCES)
