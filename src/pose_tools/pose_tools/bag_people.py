@@ -25,6 +25,7 @@ from pose_ros.conversions import MalformedMessage, angles_from_msg, people2d_fro
 from pose_tools.bag import BagMessage, read
 from pose_tools.cdr import layout
 from pose_tools.definitions import type_name
+from pose_tools.level import Tilt, recorded_tilt
 
 Progress = Callable[[int, int | None], None]
 Warn = Callable[[str], None]
@@ -38,6 +39,7 @@ KINDS: dict[str, tuple[type, Callable[[Any], Any]]] = {
     topics.PEOPLE2D: (People2DMsg, people2d_from_msg),
 }
 """Message class and conversion of each topic that is read."""
+UNKNOWN_UP = np.full(3, np.nan)
 EVERY = 200
 """Messages after which progress is told."""
 
@@ -51,6 +53,8 @@ class BagPeople:
     """Full name of the topic that the joints are from."""
     stamps: np.ndarray
     """(T,) ns, of all images on it."""
+    tilt: Tilt | None
+    """Of the camera, as those who lifted knew it; None where they did not, and where it turned."""
     _joints: _Series
     _landmarks: _Series
     _angles: _Series
@@ -151,6 +155,8 @@ class _Series:
     names: tuple[str, ...] = ()
     """Of angles."""
     stamps: list[int] = field(default_factory=list)
+    up: list[np.ndarray] = field(default_factory=list)
+    """(3,) of each image in 3D, NaN where it is not known."""
     people: dict[str, _Rows] = field(default_factory=dict)
     about: dict[str, dict[str, Any]] = field(default_factory=dict)
     """What else is known of a person."""
@@ -237,6 +243,7 @@ class _Reader:
             path=self._bag,
             topic=solid.topic,
             stamps=np.array(solid.stamps, np.int64),
+            tilt=recorded_tilt(np.array(solid.up)),
             _joints=solid,
             _landmarks=self._series[topics.PEOPLE2D],
             _angles=self._series[topics.ANGLES],
@@ -265,6 +272,8 @@ class _Reader:
             if isinstance(people, PeopleAngles):
                 series.pelvis_sequences.setdefault(person.id, {})[people.pelvis_sequence] = None
         series.stamps.append(people.stamp)
+        if isinstance(people, People3D):
+            series.up.append(UNKNOWN_UP if people.up is None else people.up)
 
 
 def _expect_alike(bag: Path, series: _Series, people: People2D | People3D | PeopleAngles) -> None:

@@ -27,8 +27,9 @@ ForceComplete = Annotated[
 Cycles = Annotated[
     int, typer.Option(help="headings to which a person is turned to add markers; the answers are averaged")
 ]
-Pitch = Annotated[float, typer.Option("--camera-pitch-deg", help=PITCH)]
-Roll = Annotated[float, typer.Option("--camera-roll-deg", help=ROLL)]
+RECORDED = "[default: as a bag knows it, else 0]"
+Pitch = Annotated[float | None, typer.Option("--camera-pitch-deg", help=f"{PITCH} {RECORDED}")]
+Roll = Annotated[float | None, typer.Option("--camera-roll-deg", help=f"{ROLL} {RECORDED}")]
 LEVEL = "[default: not known; angles take the camera as level]"
 StatedPitch = Annotated[float | None, typer.Option("--camera-pitch-deg", help=f"{PITCH} {LEVEL}")]
 StatedRoll = Annotated[float | None, typer.Option("--camera-roll-deg", help=f"{ROLL} {LEVEL}")]
@@ -131,8 +132,8 @@ def export(
     augmentation_cycles: Cycles = 1,
     estimate_missing: EstimateMissing = False,
     force_complete: ForceComplete = False,
-    camera_pitch: Pitch = 0.0,
-    camera_roll: Roll = 0.0,
+    camera_pitch: Pitch = None,
+    camera_roll: Roll = None,
     namespace: Namespace = None,
     force: Force = False,
     as_json: Json = False,
@@ -176,8 +177,8 @@ def plot(
         list[str] | None,
         typer.Option("--joint", help="right_knee, or knee for both [default: all and an overview]"),
     ] = None,
-    camera_pitch: Pitch = 0.0,
-    camera_roll: Roll = 0.0,
+    camera_pitch: Pitch = None,
+    camera_roll: Roll = None,
     namespace: Namespace = None,
     force: Force = False,
     as_json: Json = False,
@@ -208,8 +209,8 @@ def view(
     end: Annotated[
         float | None, typer.Option("--to", help="seconds up to which it is shown [default: the end]")
     ] = None,
-    camera_pitch: Pitch = 0.0,
-    camera_roll: Roll = 0.0,
+    camera_pitch: Pitch = None,
+    camera_roll: Roll = None,
     namespace: Namespace = None,
     open_browser: Annotated[bool, typer.Option("--open/--no-open", help="open the page in a browser")] = True,
     as_json: Json = False,

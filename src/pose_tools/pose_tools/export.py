@@ -29,6 +29,7 @@ from pose_core.markers import MarkerSequence, world_from_camera
 from pose_core.people import ScaleSource
 from pose_core.sequence import PoseSequence
 from pose_tools.bag_people import BagPeople, read_people
+from pose_tools.level import LEVEL, Tilt, stated_tilt
 from pose_tools.opensim_pelvis import opensim_turns, rotation_of
 from pose_tools.process_files import (
     Timing,
@@ -86,10 +87,11 @@ class ExportJob:
     """Mirror limbs that are not seen from the other side."""
     force_complete: bool = False
     """Give every marker in every frame, made up where it must be."""
-    camera_pitch_deg: float = 0.0
+    camera_pitch_deg: float | None = None
     """Degrees by which the camera looks down."""
-    camera_roll_deg: float = 0.0
-    """Degrees by which the camera's right side is lower than its left."""
+    camera_roll_deg: float | None = None
+    """Degrees by which the camera's right side is lower than its left. Where one of them is stated, the other is 0; where none
+    is, the tilt is that which the bag knows, else the camera is level."""
     namespace: str | None = None
     """Of the robot, where the bag has several."""
     force: bool = False
@@ -110,12 +112,18 @@ class ExportJob:
             )
         if not 0.0 <= self.min_seconds < math.inf:
             raise ValueError(f"min_seconds must be a time of at least 0, got {self.min_seconds}")
-        self.options  # noqa: B018 (checks its part)
+        _options(self.stated or LEVEL)
 
     @property
-    def options(self) -> AngleOptions:
-        """How angles are taken where the bag's own do not fit."""
-        return AngleOptions(camera_pitch_deg=self.camera_pitch_deg, camera_roll_deg=self.camera_roll_deg)
+    def stated(self) -> Tilt | None:
+        """Tilt of the camera."""
+        return stated_tilt(self.camera_pitch_deg, self.camera_roll_deg)
+
+
+def _options(tilt: Tilt) -> AngleOptions:
+    """How angles are taken where the bag's own do not fit. Raises ValueError for a tilt that no camera has."""
+    pitch, roll = tilt
+    return AngleOptions(camera_pitch_deg=pitch, camera_roll_deg=roll)
 
 
 def export(job: ExportJob, progress: Progress, say: Say = silent) -> dict[str, Any]:
@@ -278,15 +286,16 @@ def _subject(
     joints = _scaled(held.joints(person), job.height)
     seen = held.landmarks(person) if "csv" in job.to else None
     track = Track(person, seen if seen is not None else joints[:0], None, joints, held.images(person))
+    tilt = job.stated or held.tilt or LEVEL
     wanted = Wanted(
-        job.mass, job.estimate_missing, job.force_complete, job.augmentation_cycles, None, job.options
+        job.mass, job.estimate_missing, job.force_complete, job.augmentation_cycles, None, _options(tilt)
     )
     made = person_of(track, joints, wanted, augmenter)
     if job.augment:
         for remark in made.remarks:
             say(remark)
     # those of the bag know what the stage knew; a stated tilt of the camera or more markers make them out of date
-    own = held.angles(person) if job.options == AngleOptions() and not job.augment else None
+    own = held.angles(person) if job.stated is None and not job.augment else None
     if own is not None and not own.pelvis_sequence and "mot" in job.to:
         say(f"{person}: no coordinates of the pelvis were written for OpenSim: {UNSTATED}")
     return _Subject(
@@ -295,7 +304,7 @@ def _subject(
         markers=made.markers,
         angles=made.angles if own is None else own,
         angles_from=f"from {made.facts['angles_from']}" if own is None else "as recorded",
-        turn=world_from_camera(job.camera_pitch_deg, job.camera_roll_deg),
+        turn=world_from_camera(*tilt),
         timing=timing,
     )
 

@@ -16,6 +16,7 @@ from pose_core.filters import SECONDS
 from pose_core.people import People3D
 from pose_core.sequence import PoseSequence
 from pose_tools.bag import BAG_FILES
+from pose_tools.level import LEVEL, Tilt, stated_tilt
 from pose_tools.process_figures import OVERVIEW
 from pose_tools.process_files import file_name
 from pose_tools.view import (
@@ -49,9 +50,9 @@ class PlotJob:
     """Ids of those in a bag who are drawn; none: everybody."""
     joints: tuple[str, ...] = ()
     """Groups of angles such as right_knee, or both sides as knee; none: all, on one sheet as well."""
-    camera_pitch_deg: float = 0.0
+    camera_pitch_deg: float | None = None
     """Degrees by which the camera looks down, where angles are not recorded."""
-    camera_roll_deg: float = 0.0
+    camera_roll_deg: float | None = None
     """Degrees by which its right side is lower than its left, likewise."""
     namespace: str | None = None
     """Of the robot, where the bag has several."""
@@ -63,7 +64,7 @@ class PlotJob:
         if self.out.exists() and not self.out.is_dir():
             raise ValueError(f"{self.out} is no folder; name another one")
         self.groups  # noqa: B018 (checks its part)
-        self.options  # noqa: B018
+        _options(self.stated or LEVEL)
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -74,9 +75,9 @@ class PlotJob:
         return tuple(g for g in GROUPS if not self.joints or any(_is_of(g, joint) for joint in self.joints))
 
     @property
-    def options(self) -> AngleOptions:
-        """How angles are taken where they are not recorded."""
-        return AngleOptions(camera_pitch_deg=self.camera_pitch_deg, camera_roll_deg=self.camera_roll_deg)
+    def stated(self) -> Tilt | None:
+        """Tilt of the camera."""
+        return stated_tilt(self.camera_pitch_deg, self.camera_roll_deg)
 
 
 @dataclass(frozen=True)
@@ -179,10 +180,16 @@ def _read(job: PlotJob, say: Callable[[str], None]) -> _Drawn:
         return _Drawn({name_of(job.source): angles}, 0)
     if ending == SEQUENCE_FILE:
         sequence = PoseSequence.load(job.source)
-        angles = angles_of(sequence, job.options)
+        angles = angles_of(sequence, _options(job.stated or LEVEL))
         return _Drawn({sequence.person or name_of(job.source): angles}, _first(angles), (sequence,))
-    angles = angles_of_markers(MARKER_FILES[ending](job.source), job.options)
+    angles = angles_of_markers(MARKER_FILES[ending](job.source))
     return _Drawn({name_of(job.source): angles}, _first(angles))
+
+
+def _options(tilt: Tilt) -> AngleOptions:
+    """How angles are taken where they are not recorded. Raises ValueError for a tilt that no camera has."""
+    pitch, roll = tilt
+    return AngleOptions(camera_pitch_deg=pitch, camera_roll_deg=roll)
 
 
 def _recorded(job: PlotJob, say: Callable[[str], None]) -> _Drawn:
@@ -190,9 +197,10 @@ def _recorded(job: PlotJob, say: Callable[[str], None]) -> _Drawn:
     held = open_recording(job.source, _quiet, say, job.namespace)
     people = tuple(held.joints(person) for person in held.chosen(job.people))
     angles: dict[str, AngleSequence] = {}
+    options = _options(job.stated or held.tilt or LEVEL)
     for one in people:
-        own = held.angles(one.person) if job.options == AngleOptions() else None
-        angles[one.person] = angles_of(one, job.options) if own is None else own
+        own = held.angles(one.person) if job.stated is None else None
+        angles[one.person] = angles_of(one, options) if own is None else own
     return _Drawn(angles, int(held.stamps[0]), people)
 
 

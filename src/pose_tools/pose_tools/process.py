@@ -209,7 +209,9 @@ class _Run:
             figures = self._write(source.name, people, timing)
             with self._timed("bag"):
                 results = [Result(person.refined, person.angles) for person in people]
-                write_bag(self.result / BAG, sighting, lifted, results, intrinsics, self.meter.look)
+                write_bag(
+                    self.result / BAG, sighting, lifted, results, intrinsics, self.meter.look, self.job.up
+                )
                 self.files.append((BAG, "everything of everybody as messages (rosbag2, MCAP)"))
             with self._timed("figures and overlay"):
                 for figure in figures:

@@ -46,8 +46,11 @@ def write_bag(
     results: Iterable[Result],
     intrinsics: Intrinsics,
     watch: Callable[[], None],
+    up: np.ndarray | None = None,
 ) -> None:
     """Write everything of everybody into a bag, image by image. `watch` is called for each image, and may raise.
+
+    `up`: (3,) unit vector that points up before the camera, where that is known.
 
     The same people give the same bytes: messages carry no processing times. Raises OSError where the disk is full, and ValueError
     for people whose pelvises were taken apart in different sequences, which one message cannot say.
@@ -78,7 +81,7 @@ def write_bag(
             if seen.world is not None:
                 out.put(topics.WORLD, people3d_to_msg(seen.world), stamp)
             out.put(topics.PEOPLE2D, people2d_to_msg(people), stamp)
-            solid = People3D(stamp, frame_id, lifted.skeleton)
+            solid = People3D(stamp, frame_id, lifted.skeleton, up=up)
             for topic, readers in ((topics.LIFTED, lifted_people), (topics.REFINED, refined_people)):
                 here = tuple(person for one in readers if (person := one.at(stamp)) is not None)
                 out.put(topic, people3d_to_msg(replace(solid, people=here)), stamp)

@@ -7,9 +7,13 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from lift3d_node.params import STATED, UNKNOWN, Lift3DParams
 from pose2d_node.params import Pose2DParams
 from pose_core.config import build
+from pose_core.markers import up_in_camera
+from pose_tools.level import LEVEL, Tilt, stated_tilt
 from pose_tools.process_files import expect_body
 from pose_tools.process_stages import is_offline
 from refine_node.angles import AngleOptions
@@ -108,12 +112,17 @@ class ProcessJob:
 
     @property
     def tilt_stated(self) -> bool:
-        return self.camera_pitch_deg is not None or self.camera_roll_deg is not None
+        return stated_tilt(self.camera_pitch_deg, self.camera_roll_deg) is not None
 
     @property
-    def tilt(self) -> tuple[float, float]:
-        """Pitch and roll in degrees."""
-        return self.camera_pitch_deg or 0.0, self.camera_roll_deg or 0.0
+    def up(self) -> np.ndarray | None:
+        """(3,) unit vector that points up, in the optical frame of the camera; None where its tilt is not stated."""
+        return up_in_camera(*self.tilt) if self.tilt_stated else None
+
+    @property
+    def tilt(self) -> Tilt:
+        """Of the camera; level where it is not stated."""
+        return stated_tilt(self.camera_pitch_deg, self.camera_roll_deg) or LEVEL
 
 
 def settings_of(job: ProcessJob) -> dict[str, str]:

@@ -19,6 +19,7 @@ from pose_core.markers import MarkerSequence
 from pose_core.sequence import PoseSequence
 from pose_tools.bag import BAG_FILES, METADATA
 from pose_tools.bag_people import BagPeople, read_people
+from pose_tools.level import LEVEL, Tilt, stated_tilt
 from pose_tools.result_folder import BAG
 from pose_viz import web_page
 from pose_viz.viewer import viewer_page
@@ -42,10 +43,11 @@ class ViewJob:
     begin: float = 0.0
     """Seconds since the recording's start from which it is shown; likewise `end`."""
     end: float = math.inf
-    camera_pitch_deg: float = 0.0
+    camera_pitch_deg: float | None = None
     """Degrees by which the camera of a bag or .npz looks down."""
-    camera_roll_deg: float = 0.0
-    """Degrees by which its right side is lower than its left."""
+    camera_roll_deg: float | None = None
+    """Degrees by which its right side is lower than its left. Where one of them is stated, the other is 0; where none is, the
+    tilt is that which a bag knows, else the camera is level."""
     namespace: str | None = None
     """Of the robot, where the bag has several."""
     open_browser: bool = True
@@ -83,7 +85,7 @@ def view(job: ViewJob, progress: Progress) -> dict[str, Any]:
     said: list[str] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        people, origin = _people(job, progress, said.append)
+        people, origin, (pitch, roll) = _people(job, progress, said.append)
     said += [str(warning.message) for warning in caught]
     shown = [_part(one, origin, job.begin, job.end) for one in people]
     if not any(len(one) for one in shown):
@@ -93,8 +95,8 @@ def view(job: ViewJob, progress: Progress) -> dict[str, Any]:
     content = viewer_page(
         shown,
         name_of(job.source),
-        camera_pitch_deg=job.camera_pitch_deg,
-        camera_roll_deg=job.camera_roll_deg,
+        camera_pitch_deg=pitch,
+        camera_roll_deg=roll,
     )
     page = web_page.save(content, job.page)
     return {
@@ -133,19 +135,21 @@ def open_recording(
 
 def _people(
     job: ViewJob, progress: Progress, say: Callable[[str], None]
-) -> tuple[list[MarkerSequence] | list[PoseSequence], int]:
-    """Everybody to show, and the stamp of second 0."""
+) -> tuple[list[MarkerSequence] | list[PoseSequence], int, Tilt]:
+    """Everybody to show, the stamp of second 0, and how the camera is tilted."""
     ending = job.source.suffix.lower()
+    tilt = stated_tilt(job.camera_pitch_deg, job.camera_roll_deg)
     if job.source.is_dir() or ending in BAG_FILES:
         held = open_recording(job.source, progress, say, job.namespace)
-        return [held.joints(person) for person in held.chosen(job.people)], int(held.stamps[0])
+        people = [held.joints(person) for person in held.chosen(job.people)]
+        return people, int(held.stamps[0]), tilt or held.tilt or LEVEL
     if job.people:
         raise ValueError(f"{job.source} is of one person; leave --person out")
     if ending == SEQUENCE_FILE:
         sequence = PoseSequence.load(job.source)
-        return [sequence], int(sequence.stamps[0]) if len(sequence) else 0
+        return [sequence], int(sequence.stamps[0]) if len(sequence) else 0, tilt or LEVEL
     markers = MARKER_FILES[ending](job.source)
-    return [markers], int(markers.stamps[0]) if len(markers) else 0
+    return [markers], int(markers.stamps[0]) if len(markers) else 0, tilt or LEVEL
 
 
 def _part(

@@ -24,7 +24,7 @@ from pose_core.formats.c3d import read_c3d
 from pose_core.formats.mot import Motion, read_mot
 from pose_core.formats.trc import read_trc
 from pose_core.inference import standing_joints
-from pose_core.markers import world_from_camera
+from pose_core.markers import up_in_camera, world_from_camera
 from pose_core.people import JointState, People2D, People3D, Person2D, Person3D, ScaleSource
 from pose_core.sequence import PoseSequence
 from pose_core.skeleton import SKELETONS
@@ -127,8 +127,12 @@ class Turning(Actor):
         return self.recorded.pelvis_sequence
 
 
+Up = Callable[[int], np.ndarray | None]
+"""What points up in each image."""
+
+
 def messages(
-    actors: Iterable[Actor], stamps: Iterable[int], topics: Iterable[str]
+    actors: Iterable[Actor], stamps: Iterable[int], topics: Iterable[str], up: Up = lambda image: None
 ) -> Iterable[tuple[str, Any, int]]:
     """Relative topic, message and stamp, image by image."""
     for image, stamp in enumerate(stamps):
@@ -141,7 +145,7 @@ def messages(
         made = {
             "pose2d/people": people2d_to_msg(People2D(stamp, "camera", "mediapipe33", 640, 480, flat)),
             "lift3d/people": people3d_to_msg(People3D(stamp, "camera", "mediapipe33", solid)),
-            "refine/people": people3d_to_msg(People3D(stamp, "camera", "mediapipe33", solid)),
+            "refine/people": people3d_to_msg(People3D(stamp, "camera", "mediapipe33", solid, up=up(image))),
             "refine/joint_angles": angles_to_msg(angles),
         }
         for topic in topics:
@@ -155,10 +159,11 @@ def write_bag(
     topics: tuple[str, ...] = ("pose2d/people", "refine/people"),
     stamps: Iterable[int] | None = None,
     namespaces: tuple[str, ...] = ("",),
+    up: Up = lambda image: None,
 ) -> Path:
     stamps = [START + PERIOD * i for i in range(images)] if stamps is None else stamps
     with BagWriter(folder, [Topic(f"{n}/{t}", KINDS[t]) for n in namespaces for t in topics]) as writer:
-        for topic, message, stamp in messages(tuple(actors), stamps, topics):
+        for topic, message, stamp in messages(tuple(actors), stamps, topics, up):
             for namespace in namespaces:
                 writer.write(f"{namespace}/{topic}", serialize_message(message), stamp)
     return folder
@@ -226,6 +231,27 @@ def test_a_camera_that_looks_down_is_levelled(bag: Path, tmp_path: Path):
     hips = Actor().xyz(7)[MEDIAPIPE.indices("left_hip", "right_hip")].mean(0)
     expected = world_from_camera(20.0, -5.0) @ hips
     np.testing.assert_allclose(np.array(motion.split()[:3], float), expected, atol=1e-6)
+
+
+def test_a_tilt_that_the_bag_knows_is_taken_off(tmp_path: Path):
+    def up(image: int) -> np.ndarray | None:
+        return None if image < 3 else up_in_camera(20.0 + 0.01 * (image - 31), -5.0)
+
+    bag = write_bag(tmp_path / "walk", up=up, topics=("refine/people", "refine/joint_angles"))
+    result = run(bag, tmp_path / "out", to=("trc",))
+    assert result["people"]["p1"]["angles"] == "as recorded"
+    seen = Actor().xyz(7)[MEDIAPIPE.index("nose")]
+    found = read_trc(tmp_path / "out" / "walk.trc").of("Nose")[7]
+    np.testing.assert_allclose(found, world_from_camera(20.0, -5.0) @ seen, atol=1e-3)
+    # What is stated counts.
+    run(bag, tmp_path / "level", to=("trc",), camera_pitch_deg=0.0)
+    found = read_trc(tmp_path / "level" / "walk.trc").of("Nose")[7]
+    np.testing.assert_allclose(found, world_from_camera(0.0, 0.0) @ seen, atol=1e-6)
+
+
+def test_a_camera_that_turns_has_no_one_tilt(tmp_path: Path):
+    turning = write_bag(tmp_path / "walk", up=lambda image: up_in_camera(0.1 * image, 0.0))
+    assert read_people(turning, silent, lambda _: None).tilt is None
 
 
 def test_everybody_has_a_set_on_one_time_axis(tmp_path: Path):
