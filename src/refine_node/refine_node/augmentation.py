@@ -85,7 +85,7 @@ NETWORKS = (
         f"v{VERSION}_lower",
         ("Neck", *_both("Shoulder Hip Knee Ankle Heel SmallToe BigToe")),
         _outputs(
-            "r.ASIS:Hip L.ASIS:Hip r.PSIS:Hip L.PSIS:Hip "
+            "r.ASIS:RHip L.ASIS:LHip r.PSIS:RHip L.PSIS:LHip "
             "r_knee:RKnee r_mknee:RKnee r_ankle:RAnkle r_mankle:RAnkle r_toe:RBigToe r_5meta:RSmallToe r_calc:RHeel "
             "L_knee:LKnee L_mknee:LKnee L_ankle:LAnkle L_mankle:LAnkle L_toe:LBigToe L_calc:LHeel L_5meta:LSmallToe "
             "r_shoulder:RShoulder L_shoulder:LShoulder C7:Neck "
@@ -107,6 +107,11 @@ NETWORKS = (
 PARTS = tuple(network.part for network in NETWORKS)
 ADDED = tuple(name for network in NETWORKS for name in network.outputs)
 """The markers that the networks add, in their order."""
+PELVIS = tuple(f"{place}_study" for place in ("r.ASIS", "L.ASIS", "r.PSIS", "L.PSIS"))
+"""Those that move with a hip and lean with the trunk."""
+LEAN = 0.35
+"""Share of the neck's deviation that is added to that of their hips. With both, intervals of 90 % for the tilt of simulated people's
+pelvises hold 78 %; when they were taken to move with the middle between the hips, 59 %."""
 NAMES = MARKERS + ADDED
 """All markers of an augmented recording."""
 
@@ -472,7 +477,9 @@ def _joined(
     kept = np.repeat(mask, [len(network.outputs) for network in NETWORKS], axis=1)
     carriers = [MARKERS.index(name) for network in NETWORKS for name in network.outputs.values()]
     xyz = np.concatenate([person.xyz, added], 1)
-    std = np.concatenate([person.std, np.hypot(person.std[:, carriers], spread)], 1)
+    leaning = np.array([LEAN if name in PELVIS else 0.0 for name in ADDED])
+    carried = np.hypot(person.std[:, carriers], leaning * person.std[:, [MARKERS.index("Neck")]])
+    std = np.concatenate([person.std, np.hypot(carried, spread)], 1)
     xyz[:, len(MARKERS) :][~kept] = np.nan
     std[:, len(MARKERS) :][~kept] = np.nan
     return MarkerSequence(

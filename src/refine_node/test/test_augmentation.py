@@ -16,7 +16,7 @@ from pose_core.inference import standing_joints
 from pose_core.markers import MarkerSequence
 from pose_core.skeleton import POSE2SIM22
 from refine_node import augmentation
-from refine_node.augmentation import ADDED, CHECKS, NAMES, NETWORKS, PARTS, Gate, MarkerAugmenter
+from refine_node.augmentation import ADDED, CHECKS, NAMES, NETWORKS, PARTS, PELVIS, Gate, MarkerAugmenter
 from refine_node.markers import MARKERS
 
 onnx = pytest.importorskip(
@@ -189,6 +189,7 @@ def test_added_markers_stand_behind_the_22_with_their_deviations(follower: Marke
     std = dict(zip(NAMES, markers.std[0].tolist(), strict=True))
     heading = augmentation.HEADING_STD * HEIGHT
     assert std["L_mknee_study"] == pytest.approx(np.hypot(0.04, heading), abs=1e-6)
+    assert std["r.PSIS_study"] == pytest.approx(np.sqrt(0.01**2 + (0.35 * 0.01) ** 2 + heading**2), abs=1e-6)
     assert std["r_thigh1_study"] == pytest.approx(np.hypot(0.01, heading), abs=1e-6)
     assert markers.person == "p1"
     assert markers.metadata["height"] == HEIGHT
@@ -215,7 +216,8 @@ def test_cycles_average_over_headings(tmp_path: Path, random_weights: dict[str, 
     np.testing.assert_allclose(result.xyz[:, 22:], np.mean(answers, 0), atol=1e-5)
     spread = np.sqrt(np.var(answers, axis=0, ddof=1).mean(-1))
     assert np.median(spread) > 0.01
-    np.testing.assert_allclose(result.std[:, 22:], np.hypot(0.01, spread), atol=1e-5)
+    of_neck = np.array([0.35 * 0.01 if name in PELVIS else 0.0 for name in NAMES[22:]])
+    np.testing.assert_allclose(result.std[:, 22:], np.sqrt(0.01**2 + of_neck**2 + spread**2), atol=1e-5)
     assert np.abs(result.xyz[:, 22:] - answers[0]).max() > 0.01
 
 
