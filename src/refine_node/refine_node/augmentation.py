@@ -110,8 +110,8 @@ ADDED = tuple(name for network in NETWORKS for name in network.outputs)
 PELVIS = tuple(f"{place}_study" for place in ("r.ASIS", "L.ASIS", "r.PSIS", "L.PSIS"))
 """Those that move with a hip and lean with the trunk."""
 LEAN = 0.35
-"""Share of the neck's deviation that is added to that of their hips. Taken to move with the middle between the hips, they had half
-the deviation that they err by on simulated people."""
+"""Share of the neck's deviation that is added to that of their hips. Taken to move with the middle between the hips, they were
+said to be off by half of what they are on simulated people."""
 NAMES = MARKERS + ADDED
 """All markers of an augmented recording."""
 
