@@ -22,7 +22,6 @@ HANDED_DOWN = {
     "wrist": 0.7,
     "knee": 0.15,
     "ankle": 0.6,
-    "nose": 0.8,
 }
 """What `handed_down` says of the joints of a body."""
 RIGID = 0.95

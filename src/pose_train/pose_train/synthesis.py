@@ -81,7 +81,7 @@ class Bodies:
     """Standard deviation in metres of where a detector places its landmarks on a person, along each axis."""
     turned: float = 0.10
     """Share whose person is turned as a whole by any rotation: floor poses and handstands are almost absent from the data."""
-    exchanged: float = 0.25
+    exchanged: float = 0.4
     """Share whose person has the arms of another clip's, about the thorax, and share with another's legs, about the pelvis: who
     walks may wave. There are few motions, and so many more of their parts together."""
     bent: float = 0.5
