@@ -23,7 +23,7 @@ from pose_core.skeleton import SKELETONS
 from pose_tools.process_stages import Track
 from refine_node.angle_refiner import AngleRefiner
 from refine_node.angles import AngleOptions, angles_of, angles_of_markers
-from refine_node.augmentation import HEIGHTS, MASSES, MarkerAugmenter
+from refine_node.augmentation import HEIGHTS, MASSES, MarkerAugmenter, errors_together
 from refine_node.isb import ANGLES, GROUPS, angles_of_group
 from refine_node.markers import markers_of
 
@@ -106,7 +106,11 @@ def person_of(
         remarks.append(f"{track.id}: no markers were added: {reason}")
     facts |= {"markers": len(markers.names), "augmentation": reason}
     added = "augmentation" in markers.metadata
-    angles = angles_of_markers(markers, wanted.options) if added else angles_of(refined, wanted.options)
+    angles = (
+        angles_of_markers(markers, wanted.options, errors_together(markers.names))
+        if added
+        else angles_of(refined, wanted.options)
+    )
     facts["angles_from"] = "markers" if added else "joints"
     if wanted.angle_refiner is not None:
         angles, done = wanted.angle_refiner.refine(angles)

@@ -596,10 +596,14 @@ def angles_of(sequence: PoseSequence, options: AngleOptions = AngleOptions()) ->
     return _recorded(solver, sequence.xyz, sequence.std, sequence, options)
 
 
-def angles_of_markers(markers: MarkerSequence, options: AngleOptions = AngleOptions()) -> AngleSequence:
-    """Joint angles from markers, whose axes are Y up, X forward already: the camera's tilt in `options` is not used, and errors
-    are independent."""
-    errors = JointErrors.independent(len(markers.names))
+def angles_of_markers(
+    markers: MarkerSequence, options: AngleOptions = AngleOptions(), errors: JointErrors | None = None
+) -> AngleSequence:
+    """Joint angles from markers, whose axes are Y up, X forward already: the camera's tilt in `options` is not used.
+
+    `errors`: how those of the markers go together, in their order; without it, and whatever `options` say, they are independent.
+    """
+    errors = errors or JointErrors.independent(len(markers.names))
     solver = _Solver(Anatomy.of_markers(markers.names), np.eye(3), options, errors)
     return _recorded(solver, markers.xyz, markers.std, markers, options)
 

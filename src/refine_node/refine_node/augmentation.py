@@ -15,7 +15,7 @@ its two markers. `Gate` leaves out frames in which they do not.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,13 @@ from typing import Any
 import numpy as np
 
 from pose_core import assets
+from pose_core.joint_errors import RIGID, JointErrors
 from pose_core.markers import MarkerSequence
 from pose_core.runtime import open_network
+from pose_core.skeleton import POSE2SIM22
 from refine_node.coasting import SECONDS
 from refine_node.markers import MARKERS
+from refine_node.segments import MARKER_JOINTS
 
 VERSION = "0.3"
 ASSETS = "MarkerAugmenter/LSTM"
@@ -463,6 +466,22 @@ def _distance(check: Check, keypoints: np.ndarray, added: np.ndarray) -> np.ndar
 def _residual(distance: np.ndarray, usual: float) -> Residual:
     median, p95, most = np.nanpercentile(distance, [50, 95, 100]) * 1e3
     return Residual(float(median), float(p95), float(most), usual * 1e3)
+
+
+def errors_together(names: Sequence[str]) -> JointErrors:
+    """How errors go together of markers of a person who was lifted from one camera, among them those that the networks add.
+
+    Axes are those of markers (X is where the camera looks). Added ones share most of the error of the keypoint that they move
+    with, but for the pelvis's, which tell how it leans. Raises KeyError for other markers.
+    """
+    carriers = {name: keypoint for network in NETWORKS for name, keypoint in network.outputs.items()}
+    lifted = JointErrors.lifted(POSE2SIM22)
+    shared = np.array([1.0 if name in MARKERS else 0.0 if name in PELVIS else RIGID for name in names])
+    rows = [POSE2SIM22.index(MARKER_JOINTS[carriers.get(name, name)]) for name in names]
+    own = np.diag(np.sqrt(1.0 - shared**2))
+    across, _, depth = lifted.axes
+    mixing = np.concatenate([shared[:, None] * lifted.mixing[rows], own], 1)
+    return JointErrors(mixing, np.array([depth, across, across]))
 
 
 def _joined(

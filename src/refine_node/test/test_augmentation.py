@@ -13,10 +13,21 @@ from hypothesis import strategies as st
 
 from pose_core import assets
 from pose_core.inference import standing_joints
+from pose_core.joint_errors import HANDED_DOWN, RIGID
 from pose_core.markers import MarkerSequence
 from pose_core.skeleton import POSE2SIM22
 from refine_node import augmentation
-from refine_node.augmentation import ADDED, CHECKS, NAMES, NETWORKS, PARTS, PELVIS, Gate, MarkerAugmenter
+from refine_node.augmentation import (
+    ADDED,
+    CHECKS,
+    NAMES,
+    NETWORKS,
+    PARTS,
+    PELVIS,
+    Gate,
+    MarkerAugmenter,
+    errors_together,
+)
 from refine_node.markers import MARKERS
 
 onnx = pytest.importorskip(
@@ -197,6 +208,21 @@ def test_added_markers_stand_behind_the_22_with_their_deviations(follower: Marke
     assert about["frames"] == {"body": 30, "arms": 30}
     assert json.loads(json.dumps(markers.metadata)) == markers.metadata
     assert result.reason == "augmented: body in 30 of 30 frames; arms in 30 of 30 frames"
+
+
+def test_added_markers_err_with_their_keypoints():
+    errors = errors_together(NAMES)
+    together = errors.mixing @ errors.mixing.T
+    np.testing.assert_allclose(np.diag(together), 1.0, atol=1e-12)
+    at = {name: row for row, name in enumerate(NAMES)}
+    assert together[at["r_knee_study"], at["RKnee"]] == pytest.approx(RIGID)
+    assert together[at["r_knee_study"], at["r_mknee_study"]] == pytest.approx(RIGID**2)
+    assert together[at["r_lwrist_study"], at["RElbow"]] == pytest.approx(RIGID * HANDED_DOWN["wrist"])
+    for name in PELVIS:
+        assert np.abs(np.delete(together[at[name]], at[name])).max() == 0.0
+    # Most lies along X, where the camera looks.
+    assert errors.axes[0] > 2.0 * errors.axes[1] == 2.0 * errors.axes[2]
+    assert np.square(errors.axes).mean() == pytest.approx(1.0)
 
 
 def about_vertical(angle: float) -> np.ndarray:
