@@ -224,17 +224,22 @@ def joints_of_limbs(directions: np.ndarray, rays: np.ndarray, confidence: np.nda
 
 def _rms(log_std: np.ndarray) -> np.ndarray:
     """Root mean square of the axes (...) from logarithms (..., 2) of the deviation across and along the view."""
-    variance = np.exp(2.0 * log_std.astype(float))
-    rms: np.ndarray = np.sqrt((2.0 * variance[..., 0] + variance[..., 1]) / 3.0)
-    return rms
+    across, along = _variances(log_std)
+    return np.asarray(np.sqrt((2.0 * across + along) / 3.0))
 
 
 def _depth_share(outputs: Outputs) -> np.ndarray | float:
     """(N, J) of the variance of each joint, what lies along the view."""
     if "log_std" not in outputs:
         return DEPTH_SHARE
-    across, along = np.moveaxis(np.exp(2.0 * outputs["log_std"].astype(float)), -1, 0)
+    across, along = _variances(outputs["log_std"])
     return np.asarray(along / (2.0 * across + along))
+
+
+def _variances(log_std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of one axis across the view and of that along it (...), from logarithms (..., 2) of their deviations."""
+    variance = np.exp(2.0 * log_std.astype(float))
+    return variance[..., 0], variance[..., 1]
 
 
 def _gathered(pasts: list[_Past]) -> State:

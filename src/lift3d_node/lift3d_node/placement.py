@@ -112,8 +112,7 @@ class Placement:
         rigid = xyz = scale * shape.xyz @ pose.rotation.T + pose.position
         error_px = np.full(self._joints, np.nan)
         error_px[seen.joints] = np.hypot(*(camera.project(xyz[seen.joints]) - seen.xy_px).T)
-        depth_share = np.broadcast_to(shape.depth_share, shape.std.shape)
-        xyz, std, across = _towards_keypoints(xyz, scale * shape.std, depth_share, seen, variance, pose)
+        xyz, std, across = _towards_keypoints(xyz, scale * shape.std, shape.depth_share, seen, variance, pose)
         placed = Person3D(
             id=person.id,
             confidence=person.confidence,
@@ -248,7 +247,7 @@ def _with_scale(std: np.ndarray, from_root: np.ndarray, subject: Subject) -> np.
 def _towards_keypoints(
     xyz: np.ndarray,
     std: np.ndarray,
-    depth_share: np.ndarray,
+    depth_share: np.ndarray | float,
     seen: _Seen,
     variance: np.ndarray,
     pose: Pose,
@@ -264,15 +263,13 @@ def _towards_keypoints(
     off = xyz[joints] - seen.rays * depth[:, None]
     off2 = np.einsum("ni,ni->n", off, off)
     lost = np.maximum(1.0 - (NU + 2.0) / (NU + off2 / (depth**2 * variance * pose.tau)), 0.0)
-    whole = 3.0 * std**2
+    unseen = np.full(len(std), UNSEEN)
+    unseen[joints] = 1.0
+    whole = 3.0 * (unseen * std) ** 2
     along, across = depth_share * whole, (1.0 - depth_share) / 2.0 * whole
     of_shape = across[joints]
     of_keypoint = seen.noise * depth**2 / seen.confidence + lost * off2
     share = of_shape / (of_shape + of_keypoint)
-    unseen = np.ones(len(std), bool)
-    unseen[joints] = False
-    along[unseen] *= UNSEEN**2
-    across[unseen] *= UNSEEN**2
     across[joints] *= 1.0 - share
     moved = xyz.copy()
     moved[joints] -= share[:, None] * off

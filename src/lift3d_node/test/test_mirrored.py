@@ -11,13 +11,13 @@ torch = pytest.importorskip("torch")
 
 from lift3d_node.network import find  # noqa: E402
 from lift3d_node.networks._mirrored import (  # noqa: E402
+    SIDES,
     Enter,
     Leave,
     Linear,
     Mirror,
     Normal,
     activate,
-    other_basis,
 )
 from lift3d_node.networks.streaming_tcn import PARTS, StreamingTcnConfig, seen  # noqa: E402
 
@@ -88,6 +88,10 @@ def test_layers_keep_the_symmetry(seed):
 
     x = torch.randn(3, len(mirror.order))
     assert torch.allclose(run(applied(mirror, x)), applied(mirror, run(x)), atol=1e-5)
+
+
+def other_basis(x: torch.Tensor) -> torch.Tensor:
+    return (SIDES @ x.reshape(2, -1)).reshape(x.shape)
 
 
 def test_the_bases_are_each_others_inverse():

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pose_core.skeleton import Skeleton, mirror, side
+from pose_core.skeleton import Skeleton, mirror, without_side
 
 DEPTH_SHARE = 0.72
 """Of the variance of a joint, what lies along the view: `pose evaluate angles` measures it, and the correlations here."""
@@ -26,11 +26,6 @@ HANDED_DOWN = {
 """What `handed_down` says of the joints of a body."""
 RIGID = 0.95
 """The same of all other joints: those of hands, feet, heads and spines."""
-
-
-def without_side(joint: str) -> str:
-    """A joint's name: left_elbow is an elbow."""
-    return "_".join(word for word in joint.split("_") if word != side(joint))
 
 
 def handed_down(joint: str) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pose_core.skeleton import side
+from pose_core.skeleton import side, without_side
 from pose_core.types import Matrix3, Stamps
 
 WORLD_FROM_CAMERA = np.array([[0.0, 0.0, 1.0], [0.0, -1.0, 0.0], [1.0, 0.0, 0.0]])
@@ -49,8 +49,7 @@ def marker_name(joint: str) -> str:
     if joint == "pelvis":
         return "Hip"
     prefix = {"left": "L", "right": "R"}.get(side(joint), "")
-    words = [word for word in joint.split("_") if word != side(joint)]
-    return prefix + "".join(word.capitalize() for word in words)
+    return prefix + "".join(word.capitalize() for word in without_side(joint).split("_"))
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from pose_core.rotations import is_unit
 from pose_core.skeleton import SKELETONS
 
 
@@ -80,10 +81,6 @@ class People2D:
         expect_joints(self.skeleton, [len(p.joint_confidence) for p in self.people])
 
 
-NEARLY_ONE = 1e-3
-"""By which the length of a unit vector may be off, as after messages in single precision."""
-
-
 @dataclass(frozen=True)
 class Person3D:
     """A person in 3D: metres, in the frame of the `People3D` that holds it.
@@ -131,7 +128,7 @@ class People3D:
         expect_joints(self.skeleton, [len(p.state) for p in self.people])
         if self.up is not None:
             _expect("up", self.up, (3,))
-            if not abs(np.linalg.norm(self.up) - 1.0) < NEARLY_ONE:
+            if not is_unit(self.up):
                 raise ValueError(f"up must be a unit vector, got {self.up}")
 
 

@@ -16,6 +16,15 @@ OPPOSITE = 1e-14
 """Length of the sum of two unit vectors below which it is nothing but rounding."""
 
 
+NEARLY_ONE = 1e-3
+"""By which the length of a unit vector may be off, as after messages in single precision."""
+
+
+def is_unit(vector: np.ndarray) -> bool:
+    """Whether a vector (n,) has length 1, nearly; NaN has none."""
+    return bool(abs(np.linalg.norm(vector) - 1.0) < NEARLY_ONE)
+
+
 def matrix_of_6d(six: np.ndarray) -> Rotations:
     """(..., 3, 3) from six numbers (..., 6), which need neither be unit nor square to each other.
 

@@ -138,6 +138,11 @@ def side(name: str) -> str:
     return "centre"
 
 
+def without_side(name: str) -> str:
+    """A joint's name without it: left_elbow is an elbow."""
+    return "_".join(word for word in name.split("_") if word not in SIDES)
+
+
 def mirror(name: str) -> str:
     """The joint's name with its side swapped: `mouth_left` -> `mouth_right`."""
     return "_".join(SIDES.get(word, word) for word in name.split("_"))

@@ -9,9 +9,8 @@ from pose_core.joint_errors import (
     RIGID,
     JointErrors,
     handed_down,
-    without_side,
 )
-from pose_core.skeleton import MEDIAPIPE33, SKELETONS
+from pose_core.skeleton import MEDIAPIPE33, SKELETONS, without_side
 
 
 def correlation(errors: JointErrors) -> np.ndarray:

@@ -20,16 +20,8 @@ from std_msgs.msg import Header
 
 from pose_core.angles import AngleFlag, PeopleAngles, PersonAngles, expect_pelvis_sequence
 from pose_core.camera import Camera
-from pose_core.people import (
-    NEARLY_ONE,
-    JointState,
-    People2D,
-    People3D,
-    Person2D,
-    Person3D,
-    ScaleSource,
-    StageTime,
-)
+from pose_core.people import JointState, People2D, People3D, Person2D, Person3D, ScaleSource, StageTime
+from pose_core.rotations import is_unit
 from pose_core.skeleton import SKELETONS, Skeleton
 
 NS = 1_000_000_000
@@ -112,7 +104,7 @@ def people3d_from_msg(msg: msgs.People3D) -> People3D:
         raise MalformedMessage(f"delay must be a finite time of at least 0 s, got {msg.delay}")
     _check_ids(person.id for person in msg.people)
     up = np.array(msg.up, float)
-    if up.any() and not abs(np.linalg.norm(up) - 1.0) < NEARLY_ONE:
+    if up.any() and not is_unit(up):
         raise MalformedMessage(f"up must be a unit vector, or zeros where it is not known, got {up.tolist()}")
     return People3D(
         stamp=stamp_to_ns(msg.header.stamp),

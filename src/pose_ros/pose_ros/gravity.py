@@ -12,10 +12,7 @@ from rclpy.clock import ClockType
 from rclpy.node import Node
 from rclpy.time import Time
 
-from pose_core.rotations import matrix_of_quaternion
-
-UNIT = 1e-3
-"""How far the length of a rotation's quaternion may be from 1."""
+from pose_core.rotations import is_unit, matrix_of_quaternion
 
 
 class Gravity:
@@ -51,7 +48,7 @@ class Gravity:
             except self._unknown:
                 continue
             quaternion = np.array([turn.x, turn.y, turn.z, turn.w])
-            if not abs(np.linalg.norm(quaternion) - 1.0) < UNIT:
+            if not is_unit(quaternion):
                 return None
             up: np.ndarray = matrix_of_quaternion(quaternion)[:, 2]
             return up

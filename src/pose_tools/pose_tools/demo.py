@@ -53,7 +53,6 @@ def demo(out: Path, max_frames: int, progress: Callable[[int, int | None], None]
     assets.fetch(["pose_landmarker_full.task"])
     camera = demo_camera()
     pitch, roll = demo_tilt()
-    tilt: dict[str, bool | int | float | str] = {"camera_pitch_deg": pitch, "camera_roll_deg": roll}
     write_camera_yaml(work / "camera.yaml", camera, Path(VIDEO).stem)
     pictures = Pictures(work, camera)
     total = max_frames or frame_count(video)
@@ -67,8 +66,11 @@ def demo(out: Path, max_frames: int, progress: Callable[[int, int | None], None]
                     "calibration": str(work / "camera.yaml"),
                     "real_time": False,
                 },
-                "lift3d": {"camera_tilt": STATED, **tilt},
-                "refine": tilt,
+                "lift3d": {
+                    "camera_tilt": STATED,
+                    "camera_pitch_deg": pitch,
+                    "camera_roll_deg": roll,
+                },
             },
         ),
         record=work / BAG,

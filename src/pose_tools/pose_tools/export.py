@@ -29,7 +29,7 @@ from pose_core.markers import MarkerSequence, world_from_camera
 from pose_core.people import ScaleSource
 from pose_core.sequence import PoseSequence
 from pose_tools.bag_people import BagPeople, read_people
-from pose_tools.level import LEVEL, Tilt, options_of, stated_tilt
+from pose_tools.level import LEVEL, Tilt, stated_tilt
 from pose_tools.opensim_pelvis import opensim_turns, rotation_of
 from pose_tools.process_files import (
     Timing,
@@ -44,7 +44,7 @@ from pose_tools.process_files import (
 )
 from pose_tools.process_stages import Track
 from pose_tools.terminal import Say, silent
-from refine_node.angles import matrix_of_euler
+from refine_node.angles import AngleOptions, matrix_of_euler
 from refine_node.augmentation import MAX_CYCLES, MarkerAugmenter
 from refine_node.isb import ANGLES, OPENSIM_PELVIS_SEQUENCE
 
@@ -112,7 +112,7 @@ class ExportJob:
             )
         if not 0.0 <= self.min_seconds < math.inf:
             raise ValueError(f"min_seconds must be a time of at least 0, got {self.min_seconds}")
-        options_of(self.stated or LEVEL)
+        AngleOptions.tilted(*(self.stated or LEVEL))
 
     @property
     def stated(self) -> Tilt | None:
@@ -282,7 +282,12 @@ def _subject(
     track = Track(person, seen if seen is not None else joints[:0], None, joints, held.images(person))
     tilt = job.stated or held.tilt or LEVEL
     wanted = Wanted(
-        job.mass, job.estimate_missing, job.force_complete, job.augmentation_cycles, None, options_of(tilt)
+        job.mass,
+        job.estimate_missing,
+        job.force_complete,
+        job.augmentation_cycles,
+        None,
+        AngleOptions.tilted(*tilt),
     )
     made = person_of(track, joints, wanted, augmenter)
     if job.augment:

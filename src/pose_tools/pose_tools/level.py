@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from pose_core.markers import tilt_of
-from refine_node.angles import AngleOptions
 
 Tilt = tuple[float, float]
 """Pitch, by which the camera looks down, and roll, by which its right side is lower than its left."""
@@ -17,12 +16,6 @@ STEADY_DEG = 2.0
 def stated_tilt(pitch_deg: float | None, roll_deg: float | None) -> Tilt | None:
     """What is stated; an angle that is not is 0 beside one that is. None where neither is."""
     return None if pitch_deg is None and roll_deg is None else (pitch_deg or 0.0, roll_deg or 0.0)
-
-
-def options_of(tilt: Tilt) -> AngleOptions:
-    """How angles are taken before a camera that is tilted so. Raises ValueError for a tilt that no camera has."""
-    pitch_deg, roll_deg = tilt
-    return AngleOptions(camera_pitch_deg=pitch_deg, camera_roll_deg=roll_deg)
 
 
 def recorded_tilt(up: np.ndarray) -> Tilt | None:

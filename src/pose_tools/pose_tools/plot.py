@@ -16,7 +16,7 @@ from pose_core.filters import SECONDS
 from pose_core.people import People3D
 from pose_core.sequence import PoseSequence
 from pose_tools.bag import BAG_FILES
-from pose_tools.level import LEVEL, Tilt, options_of, stated_tilt
+from pose_tools.level import LEVEL, Tilt, stated_tilt
 from pose_tools.process_figures import OVERVIEW
 from pose_tools.process_files import file_name
 from pose_tools.view import (
@@ -29,7 +29,7 @@ from pose_tools.view import (
 )
 from pose_viz import plots
 from pose_viz.angle_plots import group_figure, overview_figure
-from refine_node.angles import angles_of, angles_of_markers
+from refine_node.angles import AngleOptions, angles_of, angles_of_markers
 from refine_node.isb import ANGLES, GROUPS
 
 SKELETON = "skeleton.png"
@@ -64,7 +64,7 @@ class PlotJob:
         if self.out.exists() and not self.out.is_dir():
             raise ValueError(f"{self.out} is no folder; name another one")
         self.groups  # noqa: B018 (checks its part)
-        options_of(self.stated or LEVEL)
+        AngleOptions.tilted(*(self.stated or LEVEL))
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -180,7 +180,7 @@ def _read(job: PlotJob, say: Callable[[str], None]) -> _Drawn:
         return _Drawn({name_of(job.source): angles}, 0)
     if ending == SEQUENCE_FILE:
         sequence = PoseSequence.load(job.source)
-        angles = angles_of(sequence, options_of(job.stated or LEVEL))
+        angles = angles_of(sequence, AngleOptions.tilted(*(job.stated or LEVEL)))
         return _Drawn({sequence.person or name_of(job.source): angles}, _first(angles), (sequence,))
     angles = angles_of_markers(MARKER_FILES[ending](job.source))
     return _Drawn({name_of(job.source): angles}, _first(angles))
@@ -191,7 +191,7 @@ def _recorded(job: PlotJob, say: Callable[[str], None]) -> _Drawn:
     held = open_recording(job.source, _quiet, say, job.namespace)
     people = tuple(held.joints(person) for person in held.chosen(job.people))
     angles: dict[str, AngleSequence] = {}
-    options = options_of(job.stated or held.tilt or LEVEL)
+    options = AngleOptions.tilted(*(job.stated or held.tilt or LEVEL))
     for one in people:
         own = held.angles(one.person) if job.stated is None else None
         angles[one.person] = angles_of(one, options) if own is None else own

@@ -23,7 +23,7 @@ from pose_core.skeleton import SKELETONS
 from pose_tools.process_stages import Track
 from refine_node.angle_refiner import AngleRefiner
 from refine_node.angles import AngleOptions, angles_of, angles_of_markers
-from refine_node.augmentation import HEIGHTS, MASSES, MarkerAugmenter, errors_together
+from refine_node.augmentation import HEIGHTS, MASSES, MarkerAugmenter, marker_errors
 from refine_node.isb import ANGLES, GROUPS, angles_of_group
 from refine_node.markers import markers_of
 
@@ -107,7 +107,7 @@ def person_of(
     facts |= {"markers": len(markers.names), "augmentation": reason}
     added = "augmentation" in markers.metadata
     angles = (
-        angles_of_markers(markers, wanted.options, errors_together(markers.names))
+        angles_of_markers(markers, wanted.options, marker_errors(markers.names))
         if added
         else angles_of(refined, wanted.options)
     )

@@ -25,12 +25,12 @@ from pose_core import metrics
 from pose_core.angles import AngleFlag, AngleSequence
 from pose_core.calibration import CalibratedCamera
 from pose_core.files import write_whole
-from pose_core.joint_errors import DEPTH_SHARE, JointErrors, without_side
+from pose_core.joint_errors import DEPTH_SHARE, JointErrors
 from pose_core.markers import tilt_of
 from pose_core.people import JointState
 from pose_core.rotations import matrix_of_quaternion
 from pose_core.sequence import PoseSequence
-from pose_core.skeleton import MEDIAPIPE33, SKELETONS
+from pose_core.skeleton import MEDIAPIPE33, SKELETONS, without_side
 from pose_train import angle_oracle, mocap, opensim_walk, real_video, refiner_evaluate, segment_chain, tables
 from pose_train.angle_oracle import MARKER_SET, SKELETONS_KNOWN, degrees, kinds, pooled, wrapped
 from pose_train.evaluate import machine, write_document
@@ -348,26 +348,25 @@ def _noise(settings: Settings) -> tuple[str, dict[str, Any]]:
     return text, plain
 
 
-def stated_of(takes: Sequence[Take], errors: str) -> dict[str, Noisy]:
-    """By kind of angle, errors of people who were lifted and refined, beside what is stated if joints err as `errors` says."""
-    options = AngleOptions(errors=errors)
-    draws = []
+def stated_of(takes: Sequence[Take]) -> dict[str, dict[str, Noisy]]:
+    """By how joints may err (`ERRORS`) and by kind of angle: errors of people who were lifted and refined, beside what is stated
+    if joints err so."""
+    draws: dict[str, list[Draws]] = {errors: [] for errors in ERRORS}
     for take in takes:
         refined = recording.refine_live(take.given, RefineParams())
-        found, truth = (
-            angles_of(one, options)
-            for one in (refined, sequence_of(take.truth, take.given.stamps, take.given.skeleton))
-        )
-        error = np.abs(wrapped(np.degrees(found.angle - truth.angle)))
-        flagged = (found.flags | truth.flags) != AngleFlag.VALID
-        draws.append(
-            Draws(
-                np.where(flagged, np.nan, error),
-                np.where(flagged, np.nan, np.degrees(found.std)),
-                truth.flags == AngleFlag.VALID,
+        truth = angles_of(sequence_of(take.truth, take.given.stamps, take.given.skeleton))
+        for errors, some in draws.items():
+            found = angles_of(refined, AngleOptions(errors=errors))
+            error = np.abs(wrapped(np.degrees(found.angle - truth.angle)))
+            flagged = (found.flags | truth.flags) != AngleFlag.VALID
+            some.append(
+                Draws(
+                    np.where(flagged, np.nan, error),
+                    np.where(flagged, np.nan, np.degrees(found.std)),
+                    truth.flags == AngleFlag.VALID,
+                )
             )
-        )
-    return noisy(draws)
+    return {errors: noisy(some) for errors, some in draws.items()}
 
 
 def errors_together(takes: Sequence[Take]) -> tuple[float, dict[str, tuple[float, float]]]:
@@ -406,7 +405,7 @@ def _lifted(settings: Settings) -> tuple[str, dict[str, Any]]:
             settings.data, clips=settings.clips, frames=settings.frames, seed=settings.seed, real=False
         )
     ).lifted
-    found = {errors: stated_of(takes, errors) for errors in ERRORS}
+    found = stated_of(takes)
     share, together = errors_together(takes)
     header = [
         "angle",
@@ -553,8 +552,7 @@ def sequence_of(
 
 def levelled(camera: CalibratedCamera) -> AngleOptions:
     """Options that level the frame of a calibrated camera, whose world has z up."""
-    pitch, roll = tilt_of(camera.up)
-    return AngleOptions(camera_pitch_deg=pitch, camera_roll_deg=roll)
+    return AngleOptions.tilted(*tilt_of(camera.up))
 
 
 def trusted(sequence: AngleSequence) -> dict[str, np.ndarray]:

@@ -230,7 +230,7 @@ class Synthesizer:
         if not self._bodies.exchanged and not self._bodies.bent:
             return xyz, rotations
         count = len(xyz)
-        bones = xyz[:, :, 1:] - xyz[:, :, PARENTS[1:]]
+        bones = _bones(xyz)
         given, turns = bones.copy(), rotations.copy()
         for part in (ARMS, LEGS):
             takes = np.flatnonzero(random.random(count) < self._bodies.exchanged)
@@ -251,8 +251,7 @@ class Synthesizer:
             carrier = turns[bends, :, part.carrier]
             turn = carrier @ inner[:, None] @ _transposed(carrier)
             part.put(bends, *part.turned(turn, given[bends], turns[bends]), given, turns)
-        root = xyz[:, :, :1]
-        return np.concatenate([root, root + np.matmul(REACH, given)], 2), turns
+        return _joined(xyz[:, :, :1], given), turns
 
     def _vary(
         self, xyz: np.ndarray, rotations: np.ndarray, subject: np.ndarray, random: Generator
@@ -268,10 +267,10 @@ class Synthesizer:
         scale = np.sqrt(scale * scale[:, MIRRORED_JOINTS])
         height = random.uniform(*HEIGHTS, count)
         scale *= (height / _height(self._chain[subject], scale)).astype(np.float32)[:, None]
-        bones = (xyz[:, :, 1:] - xyz[:, :, PARENTS[1:]]) * scale[:, None, 1:, None]
+        bones = _bones(xyz) * scale[:, None, 1:, None]
         size = (height / _height(self._chain[subject], np.ones_like(scale))).astype(np.float32)
         root = xyz[:, :, :1] * size[:, None, None, None]
-        xyz = np.concatenate([root, root + np.matmul(REACH, bones)], 2)
+        xyz = _joined(root, bones)
         turn = np.where(
             (random.random(count) < self._bodies.turned)[:, None, None],
             _random_rotations(count, random),
@@ -311,6 +310,16 @@ def _reach() -> np.ndarray:
 
 
 REACH = _reach()
+
+
+def _bones(xyz: np.ndarray) -> np.ndarray:
+    """(n, T, 30, 3) from parent to joint, of joints (n, T, 31, 3); inverse of `_joined`."""
+    return np.asarray(xyz[:, :, 1:] - xyz[:, :, PARENTS[1:]])
+
+
+def _joined(root: np.ndarray, bones: np.ndarray) -> np.ndarray:
+    """(n, T, 31, 3) joints of somebody whose root (n, T, 1, 3) is here and who has these bones."""
+    return np.concatenate([root, root + np.matmul(REACH, bones)], 2)
 
 
 @dataclass(frozen=True)

@@ -91,6 +91,11 @@ class AngleOptions:
                 raise ValueError(f"{name} must be at least 0 and less than 90, got {getattr(self, name)}")
 
     @classmethod
+    def tilted(cls, pitch_deg: float, roll_deg: float) -> AngleOptions:
+        """Those before a camera that is tilted so, such as `pose_core.markers.tilt_of` tells. Raises ValueError."""
+        return cls(camera_pitch_deg=pitch_deg, camera_roll_deg=roll_deg)
+
+    @classmethod
     def of(cls, params: RefineParams) -> AngleOptions:
         """Those that the stage's parameters state."""
         return cls(

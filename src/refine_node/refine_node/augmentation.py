@@ -108,7 +108,9 @@ NETWORKS = (
     ),
 )
 PARTS = tuple(network.part for network in NETWORKS)
-ADDED = tuple(name for network in NETWORKS for name in network.outputs)
+CARRIERS = {name: keypoint for network in NETWORKS for name, keypoint in network.outputs.items()}
+"""Of each marker that the networks add, the keypoint that it moves with."""
+ADDED = tuple(CARRIERS)
 """The markers that the networks add, in their order."""
 PELVIS = tuple(f"{place}_study" for place in ("r.ASIS", "L.ASIS", "r.PSIS", "L.PSIS"))
 """Those that move with a hip and lean with the trunk."""
@@ -468,16 +470,15 @@ def _residual(distance: np.ndarray, usual: float) -> Residual:
     return Residual(float(median), float(p95), float(most), usual * 1e3)
 
 
-def errors_together(names: Sequence[str]) -> JointErrors:
+def marker_errors(names: Sequence[str]) -> JointErrors:
     """How errors go together of markers of a person who was lifted from one camera, among them those that the networks add.
 
     Axes are those of markers (X is where the camera looks). Added ones share most of the error of the keypoint that they move
     with, but for the pelvis's, which tell how it leans. Raises KeyError for other markers.
     """
-    carriers = {name: keypoint for network in NETWORKS for name, keypoint in network.outputs.items()}
     lifted = JointErrors.lifted(POSE2SIM22)
     shared = np.array([1.0 if name in MARKERS else 0.0 if name in PELVIS else RIGID for name in names])
-    rows = [POSE2SIM22.index(MARKER_JOINTS[carriers.get(name, name)]) for name in names]
+    rows = [POSE2SIM22.index(MARKER_JOINTS[CARRIERS.get(name, name)]) for name in names]
     own = np.diag(np.sqrt(1.0 - shared**2))
     across, _, depth = lifted.axes
     mixing = np.concatenate([shared[:, None] * lifted.mixing[rows], own], 1)
@@ -494,7 +495,7 @@ def _joined(
 ) -> MarkerSequence:
     """All markers, those of the frames and parts that `mask` (T, 2) leaves out missing."""
     kept = np.repeat(mask, [len(network.outputs) for network in NETWORKS], axis=1)
-    carriers = [MARKERS.index(name) for network in NETWORKS for name in network.outputs.values()]
+    carriers = [MARKERS.index(keypoint) for keypoint in CARRIERS.values()]
     xyz = np.concatenate([person.xyz, added], 1)
     leaning = np.array([LEAN if name in PELVIS else 0.0 for name in ADDED])
     carried = np.hypot(person.std[:, carriers], leaning * person.std[:, [MARKERS.index("Neck")]])

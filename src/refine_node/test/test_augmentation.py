@@ -26,7 +26,7 @@ from refine_node.augmentation import (
     PELVIS,
     Gate,
     MarkerAugmenter,
-    errors_together,
+    marker_errors,
 )
 from refine_node.markers import MARKERS
 
@@ -211,7 +211,7 @@ def test_added_markers_stand_behind_the_22_with_their_deviations(follower: Marke
 
 
 def test_added_markers_err_with_their_keypoints():
-    errors = errors_together(NAMES)
+    errors = marker_errors(NAMES)
     together = errors.mixing @ errors.mixing.T
     np.testing.assert_allclose(np.diag(together), 1.0, atol=1e-12)
     at = {name: row for row, name in enumerate(NAMES)}

@@ -70,11 +70,7 @@ class Mirror:
 # One product of matrices instead of a sum, a difference and their stacking: at one person a frame costs what its operations
 # cost to start, whatever they compute.
 SIDES = torch.tensor([[HALF, HALF], [HALF, -HALF]])
-
-
-def other_basis(x: Tensor) -> Tensor:
-    """From common and different parts to the two sides, or back: its own inverse."""
-    return (SIDES.to(x) @ x.reshape(2, -1)).reshape(x.shape)
+"""From common and different parts to the two sides, or back: its own inverse."""
 
 
 def activate(x: Tensor, channels: int) -> Tensor:
