@@ -35,7 +35,6 @@ from refine_node.segments import (
     Frames,
     SegmentTracker,
     cross,
-    dot,
 )
 
 JOINT_MISSING, UNOBSERVABLE, NEAR_GIMBAL_LOCK = (
@@ -330,16 +329,20 @@ class _Solver:
         self._links = links.transpose(2, 1, 0, 3).reshape(groups, 6, -1)
         self._mixing, self._along_axes = errors.of(self._used), np.square(errors.axes)
         self._end_parity = a.parity[ends]
-        ranked = a.order[:, ends]
-        self._ranked_components = ranked * count + np.arange(count)
+        # Of each end and angle, the components of a vector along the first, second and third axis.
+        self._ranked_components = (a.order[:, ends][:, None] * 3 + np.arange(3)[:, None]) * count + np.arange(
+            count
+        )
         limb = a.limb
         self._in_limb = np.flatnonzero(limb[ends] >= 0)
         self._limb = limb[ends[self._in_limb]]
         self._uv = depends[[2, 1]][:, self._in_limb]
         self._uv_sign = np.array([1.0, -1.0])[:, None, None]
         self._proximal_limb = limb[self._proximal]
-        self._last_axis = self._euler.last * len(self._distal) + np.arange(len(self._distal))
-        self._first_axis = np.eye(3)[:, self._euler.first][..., None]
+        first, last = self._euler.first, self._euler.last
+        rows = np.concatenate([np.tile(np.arange(3)[:, None], groups), first[None]])
+        self._last_axis = (rows * 3 + last) * groups + np.arange(groups)
+        self._first_axis = np.eye(3)[:, first][..., None]
 
     def _what_is_needed(self, turns: tuple[_Turn, ...]) -> None:
         """Which angles can be told at all, which points each needs, and which a straight limb does not tell."""
@@ -400,21 +403,23 @@ class _Solver:
         usable = self._limb_known.repeat(len(xyz), 1)
         if some:
             usable = usable & ~_any(self._limb_needs, missing)
-        frames = self._tracker.frames(np.ascontiguousarray(xyz.transpose(2, 1, 0)), usable)
         with np.errstate(invalid="ignore", divide="ignore"):
+            frames = self._tracker.frames(np.ascontiguousarray(xyz.transpose(2, 1, 0)), usable)
             turns = np.add.reduce(
                 frames.axes.take(self._proximal, 2)[:, None] * frames.axes.take(self._distal, 2)[None], 2
             )
             both, sine = self._euler.both(turns, self._branches.previous)
             deviation = self._deviation(frames, turns, sine, std)
         straight = frames.straight[self._straight_limb] & self._straight_rows[..., None]
-        untold = straight | ~self._told[..., None] | ~np.isfinite(both[0])
-        flags = untold.view(np.uint8) * UNOBSERVABLE
+        untold, undefined = straight | ~self._told[..., None], ~np.isfinite(both[0])
         if some:
             lost = _any(self._needs, missing)
             lost |= _any(self._needs_if_straight, missing) & frames.straight[self._proximal_limb]
             lost &= self._told[..., None]
-            flags |= lost.view(np.uint8) * JOINT_MISSING
+            undefined &= ~lost
+            flags = lost.view(np.uint8) * JOINT_MISSING | (untold | undefined).view(np.uint8) * UNOBSERVABLE
+        else:
+            flags = (untold | undefined).view(np.uint8) * UNOBSERVABLE
         valid = flags == 0
         triples = self._triples(turns, both, sine, valid)
         if unsure.any():
@@ -454,34 +459,33 @@ class _Solver:
         follows from the frame's axes being square.
         """
         groups, times = len(self._distal), sine.shape[-1]
-        last = turns.transpose(1, 2, 0, 3).reshape(3 * groups, 3, times).take(self._last_axis, 0)
-        last = last.transpose(1, 0, 2)
-        first, small = self._first_axis, np.maximum(sine, DEGENERATE)
-        cosine = dot(first, last)
+        # The third axis in those of the proximal segment, and its cosine to the first.
+        last = turns.reshape(-1, times).take(self._last_axis, 0)
+        last, cosine = last[:3], last[3]
+        first, steep = self._first_axis, 1.0 / np.maximum(sine, DEGENERATE)
         # (3 coordinates, 3 angles, G, T): what a turn in the axes of the proximal segment does to the angles.
         effect = np.empty((3, 3, groups, times))
-        effect[:, 0] = (first - cosine * last) / (small * small)
-        effect[:, 1] = cross(last, first) / small
-        effect[:, 2] = (last - cosine * first) / (small * small)
-        h = np.empty((3, 2, groups, 3, times))
-        h[:, 0] = np.add.reduce(effect[:, None] * turns[:, :, None], 0).transpose(0, 2, 1, 3)
-        h[:, 1] = -effect.transpose(0, 2, 1, 3)
-        h = h.reshape(-1, 3, times).take(self._ranked_components, 0).transpose(0, 2, 1, 3)
-        ends = frames.ranked.take(self._ends, 2)[:, :, None]
-        length, along, across = (
-            values.take(self._ends, 0) for values in (frames.length, frames.along, frames.across)
+        np.subtract(first, cosine * last, out=effect[:, 0])
+        np.multiply(cross(last, first), steep, out=effect[:, 1])
+        np.subtract(last, cosine * first, out=effect[:, 2])
+        effect[:, ::2] *= steep * steep
+        h = np.empty((3, 3, 2, groups, times))
+        np.add.reduce(effect[:, None] * turns[:, :, None], 0, out=h[:, :, 0])
+        np.negative(effect, out=h[:, :, 1])
+        h = h.reshape(-1, times).take(self._ranked_components, 0) * self._end_parity
+        _, second, third = frames.ranked.take(self._ends, 2)[:, :, None]
+        length, along, across = frames.measures.take(self._ends, 1)
+        about_second, about_third = h[1:] / length
+        by_second_line = h[0] / across
+        gradient = np.zeros((3, 3, 3, 2 * groups, times))
+        q = np.multiply(third, by_second_line, out=gradient[1])
+        np.subtract(
+            second * about_third, third * (about_second + by_second_line * (along / length)), out=gradient[0]
         )
-        gradient = np.empty((3, 3, 3, 2 * groups, times))
-        gradient[0] = ends[1] * (h[2] / length) - ends[2] * (
-            h[1] / length + h[0] * (along / (length * across))
-        )
-        gradient[1] = q = ends[2] * (h[0] / across)
-        gradient[2] = 0.0
         if len(self._in_limb):
             uv = frames.lines.take(self._uv, 1) * (self._uv_sign * frames.bend.take(self._limb, 0))
-            by = cross(uv[..., None, :], q.take(self._in_limb, 2).transpose(0, 2, 1, 3)[:, None])
-            gradient[1:, :, :, self._in_limb] = by.transpose(1, 0, 3, 2, 4)
-        gradient *= self._end_parity
+            by = cross(uv[:, :, None], q.take(self._in_limb, 2)[:, None])
+            gradient[1:, :, :, self._in_limb] = by.transpose(1, 0, 2, 3, 4)
         # (T, G, 9, 6): of each angle and coordinate, by the three lines of the distal and of the proximal segment.
         gradient = gradient.reshape(3, 3, 3, 2, groups, times).transpose(5, 4, 2, 1, 3, 0)
         by_point = gradient.reshape(times, groups, 9, 6) @ self._links

@@ -178,6 +178,9 @@ UPPER = np.array([upper for upper, _, _, _ in _LIMB_ROWS])
 LOWER = np.array([lower for _, lower, _, _ in _LIMB_ROWS])
 BEND = np.array([bend for _, _, bend, _ in _LIMB_ROWS])[:, None]
 CARRIER = np.array([carrier for _, _, _, carrier in _LIMB_ROWS])
+_EARLY = np.concatenate([np.arange(2), UPPER])
+_EARLY_TOO = np.concatenate([WORLD + np.arange(2), LOWER])
+"""Rows of `Anatomy.lines` between which normals are known before any limb's bend: of pelvis and thorax, and of the limbs."""
 LEGS = slice(0, 2)
 SHANKS = [SEGMENTS.index(f"{one}_tibia_fibula") for one in ("right", "left")]
 FEET = [SEGMENTS.index(f"{one}_foot") for one in ("right", "left")]
@@ -255,13 +258,13 @@ def _points(definition: Definition) -> set[str]:
     return {name for line in lines for end in _ends(line) for name in end}
 
 
-_AFTER, _BEFORE = np.array([1, 2, 0]), np.array([2, 0, 1])
+_AHEAD, _BEHIND = np.array([1, 2, 0, 2, 0, 1]), np.array([2, 0, 1, 1, 2, 0])
 
 
 def cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Cross product along the first axis; several times faster than NumPy's for few vectors."""
-    product = a.take(_AFTER, 0) * b.take(_BEFORE, 0)
-    product -= a.take(_BEFORE, 0) * b.take(_AFTER, 0)
+    products = a.take(_AHEAD, 0) * b.take(_BEHIND, 0)
+    product: np.ndarray = products[:3] - products[3:]
     return product
 
 
@@ -279,12 +282,8 @@ class Frames:
     """(3, 3, S + 1, T) [axis, coordinate]: unit vectors X, Y and Z in the frame of the points."""
     ranked: np.ndarray
     """(3, 3, S + 1, T) the same, first axis first, as `Anatomy.order` says."""
-    length: np.ndarray
-    """(S + 1, T) of the first line."""
-    along: np.ndarray
-    """(S + 1, T) part of the second line along the first axis."""
-    across: np.ndarray
-    """(S + 1, T) part of the second line square to it."""
+    measures: np.ndarray
+    """(3, S + 1, T) length of the first line, and the parts of the second along the first axis and square to it."""
     lines: np.ndarray
     """(3, 2 S + 1, T) the lines themselves."""
     bend: np.ndarray
@@ -304,7 +303,7 @@ class SegmentTracker:
         # Until a limb bends, its lateral axis is that of the neutral position.
         self._long = np.repeat([[0.0], [1.0], [0.0]], len(CARRIER), 1)
         self._lateral = np.repeat([[0.0], [0.0], [1.0]], len(CARRIER), 1)
-        self._latest: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
+        self._latest: tuple[np.ndarray, np.ndarray] | None = None
 
     def level(self, laboratory: np.ndarray) -> None:
         """Take other axes (3, 3) for the laboratory's from now on."""
@@ -313,83 +312,70 @@ class SegmentTracker:
     def frames(self, points: np.ndarray, usable: np.ndarray) -> Frames:
         """Frames at T times from points (3, N, T), which must be finite; NaN for segments whose points are not apart.
 
-        `usable`: (4, T) limbs whose points, and those of their carrier, are all real; others leave no memory.
+        `usable`: (4, T) limbs whose points, and those of their carrier, are all real; others leave no memory. NumPy warns of
+        divisions by zero where points are not apart, unless it is told not to.
         """
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return self._frames(points, usable)
-
-    def _frames(self, points: np.ndarray, usable: np.ndarray) -> Frames:
         a = self.anatomy
+        times = points.shape[2]
         lines = a.lines @ points
         p, q = lines[:, :WORLD], lines[:, WORLD : 2 * WORLD]
-        upper, lower = p.take(UPPER, 1), p.take(LOWER, 1)
-        normal = cross(upper, lower)
-        size = np.sqrt(dot(normal, normal))
-        straight = ~(size >= self._straight * np.sqrt(dot(upper, upper) * dot(lower, lower)))
-        bend = BEND / np.where(size > 0.0, size, 1.0)
-        # A knee that seems bent the wrong way is that, rather than a hip that is turned round.
-        backwards = usable[LEGS] & (dot(normal[:, LEGS], p[:, :1]) > 0.0)
-        bend[LEGS] = np.where(backwards, -bend[LEGS], bend[LEGS])
-        lateral = normal * bend
-        some_straight = straight.any()
-        if some_straight:
-            bend[straight] = 0.0
-        ranked = np.empty((3, 3, WORLD + 1, points.shape[2]))
+        measures = np.ones((3, WORLD + 1, times))
+        measures[0, :WORLD] = length = np.sqrt(dot(p, p))
+        ranked = np.empty((3, 3, WORLD + 1, times))
         ranked[:, :, WORLD] = self._laboratory
-        measures = np.ones((3, WORLD + 1, points.shape[2]))
+        ranked[0, :, :WORLD] = p / length
+        early = cross(lines.take(_EARLY, 1), lines.take(_EARLY_TOO, 1))
+        square = np.empty_like(p)
+        square[:, CARRYING] = early[:, CARRYING]
+        normal = early[:, CARRIED]
+        size = np.sqrt(dot(normal, normal))
+        straight = ~(size >= self._straight * length.take(UPPER, 0) * length.take(LOWER, 0))
+        bend = BEND / np.where(size > 0.0, size, 1.0)
         if len(a.in_limb):
-            self._rank(p, q, CARRYING, ranked, measures)
-            self._carry(ranked, upper, lateral, straight, usable)
+            # A knee that seems bent the wrong way is that, rather than a hip that is turned round.
+            backwards = usable[LEGS] & (dot(normal[:, LEGS], p[:, :1]) > 0.0)
+            bend[LEGS] = np.where(backwards, -bend[LEGS], bend[LEGS])
+            lateral = normal * bend
+            if straight.any() or not usable.all():
+                bend[straight] = 0.0
+                self._square(ranked, square, CARRYING)
+                self._carry(ranked, lateral, straight, usable)
+            else:
+                self._latest = ranked[..., -1:], lateral[..., -1:]
             q[:, a.in_limb] = lateral.take(a.limb[a.in_limb], 1)
-            if some_straight and (by_foot := a.told_by_foot & straight[LEGS]).any():
+            if (by_foot := a.told_by_foot & straight[LEGS]).any():
                 ahead = cross(p.take(FEET, 1), p.take(SHANKS, 1))
                 q[:, SHANKS] = np.where(by_foot, ahead, q[:, SHANKS])
-            self._rank(p, q, CARRIED, ranked, measures)
         else:
-            self._rank(p, q, slice(WORLD), ranked, measures)
-        axes = ranked.reshape(-1, points.shape[2]).take(a.by_axis, 0)
-        length, along, across = measures
-        return Frames(axes, ranked, length, along, across, lines, bend, straight)
+            bend[straight] = 0.0
+        square[:, CARRIED] = cross(p[:, CARRIED], q[:, CARRIED])
+        measures[2, :WORLD] = self._square(ranked, square, slice(WORLD)) / length
+        measures[1, :WORLD] = dot(ranked[0, :, :WORLD], q)
+        return Frames(ranked.reshape(-1, times).take(a.by_axis, 0), ranked, measures, lines, bend, straight)
 
-    def _rank(
-        self, p: np.ndarray, q: np.ndarray, rows: slice, ranked: np.ndarray, measures: np.ndarray
-    ) -> None:
-        """Fill in `Frames.ranked`, and `length`, `along` and `across`, of some segments from both of their lines (3, S, T)."""
-        p, q, parity = p[:, rows], q[:, rows], self.anatomy.parity[rows]
-        length = np.sqrt(dot(p, p))
-        first = p / length
-        third = parity * cross(first, q)
-        across = np.sqrt(dot(third, third))
-        third /= across
-        ranked[0, :, rows], ranked[1, :, rows], ranked[2, :, rows] = (
-            first,
-            parity * cross(third, first),
-            third,
-        )
-        measures[0, rows], measures[1, rows], measures[2, rows] = length, dot(first, q), across
+    def _square(self, ranked: np.ndarray, square: np.ndarray, rows: slice) -> np.ndarray:
+        """Fill in the third and second axes of some segments, that are square to their first ones and to `square` (3, S, T).
+
+        Returns the lengths (rows, T) of those of `square`.
+        """
+        square, parity = square[:, rows], self.anatomy.parity[rows]
+        size: np.ndarray = np.sqrt(dot(square, square))
+        third = square * (parity / size)
+        ranked[1, :, rows] = parity * cross(third, ranked[0, :, rows])
+        ranked[2, :, rows] = third
+        return size
 
     def _carry(
-        self,
-        ranked: np.ndarray,
-        upper: np.ndarray,
-        lateral: np.ndarray,
-        straight: np.ndarray,
-        usable: np.ndarray,
+        self, ranked: np.ndarray, lateral: np.ndarray, straight: np.ndarray, usable: np.ndarray
     ) -> None:
         """Give straight limbs, in place, the lateral axis that they had last, turned along with them by the least angle.
 
         Limbs move in the axes of what carries them.
         """
-        if not straight.any() and usable.all():
-            self._latest = ranked[:, :, :, -1], upper[..., -1], lateral[..., -1]
-            return
         if self._latest is not None:
-            before, long, last = self._latest
-            _, self._long, self._lateral = self._in_carriers(
-                before[..., None], long[..., None], last[..., None]
-            )
-            self._long, self._lateral, self._latest = self._long[..., 0], self._lateral[..., 0], None
-        carrier, here_long, here = self._in_carriers(ranked, upper, lateral)
+            _, long, last = self._in_carriers(*self._latest)
+            self._long, self._lateral, self._latest = long[..., 0], last[..., 0], None
+        carrier, here_long, here = self._in_carriers(ranked, lateral)
         usable = usable & np.isfinite(np.add.reduce(here_long, 0))
         for t in range(lateral.shape[2]):
             now_long, now = here_long[..., t], here[..., t]
@@ -401,9 +387,9 @@ class SegmentTracker:
         np.copyto(lateral, np.add.reduce(carrier * here[:, None], 0), where=straight)
 
     def _in_carriers(
-        self, ranked: np.ndarray, upper: np.ndarray, lateral: np.ndarray
+        self, ranked: np.ndarray, lateral: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Axes (3, 3, 4, T) [axis, coordinate] of what carries each limb, and in them its long and lateral axis (3, 4, T)."""
         carrier = ranked.reshape(-1, ranked.shape[-1]).take(self.anatomy.by_axis[..., CARRIER], 0)
-        long = np.add.reduce(carrier * (upper / np.sqrt(dot(upper, upper))), 1)
+        long = np.add.reduce(carrier * ranked[0].take(UPPER, 1), 1)
         return carrier, long, np.add.reduce(carrier * lateral, 1)

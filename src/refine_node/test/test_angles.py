@@ -773,6 +773,20 @@ def test_a_missing_joint_takes_with_it_what_needs_it(joint: str, lost: dict):
             assert found.angle[row] == pytest.approx(whole.angle[row], abs=1e-12), angle.name
 
 
+@pytest.mark.parametrize(
+    "joints", [("right_knee", "right_ankle"), ("right_shoulder", "right_elbow", "right_wrist")]
+)
+def test_a_limb_that_is_not_there_is_missing_and_not_undetermined(joints: tuple[str, ...]):
+    skeleton = SKELETONS.get("mediapipe33")
+    xyz = bent(Body()).joints("mediapipe33")
+    whole = AngleSolver(skeleton).solve(person(xyz), 0)
+    xyz[skeleton.indices(*joints)] = np.nan
+    found = AngleSolver(skeleton).solve(person(xyz), 0)
+    hinge = "right_knee_flexion" if "right_knee" in joints else "right_elbow_flexion"
+    assert found.flags[NAMES.index(hinge)] == MISSING
+    np.testing.assert_array_equal(found.flags & UNOBSERVABLE, whole.flags & UNOBSERVABLE)
+
+
 def test_legs_without_a_trunk_still_have_knees():
     skeleton = SKELETONS.get("mediapipe33")
     xyz = bent(Body()).joints("mediapipe33")

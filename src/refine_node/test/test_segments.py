@@ -20,6 +20,12 @@ from refine_node.segments import (
     cross,
 )
 
+# Points that a figure does not have are in one place.
+pytestmark = [
+    pytest.mark.filterwarnings(f"ignore:{what}:RuntimeWarning")
+    for what in ("invalid value", "divide by zero")
+]
+
 USABLE = np.ones((4, 1), bool)
 BENT = {
     # metres, X forward, Y up, Z right; knees bent by 90 degrees (sitting), elbows as well, the left is the mirror image
