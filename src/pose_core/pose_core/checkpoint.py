@@ -53,10 +53,27 @@ def read(path: str | os.PathLike[str], kind: type[C]) -> Checkpoint[C]:
 
     Raises ValueError for a file that is missing, cut short, holds code, or is no such checkpoint.
     """
+    values = plain(path)
+    if not (
+        isinstance(values, dict)
+        and set(values) == set(KEYS)
+        and all(isinstance(values[name], own) for name, own in KEYS.items())
+    ):
+        raise ValueError(
+            f"model file '{path}' is no checkpoint of pose train: it must hold {', '.join(KEYS)}"
+        )
+    return Checkpoint(card_of(values["card"], path, kind), values["weights"], values["progress"])
+
+
+def plain(path: str | os.PathLike[str]) -> Any:
+    """What `torch.save` made of plain types and tensors, these on the CPU. Nothing in the file is executed.
+
+    Raises ValueError for a file that is missing, cut short, or holds code.
+    """
     torch = importlib.import_module("torch")
     content = content_of(path)
     try:
-        values = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ValueError(
             f"model file '{path}' holds more than numbers and names, which could run code, or is no checkpoint; "
@@ -74,15 +91,6 @@ def read(path: str | os.PathLike[str], kind: type[C]) -> Checkpoint[C]:
         AttributeError,
     ) as error:
         raise ValueError(f"model file '{path}' is no whole checkpoint; copy or train it again") from error
-    if not (
-        isinstance(values, dict)
-        and set(values) == set(KEYS)
-        and all(isinstance(values[name], own) for name, own in KEYS.items())
-    ):
-        raise ValueError(
-            f"model file '{path}' is no checkpoint of pose train: it must hold {', '.join(KEYS)}"
-        )
-    return Checkpoint(card_of(values["card"], path, kind), values["weights"], values["progress"])
 
 
 def load(path: str | os.PathLike[str], kind: type[C], restored: Callable[[Checkpoint[C]], N]) -> tuple[C, N]:

@@ -13,7 +13,7 @@ from lift3d_node import limbs
 from lift3d_node.network import LiftingNetwork, Outputs
 from pose_core.config import check, param
 from pose_core.skeleton import SKELETONS
-from pose_train.samples import Batch
+from pose_train.samples import Batch, answered
 
 LAPLACE = 2.0**0.5
 """Standard deviation of a Laplace distribution over its scale."""
@@ -42,6 +42,7 @@ class Loss:
 
     def __init__(self, network: LiftingNetwork, weights: Weights) -> None:
         self._weights = weights
+        self._look_ahead = network.look_ahead
         self._skeleton = SKELETONS.get(network.skeleton_out)
         # Bones that connect two joints; those of virtual points follow from them.
         between = (self._skeleton.edges < len(self._skeleton)).all(1)
@@ -49,6 +50,7 @@ class Loss:
 
     def __call__(self, outputs: Outputs, batch: Batch) -> tuple[Tensor, Mapping[str, float]]:
         """The weighted sum, and each term."""
+        outputs, batch = answered(outputs, batch, self._look_ahead)
         terms: dict[str, Tensor] = {}
         weights = self._weights
         known = batch.known

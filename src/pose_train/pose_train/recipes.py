@@ -67,6 +67,11 @@ class Recipe:
 SINGLE_FRAME = Recipe(steps=2500, clip_lengths=(1,), length_shares=(1.0,), final_shares=(1.0,))
 """For networks without memory: as many different poses as possible."""
 
+CENTRED = Recipe(
+    clip_lengths=(56, 128), length_shares=(0.8, 0.2), final_shares=(0.2, 0.8), config={"centred": True}
+)
+"""For networks that see as many frames after the one they answer as before it: 40, for which a clip has no answer at its end."""
+
 DIRECTIONS = Weights(direction=1.0, toward=0.1)
 """For networks that give directions and no joints."""
 
@@ -87,7 +92,10 @@ RECIPES: dict[str, Recipe] = {
         patience=10,
         weights=Weights(velocity=0.0, acceleration=0.0, direction=0.0, toward=0.0, length=0.0, bones=0.01),
     ),
-    "temporal_transformer": Recipe(steps=4000),
+    # The longest clips are longer than the window, or what it says of the oldest frames would never be learnt.
+    "temporal_transformer": Recipe(steps=4000, clip_lengths=(1, 4, 16, 96)),
+    "temporal_transformer_centred": replace(CENTRED, steps=4000, network="temporal_transformer"),
+    "lstm_posenet_centred": replace(CENTRED, network="lstm_posenet"),
     "pof_transformer": replace(SINGLE_FRAME, steps=1000, frames_per_step=128, weights=DIRECTIONS),
     "pof_gcn": replace(SINGLE_FRAME, frames_per_step=256, weights=DIRECTIONS),
     "pof_semgcn": replace(SINGLE_FRAME, steps=1500, frames_per_step=256, weights=DIRECTIONS),

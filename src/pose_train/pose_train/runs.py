@@ -51,10 +51,13 @@ class Trained(Generic[C]):
 
 
 def device_of(name: str) -> str:
-    """`auto` is the GPU where there is one. Raises ValueError for a GPU that is not there."""
+    """`auto` is the GPU where there is one. Raises ValueError for a GPU that is not there, and for other devices."""
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    if name.startswith("cuda") and not torch.cuda.is_available():
+    kind, _, number = name.partition(":")
+    if kind not in ("cpu", "cuda") or (number and not number.isdigit()):
+        raise ValueError(f"device must be auto, cpu, cuda or cuda:NUMBER, got '{name}'")
+    if kind == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"device is {name}, but torch {torch.__version__} sees no GPU; take auto or cpu")
     return name
 

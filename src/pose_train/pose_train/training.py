@@ -28,12 +28,13 @@ from torch.utils.data import DataLoader, IterableDataset
 from lift3d_node import limbs
 from lift3d_node.model_card import CENTRES
 from lift3d_node.network import LiftingNetwork
-from pose_core import metrics
+from pose_core import checkpoint, metrics
+from pose_core.files import sha256
 from pose_core.skeleton import SKELETONS
 from pose_train import detector, mocap
 from pose_train.losses import Loss
 from pose_train.recipes import Recipe
-from pose_train.samples import Batch, Preparer
+from pose_train.samples import Batch, Preparer, answered
 from pose_train.synthesis import Synthesizer
 
 PACKS = {split: f"cmu_mocap_{split}.npz" for split in ("train", "val", "test")}
@@ -131,23 +132,36 @@ class Source:
         return judge(network, batch)
 
     def identity(self) -> dict[str, Any]:
-        """Recipe and seed."""
-        return {"recipe": dataclasses.asdict(self.recipe), "seed": self.seed}
+        """Data, recipe and seed."""
+        packs = {split: sha256(self.data / PACKS[split]) for split in (self.split, "val")}
+        return {"data": packs, "recipe": dataclasses.asdict(self.recipe), "seed": self.seed}
 
 
-class Batches(IterableDataset[Batch]):
-    """Batches `start`, `start + 1`, ... up to the recipe's last."""
+@dataclass(frozen=True)
+class Failure:
+    """Why there are no batches; torch would wrap the error of another process into a page of text."""
+
+    sentence: str
+
+
+class Batches(IterableDataset[Batch | Failure]):
+    """Batches `start`, `start + 1`, ... up to the recipe's last; a `Failure` alone where the data cannot be read."""
 
     def __init__(self, source: Task, start: int) -> None:
         self.source = source
         self._start = start
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[Batch | Failure]:
         if torch.utils.data.get_worker_info():
             # An interrupt is for the process that trains; it ends this one.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             torch.set_num_threads(1)
-        make, recipe = self.source.maker(), self.source.recipe
+        recipe = self.source.recipe
+        try:
+            make = self.source.maker()
+        except (ValueError, OSError) as error:
+            yield Failure(str(error))
+            return
         for number in range(self._start, recipe.steps):
             random = np.random.default_rng((self.source.seed, number))
             yield make(int(random.choice(recipe.clip_lengths, p=recipe.shares(number))), random)
@@ -161,20 +175,26 @@ def validation(source: Source) -> Batch:
     return source.preparer().prepare(clips, clips.stated_up(random))
 
 
-@torch.no_grad()
 def whole(network: nn.Module, batch: Batch) -> dict[str, np.ndarray]:
     """Outputs (n, T, ...) for whole clips, as the network runs after training, whatever mode it is in."""
+    return {name: value.numpy() for name, value in tensors(network, batch).items()}
+
+
+@torch.no_grad()
+def tensors(network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+    """The same as tensors on the CPU."""
     training = network.training
     network.eval()
     device = next(network.parameters()).device
     outputs = network(batch.joints.to(device), batch.context.to(device))
     network.train(training)
-    return {name: value.cpu().numpy() for name, value in outputs.items()}
+    return {name: value.detach().cpu() for name, value in outputs.items()}
 
 
 def judge(network: LiftingNetwork, batch: Batch) -> dict[str, float]:
     """Errors of `network` on clips: millimetres at the person's true height, degrees, shares."""
-    outputs = whole(network, batch)
+    late, batch = answered(tensors(network, batch), batch, network.look_ahead)
+    outputs = {name: value.numpy() for name, value in late.items()}
     skeleton = SKELETONS.get(network.skeleton_out)
     truth = batch.target["xyz"].double().numpy()
     true_directions = limbs.directions(truth, skeleton)
@@ -226,14 +246,19 @@ class Training(Generic[Network, What]):
         )
         self._mean = copy.deepcopy(self.network).requires_grad_(False)
         self._best, self._bad, self._factor = math.inf, 0, 1.0
+        self._best_weights: dict[str, Tensor] = {}
         folder.mkdir(parents=True, exist_ok=True)
         if (folder / STATE_FILE).exists():
             self._resume()
 
     @property
     def result(self) -> Network:
-        """The running mean of the weights."""
-        return self._mean
+        """The network with the running mean of its weights; of a run that may stop early, with the best of those so far."""
+        if not self._best_weights:
+            return self._mean
+        best = copy.deepcopy(self._mean)
+        best.load_state_dict(self._best_weights)
+        return best
 
     def run(self, told: Told) -> None:
         """Train to the end of the recipe; `told` gets the step and what was measured, after each step and validation.
@@ -249,6 +274,8 @@ class Training(Generic[Network, What]):
             torch.set_flush_denormal(False)
 
     def _run(self, told: Told) -> None:
+        if self._has_stopped:
+            return
         judged_by = self.source.validation()
         batches = DataLoader(
             Batches(self.source, self.step),
@@ -258,6 +285,8 @@ class Training(Generic[Network, What]):
             multiprocessing_context="spawn" if self._workers else None,
         )
         for batch in batches:
+            if isinstance(batch, Failure):
+                raise ValueError(batch.sentence)
             told(self.step, self._update(batch))
             self.step += 1
             if self.step % self._recipe.validate_every == 0 or self.step == self._recipe.steps:
@@ -265,8 +294,13 @@ class Training(Generic[Network, What]):
                 self._note(measured)
                 told(self.step, measured)
                 self._save()
-                if 0 < self._recipe.patience <= self._bad:
+                if self._has_stopped:
                     return
+
+    @property
+    def _has_stopped(self) -> bool:
+        """Whether there was no gain for as long as the recipe waits for one."""
+        return 0 < self._recipe.patience <= self._bad
 
     def _update(self, batch: Batch) -> Mapping[str, float]:
         for group in self._optimizer.param_groups:
@@ -301,6 +335,10 @@ class Training(Generic[Network, What]):
         value = measured["mpjpe_mm"] if "mpjpe_mm" in measured else measured["degrees"]
         if value < self._best:
             self._best, self._bad = value, 0
+            if self._recipe.patience:
+                self._best_weights = {
+                    name: weight.clone() for name, weight in self._mean.state_dict().items()
+                }
         else:
             self._bad += 1
             if self._bad % (self._recipe.plateau_patience + 1) == 0:
@@ -314,27 +352,37 @@ class Training(Generic[Network, What]):
             "mean": self._mean.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "best": self._best,
+            "best_weights": self._best_weights,
             "bad": self._bad,
             "factor": self._factor,
         }
-        for name, content in ((STATE_FILE, state), (WEIGHTS_FILE, self._mean.state_dict())):
+        kept = self._best_weights or self._mean.state_dict()
+        for name, content in ((STATE_FILE, state), (WEIGHTS_FILE, kept)):
             part = self._folder / f"{name}.part"
             torch.save(content, part)
             os.replace(part, self._folder / name)
 
     def _resume(self) -> None:
-        state: dict[str, Any] = torch.load(
-            self._folder / STATE_FILE, map_location=self._device, weights_only=True
-        )
+        file = self._folder / STATE_FILE
+        state = checkpoint.plain(file)
+        if not isinstance(state, dict) or "what" not in state:
+            raise ValueError(f"{file} is no state of a run; name another folder, or remove this one")
         if state["what"] != self._identity():
             raise ValueError(
-                f"{self._folder} holds a run of another network, recipe or seed; name another folder, or remove it"
+                f"{self._folder} holds a run of another network, recipe or seed, or on other data; "
+                "name another folder, or remove it"
             )
-        self.step = state["step"]
-        self.network.load_state_dict(state["network"])
-        self._mean.load_state_dict(state["mean"])
-        self._optimizer.load_state_dict(state["optimizer"])
-        self._best, self._bad, self._factor = state["best"], state["bad"], state["factor"]
+        try:
+            self.step = state["step"]
+            self.network.load_state_dict(state["network"])
+            self._mean.load_state_dict(state["mean"])
+            self._optimizer.load_state_dict(state["optimizer"])
+            self._best, self._bad, self._factor = state["best"], state["bad"], state["factor"]
+            self._best_weights = state["best_weights"]
+        except (KeyError, RuntimeError, TypeError, ValueError, AttributeError) as error:
+            raise ValueError(
+                f"{file} is no whole state of a run; name another folder, or remove this one"
+            ) from error
 
     def _identity(self) -> str:
         what = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from lift3d_node.network import NETWORKS, find
 from pose_core.skeleton import SKELETONS
 from pose_train.detector import FULL
 from pose_train.losses import Loss, Weights
-from pose_train.samples import Batch, Preparer
+from pose_train.samples import Batch, Preparer, answered
 from pose_train.synthesis import Synthesizer
 
 MP = SKELETONS.get("mediapipe33")
@@ -65,6 +66,25 @@ def test_a_constant_shift_costs_its_length_and_no_motion(loss: Loss, batch: Batc
     assert terms["position"] == pytest.approx(0.05, rel=1e-4)
     assert terms["velocity"] == pytest.approx(0.0, abs=1e-6)
     assert terms["limbs"] == pytest.approx(0.0, abs=1e-6)
+
+
+def test_answers_that_come_late_are_compared_with_the_frames_they_answer(batch: Batch):
+    kind = find("lstm_posenet")
+    network = kind(kind.Config(window=5, width=24, centred=True))
+    assert network.look_ahead == 2
+    truth = torch.randn(3, 6, 17, 3, generator=torch.Generator().manual_seed(0))
+    late = torch.full_like(truth, 9.0)
+    late[:, 2:] = truth[:, :-2]
+    on_h36m = replace(batch, target={"xyz": truth}, known=torch.ones(3, 6, dtype=torch.bool))
+    _, terms = Loss(network, Weights())({"xyz": late}, on_h36m)
+    assert terms["position"] == pytest.approx(0.0, abs=1e-6)
+    assert terms["acceleration"] == pytest.approx(0.0, abs=1e-6)
+    _, terms = Loss(network, Weights())({"xyz": truth}, on_h36m)
+    assert terms["position"] > 0.5
+    with pytest.raises(
+        ValueError, match="clips of 2 frames hold no answer of a network that sees 2 frames ahead"
+    ):
+        answered({"xyz": truth[:, :2]}, replace(on_h36m, known=on_h36m.known[:, :2]), 2)
 
 
 def test_an_error_that_alternates_by_hand(loss: Loss, batch: Batch):

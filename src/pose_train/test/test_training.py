@@ -14,8 +14,10 @@ import torch
 from lift3d_node.network import LiftingNetwork, find
 from pose_core.config import build
 from pose_core.skeleton import SKELETONS
+from pose_train import mocap
 from pose_train.recipes import RECIPES, Recipe, recipe
 from pose_train.samples import Batch
+from pose_train.testing import motion
 from pose_train.training import Batches, Source, Training, judge, validation
 
 TINY = Recipe(
@@ -148,14 +150,74 @@ def test_early_stopping(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert run.step == 4
 
 
+def test_who_stops_early_keeps_the_best_weights_and_does_not_go_on(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    errors, seen = iter([100.0, 50.0, 60.0, 70.0, 80.0]), []
+
+    def measured(network: LiftingNetwork, _batch: Batch) -> dict[str, float]:
+        seen.append({name: value.clone() for name, value in network.state_dict().items()})
+        return {"mpjpe_mm": next(errors)}
+
+    monkeypatch.setattr("pose_train.training.judge", measured)
+    plan = dataclasses.replace(TINY, steps=50, validate_every=1, patience=3)
+    run = train(data, tmp_path, plan=plan)
+    assert run.step == 5
+    again = train(data, tmp_path, plan=plan)
+    assert again.step == 5
+    kept = torch.load(tmp_path / "weights.pt", weights_only=True)
+    for name, value in seen[1].items():
+        torch.testing.assert_close(run.result.state_dict()[name], value, rtol=0, atol=0)
+        torch.testing.assert_close(again.result.state_dict()[name], value, rtol=0, atol=0)
+        torch.testing.assert_close(kept[name], value, rtol=0, atol=0)
+    assert any(not torch.equal(value, seen[4][name]) for name, value in seen[1].items())
+
+
+@pytest.mark.parametrize("what", ["text", "other", "cut"])
+def test_a_damaged_state_says_what_to_do(data: Path, tmp_path: Path, what: str):
+    train(data, tmp_path, stop_after=3)
+    file = tmp_path / "state.pt"
+    if what == "text":
+        file.write_bytes(b"no state at all")
+    elif what == "other":
+        torch.save({"some": 1}, file)
+    else:
+        file.write_bytes(file.read_bytes()[:20_000])
+    with pytest.raises(ValueError, match=r"state\.pt"):
+        Training(network(), source(data), tmp_path)
+
+
+def test_a_run_does_not_go_on_with_other_data(data: Path, tmp_path: Path):
+    train(data, tmp_path / "run", stop_after=3)
+    other = mocap.Pack(60.0, (motion("a", "01", 200, 5), motion("c", "02", 150, 6)))
+    (tmp_path / "other").mkdir()
+    for split in ("train", "val"):
+        mocap.write(tmp_path / "other" / f"cmu_mocap_{split}.npz", other)
+    with pytest.raises(ValueError, match="or on other data"):
+        Training(network(), source(tmp_path / "other"), tmp_path / "run")
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_damaged_pack_is_an_error_in_a_sentence(data: Path, tmp_path: Path, workers: int):
+    for split in ("train", "val"):
+        name = f"cmu_mocap_{split}.npz"
+        content = (data / name).read_bytes()
+        (tmp_path / name).write_bytes(content if split == "val" else content[:2000])
+    run = Training(network(), source(tmp_path), tmp_path / "run", workers=workers)
+    with pytest.raises(ValueError, match=r"cmu_mocap_train\.npz") as caught:
+        run.run(lambda step, measured: None)
+    assert "Traceback" not in str(caught.value)
+
+
 class Truth(torch.nn.Module):
     """Answers with what it was given, moved."""
 
     skeleton_out = "mediapipe33"
 
-    def __init__(self, truth: torch.Tensor) -> None:
+    def __init__(self, truth: torch.Tensor, look_ahead: int = 0) -> None:
         super().__init__()
         self.truth = torch.nn.Parameter(truth)
+        self.look_ahead = look_ahead
 
     def forward(self, joints: torch.Tensor, context: torch.Tensor) -> dict[str, torch.Tensor]:
         return {"xyz": self.truth}
@@ -173,6 +235,9 @@ def test_judging_a_known_answer(data: Path):
     moved[:, :, others, 0] += 0.01
     expected = 1e3 * 0.01 * float(batch.height.mean()) * 31 / 33
     assert judge(Truth(moved), batch)["mpjpe_mm"] == pytest.approx(expected, rel=1e-4)
+    late = torch.roll(batch.target["xyz"], 3, dims=1)
+    assert judge(Truth(late, look_ahead=3), batch)["mpjpe_mm"] == pytest.approx(0.0, abs=1e-3)
+    assert judge(Truth(late), batch)["mpjpe_mm"] > 1.0
     mirrored = batch.target["xyz"] * torch.tensor([1.0, 1.0, -1.0])
     assert judge(Truth(mirrored), batch)["z_sign"] == pytest.approx(0.0, abs=0.01)
 
