@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -133,26 +134,28 @@ def train_angles(
 @evaluate_app.command("lifters")
 def evaluate_lifters(
     files: Annotated[
-        list[Path] | None, typer.Argument(help="further .onnx and .pt files, besides the shipped weights")
+        list[Path] | None,
+        typer.Argument(help="further .onnx and .pt files, besides the shipped weights or in their place"),
     ] = None,
     data: Data = Path("data"),
     out: Annotated[Path, typer.Option(help="folder of the results")] = Path("out/evaluate"),
-    document: Annotated[Path, typer.Option(help="document whose tables are rewritten")] = Path(
-        "docs/models.md"
-    ),
+    document: Annotated[
+        Path, typer.Option(help="document in whose tables these lifters' rows are rewritten")
+    ] = Path("docs/models.md"),
     clips: Annotated[int, typer.Option(help="clips of the test", min=1)] = 200,
     device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
     real: Real = True,
     as_json: Json = False,
 ) -> None:
-    """Measure every lifter on the same held-out people, cameras and noise, and on real video; write docs/models.md."""
+    """Measure lifters on the same held-out people, cameras and noise, and on real video; print and write docs/models.md."""
     from pose_tools.train import evaluate_lifters as run_evaluation
     from pose_train.evaluate import Settings
 
     settings = Settings(data, clips=clips, device=device, real=real)
     with Bar("evaluate") as progress:
         result = run_evaluation(files or [], settings, out, document, progress, say)
-    show(result, as_json)
+    if as_json:
+        print(json.dumps(result, indent=2))
 
 
 @evaluate_app.command("refiners")

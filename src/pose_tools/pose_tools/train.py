@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,12 @@ from typing import Any
 from lift3d_node import checkpoint as lifting
 from pose_core.model_card import Card
 from pose_tools.terminal import Say
-from pose_train import angle_runs, evaluate, export, real_video, refiner_evaluate, refiners
+from pose_train import angle_runs, evaluate, export, real_video, refiner_evaluate, refiners, tables
 from pose_train.angle_recipes import recipe as angle_recipe
 from pose_train.lifters import train
 from pose_train.recipes import recipe
 from pose_train.refiner_recipes import recipe as refiner_recipe
 from pose_train.runs import Job, Trained
-from pose_train.scores import Result
 from refine_node import angle_checkpoint as refining_angles
 from refine_node import checkpoint as refining
 
@@ -98,16 +98,23 @@ def evaluate_lifters(
     progress: Progress,
     say: Say,
 ) -> dict[str, Any]:
-    """Measure the shipped lifters and those in `files`, and rewrite the tables of `document`."""
-    networks = evaluate.candidates([*evaluate.shipped(), *files])
+    """Measure the shipped lifters and those in `files`, and rewrite their rows in the tables of `document`.
+
+    A file named as a shipped one is measured in its place.
+    """
+    named = {file.stem for file in files}
+    networks = evaluate.candidates([*(file for file in evaluate.shipped() if file.stem not in named), *files])
     results = evaluate.evaluate(networks, settings, out, say, progress)
     detector = ""
     if settings.real:
         say("comparing the simulated detector with the real one")
         detector = evaluate.detector_table(evaluate.TestSet(settings), real_video.load(2))
-    evaluate.write_document(document, evaluate.report(results, settings, evaluate.machine(), detector))
+    parts = evaluate.report(results, settings, evaluate.machine(), detector)
+    evaluate.write_document(document, parts, keep_others=True)
+    for name, table in evaluate.tables_of(results).items():
+        say(f"\n{name}\n{tables.text(*table)}")
     say(f"wrote {document}")
-    return {result.name: _figures(result) for result in results}
+    return {result.name: json.loads(result.to_json()) for result in results}
 
 
 def evaluate_refiners(
@@ -128,13 +135,3 @@ def evaluate_refiners(
         scene: {refiner_evaluate.words(way): dataclasses.asdict(one) for way, one in found.items()}
         for scene, found in results.items()
     }
-
-
-def _figures(result: Result) -> dict[str, float]:
-    """Those under simulated noise, or on the easy cameras where there is no simulation."""
-    scores = (
-        result.simulated["noise"]
-        if result.simulated
-        else result.real_mean(real_video.RATE_HZ, real_video.EASY)
-    )
-    return dataclasses.asdict(scores)

@@ -13,7 +13,8 @@ from lift3d_node.checkpoint import Checkpoint
 from lift3d_node.model_card import ModelCard
 from pose_core import onnx_file
 from pose_tools.cli import app
-from pose_tools.train import export_model
+from pose_tools.train import evaluate_lifters, export_model
+from pose_train import evaluate
 
 
 @pytest.fixture
@@ -59,3 +60,21 @@ def test_without_data_training_says_where_to_name_them(tmp_path: Path):
 def test_help_stands_without_work(command: list[str]):
     result = CliRunner().invoke(app, [*command, "--help"])
     assert result.exit_code == 0
+
+
+def test_a_file_named_as_a_shipped_lifter_is_measured_in_its_place(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    own = trained.rename(tmp_path / "streaming_tcn.pt")
+    seen = []
+    monkeypatch.setattr(evaluate, "evaluate", lambda networks, *_rest: seen.extend(networks) or [])
+    settings = evaluate.Settings(tmp_path, real=False)
+    (tmp_path / "models.md").write_text(
+        "".join(
+            f"<!-- begin {name} -->\n<!-- end {name} -->\n" for name in ("accuracy", "conditions", "cost")
+        )
+    )
+    evaluate_lifters(
+        [own], settings, tmp_path, tmp_path / "models.md", lambda *_: None, lambda _sentence: None
+    )
+    assert [(one.name, one.files) for one in seen] == [("streaming_tcn", [own])]

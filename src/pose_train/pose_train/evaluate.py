@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import inspect
 import json
 import os
 import re
@@ -24,24 +23,18 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from lift3d_node import (
-    backends,
-    checkpoint,
-    encoding,
-    limbs,
-    models,
-    network,
-    network_lifter,
-    pof_solver,
-)
+import lift3d_node
+import pose_core
+from lift3d_node import backends, checkpoint, encoding, limbs, models, network, network_lifter
 from lift3d_node.correspondence import Correspondence
 from lift3d_node.model_card import ModelCard
 from lift3d_node.network import LiftingNetwork
 from lift3d_node.network_lifter import NetworkLifter
 from lift3d_node.params import Lift3DParams
-from pose_core import align, metrics, onnx_file, runtime, swaps
+from pose_core import metrics, onnx_file, runtime
 from pose_core.camera import Camera
 from pose_core.config import build
 from pose_core.files import sha256, write_whole
@@ -102,11 +95,8 @@ MAX_GAP = 0.02
 
 COMMAND = "pose evaluate lifters"
 
-CODE = (
-    *(align, metrics, swaps, encoding, limbs, network_lifter, pof_solver),
-    *(detector, landmarks, mocap, real_video, samples, scores, synthesis),
-)
-"""Modules whose change makes results stale, with this one and that of the network."""
+CODE = (detector, landmarks, mocap, real_video, samples, scores, synthesis)
+"""Modules whose change makes results stale, with this one and all of `pose_core` and `lift3d_node`."""
 
 
 @dataclass(frozen=True)
@@ -249,7 +239,7 @@ def evaluate(
 
     jobs: list[tuple[str, dict[str, Any], Callable[[], Result]]] = []
     for candidate in networks:
-        files = [sha256(file) for file in (*candidate.files, _source(candidate.card))]
+        files = [sha256(file) for file in candidate.files]
         for known in (False, True) if candidate.card.config.get(encoding.TAKES_UP) else (False,):
             jobs.append(
                 (
@@ -512,7 +502,8 @@ def macs(trained: LiftingNetwork) -> int:
     joints = torch.zeros(1, len(SKELETONS.get(trained.skeleton_in)), 3)
     context = torch.zeros(1, len(encoding.context_names(dataclasses.asdict(trained.config))))
     counter = FlopCounterMode(display=False)
-    with counter:
+    # Torch does not count attention that it computes in one piece.
+    with sdpa_kernel(SDPBackend.MATH), counter:
         trained.step(joints, context, trained.initial(1))
     return counter.get_total_flops() // 2
 
@@ -538,37 +529,50 @@ def machine() -> str:
     return f"{cores} {words[0] if words else 'CPU'} core{'s' if cores > 1 else ''}"
 
 
+def tables_of(results: Sequence[Result]) -> dict[str, tables.Table]:
+    """What was measured, by the names of the parts of docs/models.md."""
+    simulated = [result for result in results if result.simulated]
+    networks = [result for result in simulated if result.name not in BASELINES]
+    filmed = [result for result in results if result.real]
+    found = {
+        "accuracy": tables.accuracy(simulated),
+        "conditions": tables.conditions(networks),
+        "cost": tables.cost([result for result in networks if result.cost != Cost()]),
+    }
+    if filmed:
+        found["real"] = tables.real(filmed, EASY, HARD)
+    return found
+
+
 def report(results: Sequence[Result], settings: Settings, where: str, detector: str = "") -> dict[str, str]:
     """The generated parts of docs/models.md by the names of their marks.
 
     `where`: the machine that times were taken on, in words. `detector`: what `detector_table` gives.
     """
-    simulated = [result for result in results if result.simulated]
-    networks = [result for result in simulated if result.name not in BASELINES]
-    measured = [result for result in networks if result.cost != Cost()]
-    filmed = [result for result in results if result.real]
     made = f"Made by `{COMMAND}`"
     clips = f"{made}: {settings.clips} clips of {settings.frames} frames.\n\n"
-    parts = {
-        "accuracy": clips + tables.markdown(*tables.accuracy(simulated)),
-        "conditions": clips + tables.markdown(*tables.conditions(networks)),
-        "cost": f"{made} on {where}.\n\n" + tables.markdown(*tables.cost(measured)),
+    above = {
+        "accuracy": clips,
+        "conditions": clips,
+        "cost": f"{made} on {where}.\n\n",
+        "real": f"{made}.\n\n",
     }
-    if filmed:
-        parts["real"] = f"{made}.\n\n" + tables.markdown(*tables.real(filmed, EASY, HARD))
+    parts = {name: above[name] + tables.markdown(*table) for name, table in tables_of(results).items()}
     if detector:
         parts["detector"] = f"{made}.\n\n" + detector
     return parts
 
 
-def write_document(path: Path, parts: Mapping[str, str]) -> None:
+def write_document(path: Path, parts: Mapping[str, str], keep_others: bool = False) -> None:
     """Put each part between the marks of its name in the document at `path`, which changes as a whole or not at all.
 
-    Raises ValueError where a mark is missing.
+    `keep_others`: rows of what was not measured now stay, where they were made in the same way. Raises ValueError where a mark
+    is missing.
     """
     document = path.read_text()
     for name, content in parts.items():
-        document = tables.replaced(document, name, content)
+        merged = tables.with_others(content, tables.marked(document, name)) if keep_others else content
+        document = tables.replaced(document, name, merged)
     write_whole(path, document.encode())
 
 
@@ -641,14 +645,11 @@ def _lifting(session: backends.Session) -> Callable[[], object]:
     return call
 
 
-def _source(card: ModelCard) -> Path:
-    """The file that defines a network."""
-    return Path(inspect.getfile(network.find(card.network)))
-
-
 def _shared_key(settings: Settings) -> dict[str, Any]:
     """What all results depend on."""
-    modules = [Path(inspect.getfile(module)) for module in CODE]
+    folders = [Path(str(package.__file__)).parent for package in (pose_core, lift3d_node)]
+    code = [file for folder in folders for file in sorted(folder.rglob("*.py"))]
+    code += [Path(__file__), *(Path(str(module.__file__)) for module in CODE)]
     packs = [settings.data / PACKS[split] for split in ("val", "test")]
     for pack in packs:
         if not pack.is_file():
@@ -660,7 +661,7 @@ def _shared_key(settings: Settings) -> dict[str, Any]:
     }
     return {
         "settings": values,
-        "code": [sha256(file) for file in (Path(__file__), *modules)],
+        "code": [sha256(file) for file in code],
         "packs": [sha256(pack) for pack in packs],
     }
 

@@ -28,9 +28,7 @@ class Batch:
     step: Tensor  # (n, T) seconds since the frame before
 
 
-def answered(
-    outputs: dict[str, Tensor], batch: Batch, look_ahead: int
-) -> tuple[dict[str, Tensor], Batch]:
+def answered(outputs: dict[str, Tensor], batch: Batch, look_ahead: int) -> tuple[dict[str, Tensor], Batch]:
     """Outputs (n, T, ...) and a batch, both without the `look_ahead` frames that have no counterpart: frame by frame alike.
 
     Such outputs are that many frames late. Raises ValueError for clips that are no longer.

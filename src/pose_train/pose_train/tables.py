@@ -69,19 +69,52 @@ def text(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def marked(document: str, name: str) -> str:
+    """What stands in `document` between `<!-- begin NAME -->` and `<!-- end NAME -->`. Raises ValueError as `replaced`."""
+    return _parted(document, name)[1].strip()
+
+
 def replaced(document: str, name: str, content: str) -> str:
     """`document` with what stands between `<!-- begin NAME -->` and `<!-- end NAME -->` replaced by `content`.
 
     Raises ValueError unless both marks stand there once, in that order.
     """
+    before, _, after = _parted(document, name)
+    return f"{before}\n{content.strip()}\n\n{after}"
+
+
+def with_others(content: str, before: str) -> str:
+    """A table of `markdown` under a line of words, with the rows of `before` whose names (first cells) it does not have.
+
+    Names stand where they stood, new ones at the end. Where the words or the headers differ, rows cannot stand beside one
+    another, and `content` stays as it is.
+    """
+    new, old = content.strip().splitlines(), before.strip().splitlines()
+    head = next((row for row, line in enumerate(new) if line.startswith("|")), len(new)) + 2
+    if new[:head] != old[:head]:
+        return content
+    rows: dict[str, list[str]] = {}
+    for line in (*old[head:], *new[head:]):
+        rows.setdefault(line.split(" | ")[0], [])
+    measured = {line.split(" | ")[0] for line in new[head:]}
+    for lines, wanted in ((old, False), (new, True)):
+        for line in lines[head:]:
+            name = line.split(" | ")[0]
+            if (name in measured) == wanted:
+                rows[name].append(line)
+    return "\n".join([*new[:head], *(line for lines in rows.values() for line in lines)]) + "\n"
+
+
+def _parted(document: str, name: str) -> tuple[str, str, str]:
+    """`document` up to the first mark of a part with it, what stands between the marks, and the rest from the second on."""
     begin, end = f"<!-- begin {name} -->\n", f"<!-- end {name} -->"
     if document.count(begin) != 1 or document.count(end) != 1 or document.index(begin) > document.index(end):
         raise ValueError(
             f"the document must hold the lines '{begin.strip()}' and '{end}' once, in this order"
         )
     before, rest = document.split(begin)
-    _, after = rest.split(end)
-    return f"{before}{begin}\n{content.strip()}\n\n{end}{after}"
+    between, after = rest.split(end)
+    return before + begin, between, end + after
 
 
 def accuracy(results: Sequence[Result]) -> Table:

@@ -207,6 +207,17 @@ def test_operations_are_counted_as_by_hand() -> None:
     # Each weight of a matrix counts once; biases and norms do not multiply.
     weights = sum(p.numel() for p in recurrent.parameters() if p.ndim > 1)
     assert evaluate.macs(recurrent) == pytest.approx(weights, rel=0.05)
+    attending = network.find("pof_transformer")
+    small = attending(attending.Config.small())
+    products = []
+    for layer in small.modules():
+        if isinstance(layer, torch.nn.Linear):
+            layer.register_forward_hook(
+                lambda one, _given, out: products.append(out.numel() * one.in_features)
+            )
+    found = evaluate.macs(small)
+    # 17 joints and 14 limbs are tokens of 16 numbers; in each of two layers all ask all, and all answer all.
+    assert found == sum(products) + 2 * 2 * 31 * 31 * 16
 
 
 def test_networks_are_told_by_name_and_their_files_belong_together(files: Path, tmp_path: Path) -> None:
@@ -342,6 +353,9 @@ def test_the_document_gets_all_tables_and_keeps_its_words(
     assert "| detector |" in text
     evaluate.write_document(document, parts)
     assert document.read_text() == text
+    evaluate.write_document(document, evaluate.report(results[:1], settings, "elsewhere"), keep_others=True)
+    assert "| `last_pose` | mediapipe33 | 0 |" in document.read_text()
+    evaluate.write_document(document, parts)
     with pytest.raises(ValueError, match="begin other"):
         evaluate.write_document(document, {"accuracy": "lost", "other": ""})
     assert document.read_text() == text

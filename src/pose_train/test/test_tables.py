@@ -80,3 +80,15 @@ def test_tables_of_results() -> None:
     assert row == ["`streaming_tcn`", "1.73 M", "2 M", "3.5", "0", "0.90", "0.42", "-"]
     for header, rows in (tables.accuracy([]), tables.cost([])):
         assert tables.markdown(header, rows).count("\n") == 2
+
+
+def test_rows_of_others_stay_where_they_were_made_alike():
+    head = ["name", "n"]
+    old = "Made with 2.\n\n" + tables.markdown(head, [["`a`", "1"], ["`b`", "2"], ["`b`", "3"]])
+    new = "Made with 2.\n\n" + tables.markdown(head, [["`c`", "7"], ["`b`", "5"], ["`b`", "6"], ["`b`", "8"]])
+    assert tables.with_others(new, old) == "Made with 2.\n\n" + tables.markdown(
+        head, [["`a`", "1"], ["`b`", "5"], ["`b`", "6"], ["`b`", "8"], ["`c`", "7"]]
+    )
+    assert tables.with_others(new, old.replace("with 2", "with 3")) == new
+    assert tables.with_others(new, old.replace("name", "what")) == new
+    assert tables.with_others(new, "") == new
