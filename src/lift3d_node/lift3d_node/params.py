@@ -77,8 +77,7 @@ class Lift3DParams(TiltParams):
     )
 
     # Camera 2 of Pose2Sim's demo, at 60 and 30 images per second: MediaPipe takes front for back in 24 of 100 and 9 of 50, of
-    # which 3 and 0 remain; the default lifter's limbs are off by 13 and 9 degrees in place of 32 and 26. Nothing is exchanged in
-    # the 450 images of the other cameras.
+    # which 3 and 0 remain (docs/models.md has what that does). Nothing is exchanged in the 450 images of the other cameras.
     repair_swaps: bool = param(
         True, "exchange left and right keypoints where the detector has swapped them", live=True
     )

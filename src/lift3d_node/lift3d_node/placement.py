@@ -21,6 +21,7 @@ from lift3d_node.stature import STATURE_STD
 from lift3d_node.subjects import Subject
 from pose_core.camera import Camera
 from pose_core.conversion import conversion
+from pose_core.inference import visible
 from pose_core.people import JointState, Person2D, Person3D, with_missing
 from pose_core.skeleton import SKELETONS
 
@@ -150,10 +151,8 @@ class Placement:
 
     def _see(self, person: Person2D, shape: Shape, camera: Camera) -> _Seen:
         xy_px, confidence = self._match.keypoints(person.xy_px, person.joint_confidence)
-        # NaN compares false. The border of the image is half a pixel beyond the centres of its outermost pixels.
-        inside = ((xy_px > -0.5) & (xy_px < (camera.width - 0.5, camera.height - 0.5))).all(1)
-        sure = (confidence >= self._params.min_confidence) & (confidence > 0.0)
-        joints = np.flatnonzero(inside & sure & np.isfinite(shape.xyz).all(1) & (shape.std > 0.0))
+        there = visible(xy_px, confidence, self._params.min_confidence, camera.width, camera.height)
+        joints = np.flatnonzero(there & np.isfinite(shape.xyz).all(1) & (shape.std > 0.0))
         rays = camera.ray(xy_px[joints])
         # A lens model may end before the image does.
         within = ~np.isnan(rays[:, 0])

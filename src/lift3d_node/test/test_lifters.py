@@ -236,6 +236,11 @@ def test_unknown_lifter_is_named_with_the_known_ones(shipped: Path) -> None:
         make("mediapipe_word")
 
 
+def test_a_network_without_weights_says_how_to_get_them(shipped: Path) -> None:
+    with pytest.raises(ValueError, match="weights of lifter 'pof_gcn' do not ship; train it"):
+        make("pof_gcn")
+
+
 def test_weights_that_ship_are_lifters_by_their_name(shipped: Path, scene) -> None:
     assert models.names() == ["mediapipe_world", "tiny_27"]
     lifter = make("tiny_27")

@@ -195,6 +195,18 @@ def test_nothing_seen_or_known_is_nan(person) -> None:
     assert np.isnan(person.solve(slack=0.3, rounds=2, limb_weights=np.zeros(14)).joints).all()
 
 
+@pytest.mark.parametrize("weight", [1e-300, 2.88e-16, 1e-12])
+def test_weights_of_next_to_nothing_are_those_of_joints_that_are_not_seen(person, weight: float) -> None:
+    directions, rays, lengths = person.directions, person.rays, person.lengths
+    assert np.isnan(
+        solve(directions, rays, lengths, joint_weights=np.full(12, weight), slack=0.1).joints
+    ).all()
+    some = np.where(np.arange(12) < 6, 1.0, weight)
+    found = solve(directions, rays, lengths, joint_weights=some, slack=0.1).joints
+    unseen = solve(directions, rays, lengths, joint_weights=np.where(some == 1.0, 1.0, 0.0), slack=0.1).joints
+    np.testing.assert_array_equal(found, unseen)
+
+
 def test_slack_and_rounds_keep_a_wrong_keypoint_from_bending_the_body(person) -> None:
     rays = person.rays.copy()
     rays[WRIST, 0] += 0.15  # 0.6 m

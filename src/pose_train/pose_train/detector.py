@@ -23,7 +23,9 @@ DRIFT = 0.0055
 """The same of the autoregressive error."""
 WHITE = 0.0018
 DRIFT_TIMES = (0.04, 0.8)
-"""Seconds in which the autoregressive error forgets (its correlation falls to 1/e), log uniform per clip."""
+"""Seconds in which the autoregressive error forgets (its correlation falls to 1/e), log uniform per clip. Those of a correlation
+of 0.90 to 0.99 from image to image at 30 per second, 0.3 to 3.3 s, are too long for MediaPipe: on the demo's easy cameras what is
+not constant of its error is correlated by 0.77 to 0.91 after 1/30 s, and with these times by 0.84 to 0.87 (docs/models.md)."""
 LEVELS = 0.35
 """Standard deviation of the logarithm of a clip's overall level."""
 SHARPNESS = {
@@ -76,7 +78,8 @@ class Noise:
     """How bad the detector is."""
 
     amount: float = 1.0
-    """Factor on all errors and events; 0 gives true positions, with confidence 1 inside the image and 0.1 outside."""
+    """Factor on the sizes of errors: of bias, drift, white noise and jumps. What is exchanged, hidden or dropped, and how
+    keypoints are smoothed, stays. Only 0 gives true positions, with confidence 1 inside the image and 0.1 outside."""
     masked: float = 0.0
     """Share of joints that are missing throughout a clip, besides what drops out by itself."""
 

@@ -89,7 +89,8 @@ class Bodies:
 
 
 VARIED, AS_CAPTURED = Bodies(), Bodies(bone_scale=0.0, turned=0.0, exchanged=0.0, bent=0.0)
-"""For training; and for the test, which is of real people and what they really did."""
+"""For training; and for the test, whose people have the proportions and poses of real ones, but any height and speed, and may be
+mirrored."""
 SMALL = 1e-6
 """Metres: shorter bones have no direction."""
 MAX_BONE_SCALES = 3.0

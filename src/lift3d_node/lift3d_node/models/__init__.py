@@ -9,11 +9,12 @@ import importlib
 import pkgutil
 from pathlib import Path
 
+from lift3d_node import networks
 from lift3d_node.backends import open_session
 from lift3d_node.lifter import LIFTERS, Lifter
 from lift3d_node.network_lifter import NetworkLifter
 from lift3d_node.params import Lift3DParams
-from pose_core.registry import suggest
+from pose_core.registry import files_of, suggest
 
 __all__ = ["LIFTERS", "make", "names"]
 
@@ -48,6 +49,11 @@ def make(params: Lift3DParams) -> Lifter:
         lifter = _network(params, WEIGHTS / f"{params.lifter}.onnx")
         lifter.name = params.lifter
     else:
+        if params.lifter in files_of(networks):
+            raise ValueError(
+                f"the weights of lifter '{params.lifter}' do not ship; train it (pose train lifter --model {params.lifter}) "
+                "and set model to its file"
+            )
         raise ValueError(f"unknown lifter '{params.lifter}'; {suggest(params.lifter, names())}")
     return lifter
 

@@ -27,8 +27,7 @@ from pose_core.config import param
 class LSTMConfig:
     window: int = param(
         81,
-        "frames, odd: what the centred form sees at once; for the causal form, whose memory has no end, "
-        "the frames a training sequence should have",
+        "frames, odd, that the centred form sees at once; the causal form, whose memory has no end, does not use it",
         low=3,
         high=1001,
     )
