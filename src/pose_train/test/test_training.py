@@ -253,7 +253,10 @@ def test_recipes_are_for_networks_that_exist():
     for name, plan in RECIPES.items():
         kind = find(plan.network or name)
         assert kind.skeleton_in in SKELETONS
-        build(kind.Config, dict(plan.config))
+        made = kind(build(kind.Config, dict(plan.config)))
+        assert min(plan.clip_lengths) > made.look_ahead, "a clip must hold answers"
+        if name.startswith("temporal_transformer"):
+            assert max(plan.clip_lengths) >= made.config.window, "what is never seen is never learnt"
     assert recipe("streaming_tcn") is RECIPES["streaming_tcn"]
     assert math.isclose(sum(recipe("streaming_tcn").length_shares), 1.0)
 
