@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -25,6 +26,7 @@ from refine_node.params import RefineParams
 from refine_node.pipeline import MIN_STD, UNKNOWN_STD, PeopleRefiner
 from refine_node.refiners import REFINERS
 from refine_node.refiners.kalman import Kalman
+from refine_node.relative import ASTRAY
 
 Progress = Callable[[int, int], None]
 SECOND = 1_000_000_000
@@ -37,6 +39,9 @@ ID = "p1"
 WHITE_SHARE = 0.8
 """Least share of a joint's deviation that is taken for independent from frame to frame while smoothing, though not for more
 certainty afterwards."""
+
+AROUND = 2
+"""Frames before and after one that tell, by their median, where its joints usually are about the root."""
 
 
 def _silent(_done: int, _total: int) -> None:
@@ -132,7 +137,7 @@ def _smoothed(sequence: PoseSequence, params: RefineParams) -> PoseSequence:
     """A piece without long gaps, bones left as they are."""
     gate = params.joint_gate or math.inf
     share = max(params.white_share, WHITE_SHARE)
-    root = SKELETONS.get(sequence.skeleton).root_of(sequence.xyz)
+    root = _root(sequence)
     centre, centre_std = rts_smooth(
         sequence.stamps,
         root[..., None],
@@ -167,6 +172,25 @@ def _smoothed(sequence: PoseSequence, params: RefineParams) -> PoseSequence:
         state=np.where(there, state, JointState.MISSING).astype(np.uint8),
         person_confidence=_held(sequence.person_confidence[:, None])[:, 0],
     )
+
+
+def _root(sequence: PoseSequence) -> np.ndarray:
+    """(T, 3) the root; where the hips of a frame or two put it `ASTRAY`, where the rest of the body does."""
+    root: np.ndarray = SKELETONS.get(sequence.skeleton).root_of(sequence.xyz)
+    about = sequence.xyz - root[:, None]
+    around = np.lib.stride_tricks.sliding_window_view(
+        np.pad(root, ((AROUND, AROUND), (0, 0)), mode="edge"), 2 * AROUND + 1, axis=0
+    )
+    found = root.copy()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # what is never seen has no median
+        moved = np.abs(root - np.nanmedian(around, -1)) > 0.5 * ASTRAY
+        for t in np.flatnonzero(moved.any(1)).tolist():
+            usual = np.nanmedian(about[max(t - AROUND, 0) : t + AROUND + 1], 0)
+            off = np.nanmedian(about[t] - usual, 0)
+            if (np.abs(off) > ASTRAY).any():
+                found[t] = root[t] + off
+    return found
 
 
 def _bridged(sequence: PoseSequence, longest: float) -> np.ndarray:

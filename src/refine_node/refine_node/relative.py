@@ -15,6 +15,10 @@ import numpy as np
 from pose_core.people import JointState, Person3D
 from refine_node.refiner import Refiner
 
+ASTRAY = 0.2
+"""Metres along an axis by which the hips may put the root elsewhere than the rest of the body does: between two images a body
+bends by less, and a hip that is seen in the wrong place would carry all of the body with it."""
+
 
 @dataclass(frozen=True)
 class Split:
@@ -42,12 +46,14 @@ class RootRelativeRefiner(Refiner):
 
     In a frame without the root (a hip is missing) the root is where the median of the other joints puts it, given the
     pose about it that is expected; where none of them is known yet, where it is expected itself. Until the root is seen
-    for the first time the mean of the joints stands in for it.
+    for the first time the mean of the joints stands in for it. A root that is `ASTRAY` counts as not seen, until as many frames
+    agree on it as a jump takes.
     """
 
     def reset(self) -> None:
         self._frames: deque[Frame] = deque(maxlen=self.params.look_ahead + 1)
         self._rooted = False
+        self._astray = 0
 
     def refine(self, person: Person3D, stamp: int) -> Person3D:
         root = self._root(person, stamp)
@@ -86,13 +92,19 @@ class RootRelativeRefiner(Refiner):
             if not self._rooted:
                 self.reset()
                 self._rooted = True
+            elif self._frames and _apart(root, self._frames[-1].estimate.root):
+                expected = self._ahead(stamp)
+                there = _median_root(person, expected)
+                if _apart(root, there) and self._astray < self.params.gate_frames:
+                    self._astray += 1
+                    return there
+            self._astray = 0
             return root
         if self._frames:
             expected = self._ahead(stamp)
-            offsets = person.xyz - expected.relative
-            offsets = offsets[~np.isnan(offsets[:, 0])]
-            if len(offsets):
-                return np.median(offsets, axis=0)
+            there = _median_root(person, expected)
+            if not np.isnan(there).any():
+                return there
             if not np.isnan(expected.root).any():
                 return expected.root
         seen = person.xyz[~np.isnan(person.xyz[:, 0])]
@@ -109,6 +121,18 @@ class RootRelativeRefiner(Refiner):
     def _smoothed(self, back: int) -> Split:
         """The estimate of the frame `back` frames before the latest, in the light of all since; changes nothing."""
         return self._frames[-1 - back].estimate
+
+
+def _median_root(person: Person3D, expected: Split) -> np.ndarray:
+    """(3,) where most joints put the root, given the pose that is expected; NaN where none is known."""
+    offsets = person.xyz - expected.relative
+    offsets = offsets[~np.isnan(offsets[:, 0])]
+    return np.median(offsets, axis=0) if len(offsets) else np.full(3, np.nan)
+
+
+def _apart(root: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two places (3,) of the root are `ASTRAY`; not where one is unknown."""
+    return bool((np.abs(root - other) > ASTRAY).any())
 
 
 def _together(person: Person3D, estimate: Split, state: np.ndarray) -> Person3D:

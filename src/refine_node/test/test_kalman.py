@@ -171,3 +171,31 @@ def test_an_unseen_joint_coasts_to_a_halt(figure):
         assert out.xyz[WRIST, 0] - start == pytest.approx(travelled, rel=1e-2)
         stds.append(out.std[WRIST])
     assert STD < stds[1] < stds[2]
+
+
+@pytest.mark.parametrize("by", [0.6, 1.0, 10.0])
+def test_a_hip_that_is_somewhere_else_does_not_take_the_body_with_it(figure, by: float):
+    kalman, t = settled(figure)
+    hip = figure.skeleton.index("left_hip")
+    others = np.arange(len(figure.skeleton)) != hip
+    out = kalman.refine(moved(figure, hip, by), t)
+    np.testing.assert_allclose(out.xyz, figure.person().xyz, atol=0.02)
+    assert out.state[hip] == JointState.PREDICTED
+    assert (out.state[others] == JointState.LIFTED).all()
+    # What lasts is believed, as any jump.
+    for k in range(1, PARAMS.gate_frames + 20):
+        out = kalman.refine(moved(figure, hip, by), t + k * STEP)
+    assert out.xyz[hip, 0] - figure.person().xyz[hip, 0] == pytest.approx(by, abs=0.02)
+    np.testing.assert_allclose(out.xyz[others], figure.person().xyz[others], atol=0.02)
+
+
+def test_a_body_that_bends_keeps_its_root(figure):
+    """The upper body falls forward by 2 m/s about hips that stand: two thirds of the joints move."""
+    kalman, t = settled(figure)
+    upper = figure.xyz[:, 1] < -0.05
+    for k in range(1, 20):
+        xyz = figure.person().xyz.copy()
+        xyz[upper, 2] -= 2.0 * k * DT
+        out = kalman.refine(figure.person(xyz, std=STD), t + k * STEP)
+        root = figure.skeleton.root_of(out.xyz)
+        np.testing.assert_allclose(root, figure.skeleton.root_of(xyz), atol=0.03)

@@ -136,3 +136,17 @@ def test_a_giant_is_an_error_of_unit(figure):
     sequence = walk(figure)
     with pytest.raises(ValueError, match="must be in metres"):
         recording.refine_live(replace(sequence, xyz=1e3 * sequence.xyz), RefineParams())
+
+
+@pytest.mark.parametrize("by", [0.6, 1.0, 10.0])
+@pytest.mark.parametrize("frames", [1, 2])
+def test_a_hip_that_is_somewhere_else_does_not_take_the_body_with_it_offline(figure, by: float, frames: int):
+    sequence = walk(figure, noise=0.01)
+    whole = recording.smooth(sequence, RefineParams(bone_lengths=False))
+    xyz = sequence.xyz.copy()
+    hip = figure.skeleton.index("left_hip")
+    xyz[30 : 30 + frames, hip, 0] += by
+    found = recording.smooth(replace(sequence, xyz=xyz), RefineParams(bone_lengths=False))
+    off = np.linalg.norm(found.xyz - whole.xyz, axis=-1)
+    others = np.arange(len(figure.skeleton)) != hip
+    assert off[:, others].max() < 0.05
