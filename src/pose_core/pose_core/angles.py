@@ -25,7 +25,7 @@ class AngleFlag(enum.IntFlag):
     UNOBSERVABLE = 2
     """The joints do not determine the angle, as those of a straight limb its axial rotation."""
     NEAR_GIMBAL_LOCK = 4
-    """Close to the singularity of its sequence."""
+    """Close to the singularity of its sequence, or just past it: counted from the other side than in the frame before."""
 
 
 @dataclass(frozen=True, eq=False)

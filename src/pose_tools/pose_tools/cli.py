@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -230,7 +231,8 @@ def main() -> None:
     try:
         app(arguments, prog_name="pose")
     except (ValueError, OSError, FetchFailed) as error:
-        say(f"pose: {error}")
+        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        say(f"pose: {error}{'; free some space, and run the same command again' if full else ''}")
         sys.exit(1)
 
 

@@ -29,7 +29,7 @@ from pose_core.markers import MarkerSequence, world_from_camera
 from pose_core.people import ScaleSource
 from pose_core.sequence import PoseSequence
 from pose_tools.bag_people import BagPeople, read_people
-from pose_tools.level import LEVEL, Tilt, stated_tilt
+from pose_tools.level import ANEW, LEVEL, Tilt, differs, stated_tilt
 from pose_tools.opensim_pelvis import opensim_turns, rotation_of
 from pose_tools.process_files import (
     Timing,
@@ -294,7 +294,10 @@ def _subject(
         for remark in made.remarks:
             say(remark)
     # those of the bag know what the stage knew; a stated tilt of the camera or more markers make them out of date
-    own = held.angles(person) if job.stated is None and not job.augment else None
+    recorded = held.angles(person)
+    own = recorded if not differs(job.stated, held.tilt) and not job.augment else None
+    if recorded is not None and own is None and not job.augment:
+        say(f"{person}: {ANEW}")
     if own is not None and not own.pelvis_sequence and "mot" in job.to:
         say(f"{person}: no coordinates of the pelvis were written for OpenSim: {UNSTATED}")
     return _Subject(

@@ -34,5 +34,5 @@ def opensim_turns(rotation: Rotations) -> np.ndarray:
     both, _ = euler.both(turns[:, :, None], np.zeros((3, 1)))
     # what is interpolated over a gap must not spin: angles go on from the frame before it
     branches = Branches(euler, free=[True], wide=[False])
-    followed = branches.follow(both, np.broadcast_to(known, both.shape[1:]))
+    followed, _ = branches.follow(both, np.broadcast_to(known, both.shape[1:]))
     return np.where(known, followed[:, 0], np.nan).T

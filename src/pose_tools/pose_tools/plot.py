@@ -16,7 +16,7 @@ from pose_core.filters import SECONDS
 from pose_core.people import People3D
 from pose_core.sequence import PoseSequence
 from pose_tools.bag import BAG_FILES
-from pose_tools.level import LEVEL, Tilt, stated_tilt
+from pose_tools.level import ANEW, LEVEL, Tilt, differs, stated_tilt
 from pose_tools.process_figures import OVERVIEW
 from pose_tools.process_files import file_name
 from pose_tools.view import (
@@ -193,7 +193,10 @@ def _recorded(job: PlotJob, say: Callable[[str], None]) -> _Drawn:
     angles: dict[str, AngleSequence] = {}
     options = AngleOptions.tilted(*(job.stated or held.tilt or LEVEL))
     for one in people:
-        own = held.angles(one.person) if job.stated is None else None
+        recorded = held.angles(one.person)
+        own = None if differs(job.stated, held.tilt) else recorded
+        if recorded is not None and own is None:
+            say(f"{one.person}: {ANEW}")
         angles[one.person] = angles_of(one, options) if own is None else own
     return _Drawn(angles, int(held.stamps[0]), people)
 

@@ -54,7 +54,14 @@ from pose_tools.process_files import (
     write_landmarks,
     write_markers,
 )
-from pose_tools.process_folder import DETECTIONS, FORMAT, expect_replaceable, publish, working_folder
+from pose_tools.process_folder import (
+    DETECTIONS,
+    FORMAT,
+    expect_replaceable,
+    publish,
+    working_folder,
+    write_summary,
+)
 from pose_tools.process_input import FolderFootage, Footage, VideoFootage
 from pose_tools.process_job import ProcessJob, readable, settings_of
 from pose_tools.process_overlay import Drawing, draw
@@ -65,6 +72,7 @@ from pose_tools.process_workers import Stopped, Workers, cores
 from pose_tools.result_folder import BAG, OVERLAY, SUMMARY
 from pose_tools.terminal import Say, silent
 from pose_viz import web_page
+from pose_viz.angle_curves import gaps_of
 from pose_viz.params import VizParams
 from pose_viz.report_page import (
     FileEntry,
@@ -81,6 +89,8 @@ from refine_node.refiners import REFINERS
 Progress = Callable[[int, int | None], None]
 
 REPORT = "report.html"
+MOST_GAPS = 5
+"""Gaps between images that are told of."""
 KEPT_FORMAT = 1
 """Version of what the working folder keeps; another one is begun anew."""
 
@@ -100,9 +110,8 @@ def process(job: ProcessJob, progress: Progress, say: Say = silent) -> dict[str,
         try:
             summary, clock = _Run(job, folder, meter, say).run()
         except Stopped:
-            raise ValueError(
-                f"interrupted; what was looked at is kept in {folder}, and the same command goes on from there"
-            ) from None
+            kept = f"; what was looked at is kept in {folder}, and the same command goes on from there"
+            raise ValueError(f"interrupted{kept if any(folder.glob(f'{DETECTIONS}/*')) else ''}") from None
         expect_replaceable(out, job)
         publish(folder, out)
         progress(meter.total or 1, meter.total or 1)
@@ -404,6 +413,13 @@ class _Run:
         """What there is to say; written to the folder."""
         done = {person.track.id for person in people}
         stamps = lifted.stamps
+        if sighting.dropped:
+            self.warnings.append(f"{sighting.dropped} images could not be used, and are left out.")
+        seconds = (stamps - stamps[0]) * SECONDS
+        for frame in gaps_of(seconds)[:MOST_GAPS].tolist():
+            self.warnings.append(
+                f"There is no image for {seconds[frame + 1] - seconds[frame]:.1f} s from {seconds[frame]:.1f} s on."
+            )
         if intrinsics.fault:
             self.warnings.append(f"{intrinsics.fault}.")
         for person in people:
@@ -435,9 +451,7 @@ class _Run:
             },
             "warnings": self.warnings,
         }
-        write_whole(
-            self.result / SUMMARY, (json.dumps(summary, indent=2, ensure_ascii=False) + "\n").encode()
-        )
+        write_summary(self.result, summary)
         self.files.append((SUMMARY, "this run in numbers"))
         return summary
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from refine_node.angle_refiner import AngleRefiner
 from refine_node.angles import AngleOptions, angles_of, angles_of_markers
 from refine_node.augmentation import HEIGHTS, MASSES, MarkerAugmenter, marker_errors
 from refine_node.isb import ANGLES, GROUPS, angles_of_group
-from refine_node.markers import markers_of
+from refine_node.markers import MARKERS, markers_of
 
 SHORT_SHARE = 0.5
 """Of a recording, that a person must be there to count even where it is shorter than `min_seconds`."""
@@ -35,6 +35,8 @@ ANGLE_FOLDER = "joint_angles"
 BODY_MASS_INDEX = 23.0
 """kg/m², of a person whose mass is not known: the middle of what adults weigh who are neither thin nor heavy (WHO: 18.5 to 25), a
 little up, as most are."""
+ENOUGH = 0.8
+"""Share of the frames in which something is known that those must be in which markers tell it."""
 SCALES = {"default": "an adult's, as none was stated", "subject": "stated"}
 """Where a height comes from, in words."""
 
@@ -102,16 +104,23 @@ def person_of(
         markers, reason = augmented.markers, augmented.reason
         if not augmented.used:
             remarks.append(f"{track.id}: no markers were added: {reason}")
+        elif (augmented.mask.mean(0) < ENOUGH).any():
+            remarks.append(f"{track.id}: markers were added to part of the recording: {reason}")
+        markers = _without_empty(markers)
     else:
         remarks.append(f"{track.id}: no markers were added: {reason}")
     facts |= {"markers": len(markers.names), "augmentation": reason}
     added = "augmentation" in markers.metadata
-    angles = (
-        angles_of_markers(markers, wanted.options, marker_errors(markers.names))
-        if added
-        else angles_of(refined, wanted.options)
-    )
-    facts["angles_from"] = "markers" if added else "joints"
+    angles, facts["angles_from"] = angles_of(refined, wanted.options), "joints"
+    if added:
+        by_markers = angles_of_markers(markers, wanted.options, marker_errors(markers.names))
+        angles, others = _better(by_markers, angles)
+        names = ", ".join(group.replace("_", " ") for group in others)
+        facts["angles_from"] = f"markers, of {names} from joints" if others else "markers"
+        if others:
+            remarks.append(
+                f"{track.id}: angles of {names} are those of the joints: their markers are often missing."
+            )
     if wanted.angle_refiner is not None:
         angles, done = wanted.angle_refiner.refine(angles)
         facts["joint_refinement"] = {
@@ -120,6 +129,33 @@ def person_of(
             "harm_deg": done.harm_deg,
         }
     return Person(track, refined, markers, angles, facts, tuple(remarks))
+
+
+def _without_empty(markers: MarkerSequence) -> MarkerSequence:
+    """Without added markers that no frame has: what they would make is then made of others."""
+    there = np.isfinite(markers.xyz).all(2).any(0) | np.isin(markers.names, MARKERS)
+    names = tuple(name for name, kept in zip(markers.names, there, strict=True) if kept)
+    return replace(markers, names=names, xyz=markers.xyz[:, there], std=markers.std[:, there])
+
+
+def _better(by_markers: AngleSequence, by_joints: AngleSequence) -> tuple[AngleSequence, list[str]]:
+    """Of each group the angles by markers, or by joints where those are known in many more frames; and which groups that are.
+
+    A group never changes between the two, because their axes differ.
+    """
+    arrays = {name: getattr(by_markers, name).copy() for name in ("angle", "std", "flags")}
+    groups = []
+    for group in GROUPS:
+        rows = [row for row, angle in enumerate(ANGLES) if angle.group == group]
+        known, others = (
+            int(((one.flags[:, rows] & AngleFlag.JOINT_MISSING) == 0).sum())
+            for one in (by_markers, by_joints)
+        )
+        if known < ENOUGH * others:
+            groups.append(group)
+            for name, array in arrays.items():
+                array[:, rows] = getattr(by_joints, name)[:, rows]
+    return replace(by_markers, **arrays), groups
 
 
 def said_of(person: Person) -> dict[str, str]:

@@ -98,12 +98,16 @@ def read(path: Path, skeleton: str = "", rate_hz: float = 0.0) -> PoseSequence:
     Raises ValueError for anything that is no such recording, saying what is wrong and what to do.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            names = list(file.files) if isinstance(file, np.lib.npyio.NpzFile) else []
-            ours = "header" in names
-            arrays = {name: file[name] for name in names if name in ARRAYS or len(names) == 1}
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.lib.npyio.NpzFile):
+            with loaded as file:
+                names = list(file.files)
+                arrays = {name: file[name] for name in names if name in ARRAYS or len(names) == 1}
+        else:
+            names, arrays = ["xyz"], {"xyz": loaded}
+        ours = "header" in names
     except (*DAMAGE, OSError, zipfile.LargeZipFile) as error:
-        raise ValueError(f"{path} is no .npz file of plain arrays: {error}") from error
+        raise ValueError(f"{path} is no .npz or .npy file of plain arrays: {error}") from error
     if ours:
         sequence = PoseSequence.load(path)
         if skeleton not in ("", sequence.skeleton):
@@ -113,15 +117,15 @@ def read(path: Path, skeleton: str = "", rate_hz: float = 0.0) -> PoseSequence:
     else:
         if "xyz" not in arrays and len(arrays) == 1 and len(names) == 1:
             arrays = {"xyz": next(iter(arrays.values()))}
+        if "xyz" not in arrays:
+            raise ValueError(
+                f"{path} must hold an array 'xyz' of shape (frames, joints, 3), got {', '.join(names) or 'none'}"
+            )
         sequence = _of_arrays(path, arrays, skeleton, rate_hz)
     return _checked(path, sequence)
 
 
 def _of_arrays(path: Path, arrays: dict[str, np.ndarray], skeleton: str, rate_hz: float) -> PoseSequence:
-    if "xyz" not in arrays:
-        raise ValueError(
-            f"{path} must hold an array 'xyz' of shape (frames, joints, 3), got {list(arrays) or 'none'}"
-        )
     xyz = _numbers(path, "xyz", arrays["xyz"])
     if xyz.ndim != 3 or xyz.shape[2] != 3 or not xyz.size:
         raise ValueError(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pose_core.markers import up_in_camera
-from pose_tools.level import recorded_tilt, stated_tilt
+from pose_tools.level import differs, recorded_tilt, stated_tilt
 
 
 @pytest.mark.parametrize(
@@ -31,3 +31,11 @@ def test_a_recording_has_the_tilt_of_its_images() -> None:
 )
 def test_a_camera_that_turns_or_is_not_known_has_none(up: np.ndarray) -> None:
     assert recorded_tilt(up) is None
+
+
+def test_a_tilt_that_is_told_twice_does_not_differ() -> None:
+    assert not differs(None, None)
+    assert not differs(None, (20.0, 3.0))
+    assert not differs((20.05, 3.0), (20.0, 3.0))
+    assert differs((20.5, 3.0), (20.0, 3.0))
+    assert differs((0.0, 0.0), None)

@@ -37,12 +37,13 @@ from pose_tools import bag, process, process_detection, process_figures, process
 from pose_tools.demo import VIDEO
 from pose_tools.process import labels
 from pose_tools.process_bag import Result, write_bag
+from pose_tools.process_files import _better
 from pose_tools.process_job import ProcessJob, settings_of
 from pose_tools.process_overlay import Reader
 from pose_tools.process_stages import hidden, joined
 from pose_tools.process_workers import Stopped, Workers, tick
 from refine_node.angles import AngleOptions
-from refine_node.isb import GROUPS
+from refine_node.isb import ANGLES, GROUPS, NAMES
 from refine_node.markers import MARKERS
 
 SECOND = 1_000_000_000
@@ -212,6 +213,7 @@ def test_one_person_leaves_a_set_of_files_without_suffix(told: tuple[Path, dict]
     assert set(contents(out)) == names
     assert sorted(file.name for file in out.parent.iterdir()) == ["film.mp4", "out"]
     summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
+    assert summary.pop("files") == sorted(names)
     assert summary == {name: result[name] for name in summary}
     assert (summary["images"], summary["images left out"]) == (FRAMES, 0)
     assert summary["people"]["p1"]["images"] == FRAMES
@@ -480,7 +482,9 @@ def test_an_interrupted_run_goes_on_and_gives_the_same_bytes(
             os.kill(os.getpid(), signal.SIGINT)
 
     job = ProcessJob(film, tmp_path / "out", height=1.8)
-    with pytest.raises(ValueError, match="interrupted; .* the same command goes on from there"):
+    # Nothing is kept of a part that nobody came to the end of.
+    said = "interrupted; .* the same command goes on from there" if whole else "^interrupted$"
+    with pytest.raises(ValueError, match=said):
         process.process(job, interrupt)
     assert sent
     assert not job.out.exists()
@@ -533,6 +537,8 @@ def test_what_another_input_left_is_not_used(
         ({"augmentation_cycles": 0}, "augmentation_cycles must be from 1 to 64, got 0"),
         ({"num_poses": 99}, "num_poses must be from 1 to 10, got 99"),
         ({"camera_pitch_deg": 300.0}, "camera_pitch_deg must be from -180 to 180, got 300"),
+        ({"calibration": Path("nowhere.yaml")}, "there is no calibration file nowhere.yaml"),
+        ({"refiner": "kalmann"}, "unknown refiner 'kalmann'; did you mean 'kalman'"),
         ({"pelvis_sequence": "XYZ"}, "pelvis_sequence must be ZXY or YXZ, got 'XYZ'"),
     ],
 )
@@ -594,6 +600,58 @@ def test_only_earlier_results_are_replaced(
             run(film, tmp_path / mine, force=True)
     with pytest.raises(ValueError, match="is a file; name a folder"):
         run(film, film)
+
+
+def test_what_somebody_put_beside_the_results_is_never_replaced(
+    eyes: Callable[[Sees], list[int]], film: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    run(film, out)
+    (out / "joint_angles" / "my figures").mkdir()
+    (out / "analysis.xlsx").write_text("a week's work")
+    before = contents(out)
+    for force in (False, True):
+        with pytest.raises(
+            ValueError, match=r"also holds 'analysis.xlsx' and 1 more, which its run did not make"
+        ):
+            run(film, out, force=force)
+    assert contents(out) == before
+    (out / "analysis.xlsx").unlink()
+    (out / "joint_angles" / "my figures").rmdir()
+    with pytest.raises(ValueError, match="holds the input"):
+        run(out / "bag", out, force=True)
+    assert (out / "bag").is_dir()
+    run(film, out)
+
+
+def test_images_that_lack_are_told_of(eyes: Callable[[Sees], list[int]], tmp_path: Path) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for index in range(12):
+        cv2.imwrite(str(folder / f"{index:03d}.png"), image_of(index))
+    (folder / "005.png").write_bytes(b"broken")
+    result = run(folder, tmp_path / "out", min_seconds=0.0)
+    assert "1 images could not be used, and are left out." in result["warnings"]
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "1 images could not be used" in page
+
+
+def test_angles_of_a_group_are_those_of_the_joints_where_markers_lack() -> None:
+    def angles(value: float, missing: dict[str, int]) -> AngleSequence:
+        flags = np.zeros((10, len(NAMES)), np.uint8)
+        for group, frames in missing.items():
+            flags[:frames, [row for row, angle in enumerate(ANGLES) if angle.group == group]] = 1
+        angle = np.where(flags > 0, np.nan, value)
+        return AngleSequence(NAMES, np.arange(10), angle, np.full_like(angle, 0.1), flags)
+
+    by_markers = angles(1.0, {"left_elbow": 6, "right_knee": 1, "trunk": 10, "right_hip": 5})
+    by_joints = angles(2.0, {"trunk": 10, "right_hip": 4})
+    found, groups = _better(by_markers, by_joints)
+    assert groups == ["left_elbow"]
+    for row, angle in enumerate(ANGLES):
+        taken = by_joints if angle.group == "left_elbow" else by_markers
+        np.testing.assert_array_equal(found.angle[:, row], taken.angle[:, row])
+        np.testing.assert_array_equal(found.flags[:, row], taken.flags[:, row])
 
 
 def test_two_processes_do_not_work_in_one_folder(

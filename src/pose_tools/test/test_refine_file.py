@@ -116,6 +116,19 @@ def test_a_single_array_of_any_name_is_taken(tmp_path: Path):
     assert len(read(tmp_path / "in.npz", "h36m17", 25.0)) == FRAMES
 
 
+def test_an_array_without_an_archive_is_taken(tmp_path: Path):
+    np.save(tmp_path / "in.npy", noisy())
+    np.testing.assert_array_equal(read(tmp_path / "in.npy", "h36m17", 25.0).xyz, noisy())
+
+
+def test_what_an_archive_holds_instead_is_named(tmp_path: Path):
+    np.savez(tmp_path / "in.npz", foo=noisy(), bar=noisy())
+    with pytest.raises(
+        ValueError, match=r"must hold an array 'xyz' of shape \(frames, joints, 3\), got foo, bar"
+    ):
+        read(tmp_path / "in.npz", "h36m17", 25.0)
+
+
 def test_an_existing_output_is_kept_unless_forced(file: Path, tmp_path: Path):
     out = tmp_path / "out.npz"
     out.write_bytes(b"precious")
@@ -201,14 +214,14 @@ def test_files_that_are_no_archives_say_so(tmp_path: Path):
     for name, content in (("text.npz", b"not an archive"), ("empty.npz", b"")):
         (tmp_path / name).write_bytes(content)
         result = refine(tmp_path / name, tmp_path / "out.npz", *OPTIONS)
-        assert "no .npz file of plain arrays" in str(result.exception)
+        assert "is no .npz or .npy file of plain arrays" in str(result.exception)
     np.savez(tmp_path / "objects.npz", xyz=np.array([{}], dtype=object))
     result = refine(tmp_path / "objects.npz", tmp_path / "out.npz", *OPTIONS)
-    assert "no .npz file of plain arrays" in str(result.exception)
+    assert "is no .npz or .npy file of plain arrays" in str(result.exception)
     whole = bad(tmp_path).read_bytes()
     (tmp_path / "cut.npz").write_bytes(whole[: len(whole) // 2])
     result = refine(tmp_path / "cut.npz", tmp_path / "out.npz", *OPTIONS)
-    assert "no .npz file of plain arrays" in str(result.exception)
+    assert "is no .npz or .npy file of plain arrays" in str(result.exception)
 
 
 def test_places_to_write_are_looked_at_first(file: Path, tmp_path: Path):

@@ -23,6 +23,10 @@ SPAN_DEG = 20.0
 HEADROOM = 0.06
 BAND_PERCENT = 95.0
 """Share of a panel's trusted bands, in percent, that its height makes room for: a wild one does not flatten the curve."""
+GAP = 0.2
+"""Seconds without a frame over which no curve is drawn."""
+JUMP_DEG = 150.0
+"""Degrees between two frames that are no motion: the angle counts from another side."""
 MERGED = 1.0 / 400.0
 """Share of the whole time: what is closer together is marked as one."""
 
@@ -71,6 +75,32 @@ def seconds_of(angles: AngleSequence, start: int | None = None) -> np.ndarray:
     if not len(angles):
         return np.empty(0)
     return (angles.stamps - (angles.stamps[0] if start is None else start)) * SECONDS
+
+
+def shown(angles: AngleSequence, name: str, seconds: np.ndarray, pieces: int) -> np.ndarray:
+    """(3, K) seconds, degrees and standard deviation of a curve of at most some `pieces`, NaN where it must not be joined.
+
+    That is in the middle of `gaps_of` the recording, and where the angle jumps.
+    """
+    column = angles.names.index(name)
+    degrees, std = np.degrees(angles.angle[:, column]), np.degrees(angles.std[:, column])
+    with np.errstate(invalid="ignore"):
+        apart = np.abs(np.diff(degrees)) > JUMP_DEG
+    apart[gaps_of(seconds)] = True
+    breaks = np.flatnonzero(apart)
+    frames = np.union1d(thinned(angles.angle[:, column], pieces), np.concatenate([breaks, breaks + 1]))
+    curve = np.stack([seconds, degrees, std])[:, frames.astype(np.intp)]
+    middle = (seconds[breaks] + seconds[breaks + 1]) / 2.0
+    nothing = np.full(len(breaks), np.nan)
+    return np.insert(curve, np.searchsorted(curve[0], middle), np.stack([middle, nothing, nothing]), axis=1)
+
+
+def gaps_of(seconds: np.ndarray) -> np.ndarray:
+    """Frames after which a recording has none for `GAP` seconds, or for three times as long as usually."""
+    steps = np.diff(seconds)
+    if not len(steps):
+        return np.empty(0, np.intp)
+    return np.flatnonzero(steps > max(GAP, 3.0 * float(np.median(steps))))
 
 
 def stretches(marked: np.ndarray, seconds: np.ndarray, merged: float = 0.0) -> list[tuple[float, float]]:

@@ -29,9 +29,9 @@ from pose_viz.angle_curves import (
     grouping_of,
     limits_deg,
     seconds_of,
+    shown,
     stretches,
     summary_of,
-    thinned,
     title_of,
 )
 from pose_viz.palette import Colour, side_colour
@@ -247,9 +247,7 @@ def _draw(
     axes: Axes, angles: AngleSequence, name: str, seconds: np.ndarray, colour: Colour, *, thin: bool = False
 ) -> None:
     """The curve, its band, and a dot for each frame that has no neighbour to be joined to."""
-    frames = thinned(angles.of(name), PIECES)
-    seconds, degrees = seconds[frames], np.degrees(angles.of(name)[frames])
-    std = np.degrees(angles.std[frames, angles.names.index(name)])
+    seconds, degrees, std = shown(angles, name, seconds, PIECES)
     axes.fill_between(seconds, degrees - std, degrees + std, color=colour, alpha=0.2, lw=0, zorder=2)
     axes.plot(seconds, degrees, color=colour, lw=1.1 if thin else 1.5, zorder=3)
     there = np.isfinite(degrees)

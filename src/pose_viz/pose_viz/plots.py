@@ -334,6 +334,10 @@ def _write(axes: Axes, text: str, at: tuple[float, float], shift: tuple[int, int
     axes.annotate(text, at, shift, textcoords="offset points", size=8, annotation_clip=False, **style)
 
 
+BONE_SPAN_MM = 1.0
+"""Least height of the panel of bone lengths, so that rounding does not look like motion."""
+
+
 def _draw_root(axes: Axes, shown: list[Track]) -> None:
     """Where the root is, with one standard deviation of its depth."""
     for track in shown:
@@ -374,7 +378,7 @@ def _draw_bone_lengths(axes: Axes, shown: list[Track]) -> None:
         errors = np.abs(lengths - np.nanmedian(lengths, axis=0)) * MM
         _draw_band(axes, track.time[track.present], errors, track.id)
     axes.set_title("Bone length, off its own median (mm)", loc="left")
-    axes.set_ylim(bottom=0.0)
+    axes.set_ylim(0.0, max(axes.get_ylim()[1], BONE_SPAN_MM))
 
 
 def _draw_std(axes: Axes, shown: list[Track]) -> None:

@@ -29,8 +29,8 @@ from pose_viz.angle_curves import (
     grouping_of,
     limits_deg,
     seconds_of,
+    shown,
     stretches,
-    thinned,
     title_of,
 )
 from pose_viz.palette import person_colour, side_colour
@@ -594,10 +594,8 @@ def angle_chart(
                 "showarrow": False,
             }
         )
-        column = angles.names.index(name)
-        shown = thinned(angles.angle[:, column], PIECES)
-        x = numbers(seconds[shown], 3)
-        degrees, std = np.degrees(angles.angle[shown, column]), np.degrees(angles.std[shown, column])
+        at, degrees, std = shown(angles, name, seconds, PIECES)
+        x = numbers(at, 3)
         traces.append(_band(x, degrees, std, axis, css(colour, 0.2)))
         traces.append(
             {

@@ -17,6 +17,7 @@ from pose_viz.angle_curves import (
     grouping_of,
     limits_deg,
     seconds_of,
+    shown,
     stretches,
     summary_of,
     thinned,
@@ -279,3 +280,36 @@ def test_an_hour_is_drawn(tmp_path):
     plots.save(figure, tmp_path / "hour.png")
     assert curve(figure.axes[0])[-1].tolist() == pytest.approx([10_799.9, 30.0])
     assert figure.axes[2].xaxis.get_major_formatter()(3725.0) == "62:05"
+
+
+def test_curves_are_not_joined_over_gaps_and_jumps():
+    seconds = np.concatenate([np.arange(10) / 30.0, 3.0 + np.arange(10) / 30.0])
+    degrees = np.linspace(0.0, 19.0, 20)
+    degrees[15:] += 180.0
+    angles = AngleSequence(
+        ("a",),
+        np.round(seconds * 1e9).astype(np.int64),
+        np.radians(degrees)[:, None],
+        np.full((20, 1), 0.1),
+        np.zeros((20, 1), np.uint8),
+    )
+    time, curve, std = shown(angles, "a", seconds, 2000)
+    assert np.flatnonzero(np.isnan(curve)).tolist() == [10, 16]
+    np.testing.assert_allclose(curve[np.isfinite(curve)], degrees)
+    assert time[10] == pytest.approx((9 / 30 + 3.0) / 2)
+    assert (np.diff(time) > 0.0).all()
+    np.testing.assert_array_equal(np.isnan(std), np.isnan(curve))
+    # Of a long recording only its extremes are drawn, but still not over a gap.
+    long = np.concatenate([np.arange(5000) / 30.0, 1000.0 + np.arange(5000) / 30.0])
+    few = AngleSequence(
+        ("a",),
+        np.round(long * 1e9).astype(np.int64),
+        np.sin(long)[:, None],
+        np.full((10000, 1), 0.1),
+        np.zeros((10000, 1), np.uint8),
+    )
+    time, curve, _ = shown(few, "a", long, 100)
+    assert len(time) < 310
+    (gap,) = np.flatnonzero(np.isnan(curve))
+    assert time[gap - 1] == pytest.approx(4999 / 30.0)
+    assert time[gap + 1] == pytest.approx(1000.0)

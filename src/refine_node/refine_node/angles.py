@@ -208,8 +208,10 @@ class Branches:
         """(3, G) angles of the latest frame that had them."""
         self._fresh = np.ones(groups, bool)
 
-    def follow(self, both: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    def follow(self, both: np.ndarray, valid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(3, G, T) of both solutions (2, 3, G, T), from -pi to pi, the one nearest to the frame before, `valid` (3, G, T) alone.
+
+        And where (G, T) an angle of it is more than a right angle from that: the other solution was taken up.
 
         The first time, and where the nearest has gone too far, it is the natural one: with a middle angle of at most 90
         degrees; of a wide joint with the smaller sum; of a proper sequence with a negative middle angle (an elevation above 0).
@@ -219,7 +221,7 @@ class Branches:
         size = self._overstep * np.fmax(middle, 0.0) + self._sum * np.add.reduce(
             np.where(valid, np.abs(both), 0.0), 1
         )
-        chosen = np.empty(both.shape[1:])
+        chosen, switched = np.empty(both.shape[1:]), np.empty(both.shape[2:], bool)
         for t in range(both.shape[-1]):
             plain, known = both[..., t], valid[..., t]
             near = plain + TURN * np.rint((self.previous - plain) / TURN)
@@ -229,9 +231,11 @@ class Branches:
             excess = size[1, ..., t] - size[0, ..., t]
             second = np.where(cost[1] < cost[0], excess <= UNNATURAL, excess < -UNNATURAL)
             chosen[..., t] = now = np.where(second, near[1], near[0])
+            moved = known & (np.abs(now - self.previous) > RIGHT_ANGLE)
+            switched[..., t] = np.logical_or.reduce(moved, 0) & ~self._fresh
             self.previous = np.where(known, now, self.previous)
             self._fresh &= ~known.any(0)
-        return chosen
+        return chosen, switched
 
 
 @dataclass(frozen=True)
@@ -421,11 +425,11 @@ class _Solver:
         else:
             flags = (untold | undefined).view(np.uint8) * UNOBSERVABLE
         valid = flags == 0
-        triples = self._triples(turns, both, sine, valid)
+        triples, switched = self._triples(turns, both, sine, valid)
         if unsure.any():
             deviation = np.where(_any(self._needs, unsure), np.nan, deviation)
         # The middle angle is as sure near a singularity as anywhere.
-        locked = valid[::2] & (sine < self._lock)
+        locked = valid[::2] & ((sine < self._lock) | switched)
         flags[::2] |= locked.view(np.uint8) * NEAR_GIMBAL_LOCK
         return (
             (self._named(np.where(valid, triples, np.nan)) * self._sign).T,
@@ -435,17 +439,17 @@ class _Solver:
 
     def _triples(
         self, turns: np.ndarray, both: np.ndarray, sine: np.ndarray, valid: np.ndarray
-    ) -> np.ndarray:
-        """(3, G, T) of both solutions, those that follow from the frames before."""
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """(3, G, T) of both solutions, those that follow from the frames before; and where (G, T) they were exchanged."""
         if valid.shape[-1] == 1 or (sine >= DEGENERATE).all():
             return self._branches.follow(both, valid)
         # What a singular frame keeps is known only when the one before it is done.
-        found = np.empty(valid.shape)
+        found, switched = np.empty(valid.shape), np.empty(valid.shape[1:], bool)
         for t in range(valid.shape[-1]):
             one = slice(t, t + 1)
             both, _ = self._euler.both(turns[..., one], self._branches.previous)
-            found[..., one] = self._branches.follow(both, valid[..., one])
-        return found
+            found[..., one], switched[..., one] = self._branches.follow(both, valid[..., one])
+        return found, switched
 
     def _named(self, values: np.ndarray) -> np.ndarray:
         """(A, T) by angle, of values (3, G, T) by turn."""

@@ -638,6 +638,25 @@ def test_an_arm_up_sideways_and_down_in_front_is_not_left_in_the_other_solution(
     assert sum(abs(value) for value in last) == pytest.approx(180.0, abs=1e-5)
 
 
+def test_where_the_other_solution_is_taken_up_angles_are_flagged():
+    """As above, in steps of 15 degrees, which pass the singularities' surroundings at once."""
+    path = [arm((-1.0, 0.0, 0.0), a) for a in np.arange(0.0, 181.0, 15.0)]
+    path += [
+        arm((-1.0, 0.0, 0.0), 180.0).turn(
+            ["right_humerus", "right_forearm"], "RShoulder", (0.0, 0.0, -1.0), a
+        )
+        for a in np.arange(15.0, 181.0, 15.0)
+    ]
+    solver = AngleSolver(SKELETONS.get("mediapipe33"))
+    solved = [solver.solve(person(body.joints("mediapipe33")), t) for t, body in enumerate(path)]
+    row = NAMES.index("right_shoulder_flexion")
+    flexion = np.degrees([one.angle[row] for one in solved])
+    jumped = np.flatnonzero(np.abs(np.diff(flexion)) > 90.0) + 1
+    assert len(jumped) > 0
+    assert all(solved[t].flags[row] & LOCKED for t in jumped)
+    assert solved[0].flags[row] == 0, "there is nothing that the first frame could differ from"
+
+
 def test_noise_of_a_hand_does_not_turn_an_elbow_over():
     """What an index finger is off must not be explained by an elbow that is bent the other way."""
     random = np.random.default_rng(9)
