@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -25,7 +25,7 @@ from typing import Any
 import cv2
 
 from lift3d_node.intrinsics import Intrinsics
-from lift3d_node.params import Lift3DParams
+from lift3d_node.params import MAX_HEIGHT, MIN_HEIGHT, Lift3DParams
 from lift3d_node.pipeline import PeopleLifter
 from pose2d_node.detector import model_path
 from pose_core.calibration import read_camera
@@ -66,7 +66,15 @@ from pose_tools.process_input import FolderFootage, Footage, VideoFootage
 from pose_tools.process_job import ProcessJob, readable, settings_of
 from pose_tools.process_overlay import Drawing, draw
 from pose_tools.process_people import Sighting, Tracked
-from pose_tools.process_recorded import BagFootage, Recorded, RecordedPeople, camera_of, open_bag
+from pose_tools.process_recorded import (
+    BagFootage,
+    Known,
+    Recorded,
+    RecordedPeople,
+    camera_of,
+    known_of,
+    open_bag,
+)
 from pose_tools.process_stages import Lifted, Track, hidden, is_offline, lift, refine
 from pose_tools.process_workers import Stopped, Workers, cores
 from pose_tools.result_folder import BAG, OVERLAY, SUMMARY
@@ -182,11 +190,11 @@ class _Run:
 
     def run(self) -> tuple[dict[str, Any], dict[str, float]]:
         """Leave everything in the folder `result`; the summary, and how many seconds what took."""
-        job = self.job
         for folder in (self.result, self.refined):
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
         source = self._open()
+        job = self.job = self._informed(source)
         intrinsics = self._intrinsics(source)
         processes = job.processes or cores()
         with Workers(0 if processes == 1 else processes, lambda: self._watch()) as self.workers:
@@ -244,6 +252,19 @@ class _Run:
             return _Source(name, f"{name}, a bag", footage, recorded)
         video = VideoFootage.open(path)
         return _Source(file_name(path.stem), video.describe(), video, None)
+
+    def _informed(self, source: _Source) -> ProcessJob:
+        """The job with what a bag knows of camera and people, where it is not stated otherwise."""
+        job = self.job
+        known = known_of(source.recorded) if source.recorded is not None else Known()
+        if known.tilt is not None and not job.tilt_stated:
+            pitch, roll = (round(angle, 2) for angle in known.tilt)
+            job = replace(job, camera_pitch_deg=pitch, camera_roll_deg=roll)
+            self.say(f"the bag knows that the camera looks {pitch:g} degrees down and is rolled by {roll:g}")
+        if MIN_HEIGHT <= known.height <= MAX_HEIGHT and not job.height:
+            job = replace(job, height=known.height)
+            self.say(f"the bag knows a height of {known.height:g} m")
+        return job
 
     def _intrinsics(self, source: _Source) -> Intrinsics:
         camera = camera_of(source.recorded) if source.recorded is not None else None

@@ -19,7 +19,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage
 from sensor_msgs.msg import Image as ImageMsg
 
 from pose_core.camera import Camera
-from pose_core.people import People3D
+from pose_core.people import People3D, ScaleSource
 from pose_ros import topics
 from pose_ros.conversions import (
     MalformedMessage,
@@ -30,6 +30,7 @@ from pose_ros.conversions import (
 )
 from pose_ros.images import compressed_from_msg, image_from_msg
 from pose_tools import bag
+from pose_tools.level import Tilt, recorded_tilt
 from pose_tools.process_input import Footage, Image, Segment, Sparse
 from pose_tools.process_people import Seen, Sighting
 from pose_tools.terminal import silent
@@ -105,6 +106,35 @@ def camera_of(recorded: Recorded) -> Camera | None:
     with _reading(recorded.path, [topics.CAMERA_INFO]) as messages:
         message: CameraInfo = next(messages).decode()
     return camera_from_msg(message)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What those who lifted people for a bag were told."""
+
+    tilt: Tilt | None = None
+    """Of the camera; None where nobody knew it, and where it turned."""
+    height: float = 0.0
+    """Metres, of everybody; 0 where none was stated, or several."""
+
+
+def known_of(recorded: Recorded) -> Known:
+    """From the people in 3D that a bag holds besides those in 2D; they are made anew, but what is known of them stays known."""
+    if not recorded.counts.get(topics.LIFTED):
+        return Known()
+    ups, heights = [np.full(3, np.nan)], set()
+    with _reading(recorded.path, [topics.LIFTED]) as messages:
+        for message in messages:
+            try:
+                people = people3d_from_msg(message.decode())
+            except MalformedMessage:
+                continue
+            if people.up is not None:
+                ups.append(people.up)
+            heights |= {
+                round(one.height, 4) for one in people.people if one.scale_source == ScaleSource.SUBJECT
+            }
+    return Known(recorded_tilt(np.array(ups)), heights.pop() if len(heights) == 1 else 0.0)
 
 
 @contextmanager

@@ -392,6 +392,24 @@ def test_a_bag_of_people_gives_what_the_film_gave(
     assert not (tmp_path / "out" / "overlay.mp4").exists()
 
 
+def test_what_a_bag_knows_of_camera_and_person_need_not_be_stated_again(
+    eyes: Callable[[Sees], list[int]], film: Path, tmp_path: Path
+) -> None:
+    stated = run(film, tmp_path / "film_out", height=1.8, camera_pitch_deg=20.0, camera_roll_deg=-5.0)
+    again = run(tmp_path / "film_out" / "bag", tmp_path / "bag_out")
+    assert again["people"]["p1"]["height_m"] == stated["people"]["p1"]["height_m"] == pytest.approx(1.8)
+    run(tmp_path / "film_out" / "bag", tmp_path / "level_out", camera_pitch_deg=0.0)
+
+    def flexion(folder: str, group: str) -> np.ndarray:
+        columns = table(tmp_path / folder / "joint_angles" / f"{group}.csv")
+        return np.array(columns[f"{group}_flex_deg"], float)
+
+    for group in ("pelvis", "right_hip"):
+        np.testing.assert_allclose(flexion("bag_out", group), flexion("film_out", group), atol=0.1)
+    # What is stated counts all the same.
+    assert np.abs(flexion("level_out", "pelvis") - flexion("film_out", "pelvis")).min() > 5.0
+
+
 def write_people(folder: Path, stamps: np.ndarray) -> Path:
     """A bag with the people in 2D of images of these stamps, and nothing else."""
     with bag.BagWriter(folder, [bag.Topic(f"/{topics.PEOPLE2D}", People2DMsg)]) as writer:
