@@ -13,6 +13,7 @@ import numpy as np
 
 from pose_core.angles import AngleSequence
 from pose_core.filters import SECONDS
+from pose_core.markers import up_in_camera
 from pose_core.people import People3D
 from pose_core.sequence import PoseSequence
 from pose_tools.bag import BAG_FILES
@@ -88,6 +89,8 @@ class _Drawn:
     origin: int
     """Stamp of second 0."""
     people: tuple[PoseSequence, ...] = ()
+    tilt: Tilt | None = None
+    """Of the camera, where it is known."""
 
 
 def plot(job: PlotJob, progress: Progress) -> dict[str, Any]:
@@ -152,15 +155,19 @@ def read_angle_tables(folder: Path) -> AngleSequence:
     )
 
 
-def together(people: Sequence[PoseSequence]) -> list[People3D]:
-    """Everybody of one recording image by image, as the figures take them. All have one frame and one skeleton."""
+def together(people: Sequence[PoseSequence], tilt: Tilt | None = None) -> list[People3D]:
+    """Everybody of one recording image by image, as the figures take them, before a camera that is tilted so.
+
+    All have one frame and one skeleton.
+    """
+    up = None if tilt is None else up_in_camera(*tilt)
     images: dict[int, People3D] = {}
     for image in sorted(
         (image for one in people for image in one.to_people()), key=lambda image: image.stamp
     ):
         other = images.get(image.stamp)
         shown = image.people if other is None else (*other.people, *image.people)
-        images[image.stamp] = People3D(image.stamp, image.frame_id, image.skeleton, shown)
+        images[image.stamp] = People3D(image.stamp, image.frame_id, image.skeleton, shown, up=up)
     return list(images.values())
 
 
@@ -181,7 +188,9 @@ def _read(job: PlotJob, say: Callable[[str], None]) -> _Drawn:
     if ending == SEQUENCE_FILE:
         sequence = PoseSequence.load(job.source)
         angles = angles_of(sequence, AngleOptions.tilted(*(job.stated or LEVEL)))
-        return _Drawn({sequence.person or name_of(job.source): angles}, _first(angles), (sequence,))
+        return _Drawn(
+            {sequence.person or name_of(job.source): angles}, _first(angles), (sequence,), job.stated
+        )
     angles = angles_of_markers(MARKER_FILES[ending](job.source))
     return _Drawn({name_of(job.source): angles}, _first(angles))
 
@@ -198,7 +207,7 @@ def _recorded(job: PlotJob, say: Callable[[str], None]) -> _Drawn:
         if recorded is not None and own is None:
             say(f"{one.person}: {ANEW}")
         angles[one.person] = angles_of(one, options) if own is None else own
-    return _Drawn(angles, int(held.stamps[0]), people)
+    return _Drawn(angles, int(held.stamps[0]), people, job.stated or held.tilt)
 
 
 def _figures(job: PlotJob, drawn: _Drawn) -> dict[str, Callable[[], Any]]:
@@ -213,7 +222,7 @@ def _figures(job: PlotJob, drawn: _Drawn) -> dict[str, Callable[[], Any]]:
             figures[f"{folders[person]}{OVERVIEW}"] = _overview(angles, person, drawn.origin)
     if drawn.people and not job.joints:
         title = f"{name_of(job.source)}: 3D skeleton over time"
-        figures[SKELETON] = lambda: plots.skeleton_figure(together(drawn.people), title=title)
+        figures[SKELETON] = lambda: plots.skeleton_figure(together(drawn.people, drawn.tilt), title=title)
     return figures
 
 

@@ -26,6 +26,7 @@ from mpl_toolkits.mplot3d import Axes3D
 from mpl_toolkits.mplot3d.art3d import Line3DCollection
 
 from pose_core.camera import Camera
+from pose_core.markers import tilt_of, world_from_camera
 from pose_core.people import People2D, People3D
 from pose_core.skeleton import SKELETONS, Skeleton
 from pose_viz.palette import SIDES, bgr255, person_colour, side_colour
@@ -76,11 +77,12 @@ class Track:
     xyz: np.ndarray  # (T, J, 3) metres, optical frame
     std: np.ndarray  # (T, J) metres
     root_std: np.ndarray  # (T, 3) metres
+    turn: np.ndarray  # (T, 3, 3) from the optical frame to the axes of the figure
 
     @cached_property
     def upright(self) -> np.ndarray:
         """(T, N, 3) nodes in the axes of the figure: right, depth, up."""
-        return self.skeleton.with_virtual(self.xyz) @ UPRIGHT.T
+        return self.skeleton.with_virtual(self.xyz) @ self.turn.transpose(0, 2, 1)
 
     @cached_property
     def root(self) -> np.ndarray:
@@ -108,17 +110,25 @@ def tracks(people: Sequence[People3D]) -> list[Track]:
         raise ValueError("stamps of a figure must increase; draw each pass over a looped video on its own")
     skeleton = SKELETONS.get(people[0].skeleton)
     time = (stamps - stamps[0]) / NS
+    turn = np.array([_upright(image.up) for image in people])
     by_id: dict[str, Track] = {}
     for row, image in enumerate(people):
         for person in image.people:
             if person.id not in by_id:
                 shape = (len(people), len(skeleton))
-                empty = [np.full(size, np.nan) for size in ((*shape, 3), shape, (len(people), 3))]
-                by_id[person.id] = Track(person.id, skeleton, time, *empty)
+                xyz, std, root_std = (
+                    np.full(size, np.nan) for size in ((*shape, 3), shape, (len(people), 3))
+                )
+                by_id[person.id] = Track(person.id, skeleton, time, xyz, std, root_std, turn)
             track = by_id[person.id]
             track.xyz[row], track.std[row], track.root_std[row] = person.xyz, person.std, person.root_std
     seen = [track for track in by_id.values() if track.present.any()]
     return sorted(seen, key=lambda track: -track.present.sum())
+
+
+def _upright(up: np.ndarray | None) -> np.ndarray:
+    """(3, 3) axes right, depth and up of a figure in the optical frame of a camera in which `up` points up; None: a level one."""
+    return UPRIGHT if up is None else world_from_camera(*tilt_of(up))[[2, 0, 1]]
 
 
 def skeleton_figure(

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from pose_core.people import People3D
+from pose_core.markers import up_in_camera, world_from_camera
+from pose_core.people import People3D, Person3D
 from pose_core.skeleton import MEDIAPIPE33
 from pose_viz import plots
 from pose_viz.palette import SIDES, person_colour
@@ -248,3 +249,27 @@ def test_methods_are_compared_strip_by_strip(sequence, studio):
 def test_comparing_nobody_says_so():
     figure = plots.comparison_figure({"one": [], "two": []})
     assert figure.texts[-1].get_text() == "nobody was seen"
+
+
+def test_people_stand_upright_before_a_camera_that_is_known_to_look_down():
+    down = world_from_camera(30.0, -10.0)
+    standing = np.zeros((33, 3))
+    standing[:, 1] = np.linspace(0.0, 1.7, 33)  # Y up
+    standing[24, 2] = 0.2  # hips apart
+    xyz = standing @ down + np.array([0.0, 0.0, 4.0])
+    person = Person3D(
+        id="p1",
+        confidence=1.0,
+        xyz=xyz,
+        std=np.full(33, 0.01),
+        root_std=np.full(3, 0.01),
+        joint_confidence=np.ones(33),
+        state=np.zeros(33, np.uint8),
+    )
+    people = People3D(0, "camera", "mediapipe33", (person,), up=up_in_camera(30.0, -10.0))
+    (track,) = plots.tracks([people])
+    body = track.upright[0, :33] - track.upright[0, 0]
+    np.testing.assert_allclose(body[:, 2], standing[:, 1] - standing[0, 1], atol=1e-9)
+    np.testing.assert_allclose(body[1:24, :2], 0.0, atol=1e-9)
+    (level,) = plots.tracks([replace(people, up=None)])
+    np.testing.assert_allclose(level.upright[0, :33], xyz[:, [0, 2, 1]] * (1.0, 1.0, -1.0), atol=1e-12)
