@@ -301,7 +301,9 @@ def _draw_scene(axes: Axes3D, shown: list[Track]) -> None:
         (axes.set_xlabel, axes.set_ylabel, axes.set_zlabel)[axis](name)
     axes.set_box_aspect(span * (1.0 + 2.0 * margin), zoom=1.0)
     axes.view_init(elev=14.0, azim=-62.0)
-    axes.set_title("In space, in the camera's frame (up: camera's -y)", loc="left")
+    level = all(np.array_equal(track.turn[0], UPRIGHT) for track in shown)
+    where = "in the camera's frame (up: camera's -y)" if level else "from the camera, level"
+    axes.set_title(f"In space, {where}", loc="left")
     for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
         axis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
         axis.pane.set_facecolor("0.97")
