@@ -7,7 +7,7 @@ right, depth into the page, -y up.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -185,11 +185,16 @@ def comparison_figure(
 ) -> Figure:
     """Film strips of the same images as several methods see them, one below the other, from the side and from the camera.
 
-    `named`: people by the method's name. Each shows the one who is seen longest, about the root. Raises ValueError as
-    `tracks` does.
+    `named`: people by the method's name. Each shows the one who is seen longest, about the root; all are level as far as one of
+    the methods knows in an image which way is up. Raises ValueError as `tracks` does.
     """
+    ups = {image.stamp: image.up for people in named.values() for image in people if image.up is not None}
     with matplotlib.rc_context(STYLE):
-        found = [(name, track) for name, people in named.items() for track in tracks(people)[:1]]
+        found = [
+            (name, track)
+            for name, people in named.items()
+            for track in tracks([replace(image, up=ups.get(image.stamp)) for image in people])[:1]
+        ]
         height = TITLE_INCHES + STRIP_INCHES * max(len(found), 1)
         figure = Figure(figsize=(SIZE_INCHES[0], height), dpi=DPI, layout="constrained")
         FigureCanvasAgg(figure)

@@ -238,12 +238,22 @@ def test_methods_are_compared_strip_by_strip(sequence, studio):
         "two, p1 from the side (depth to the right)",
         "two, p1 from the camera",
     ]
+
+    def strips(shown) -> list[np.ndarray]:
+        return [
+            np.concatenate([line.get_paths()[0].vertices for line in axes.collections[:1]])
+            for axes in shown.axes
+        ]
+
     # About the root, both are the same person.
-    strips = [
-        np.concatenate([line.get_paths()[0].vertices for line in axes.collections[:1]])
-        for axes in figure.axes
-    ]
-    np.testing.assert_allclose(strips[0], strips[2], atol=1e-9)
+    level = strips(figure)
+    np.testing.assert_allclose(level[0], level[2], atol=1e-9)
+    # And stay so where only one of the methods knows how the camera is tilted.
+    knowing = [replace(image, up=up_in_camera(30.0)) for image in lifted]
+    tilted = strips(plots.comparison_figure({"one": knowing, "two": other}))
+    # Who is farther away then stands lower, or higher.
+    np.testing.assert_allclose(np.diff(tilted[0], axis=0), np.diff(tilted[2], axis=0), atol=1e-9)
+    assert np.abs(tilted[0] - level[0]).max() > 0.05
 
 
 def test_comparing_nobody_says_so():
