@@ -57,6 +57,7 @@ from pose_tools.process_files import (
 from pose_tools.process_folder import (
     DETECTIONS,
     FORMAT,
+    can_go_on,
     expect_replaceable,
     publish,
     working_folder,
@@ -68,7 +69,6 @@ from pose_tools.process_overlay import Drawing, draw
 from pose_tools.process_people import Sighting, Tracked
 from pose_tools.process_recorded import (
     BagFootage,
-    Known,
     Recorded,
     RecordedPeople,
     camera_of,
@@ -119,7 +119,7 @@ def process(job: ProcessJob, progress: Progress, say: Say = silent) -> dict[str,
             summary, clock = _Run(job, folder, meter, say).run()
         except Stopped:
             kept = f"; what was looked at is kept in {folder}, and the same command goes on from there"
-            raise ValueError(f"interrupted{kept if any(folder.glob(f'{DETECTIONS}/*')) else ''}") from None
+            raise ValueError(f"interrupted{kept if can_go_on(folder) else ''}") from None
         expect_replaceable(out, job)
         publish(folder, out)
         progress(meter.total or 1, meter.total or 1)
@@ -256,7 +256,9 @@ class _Run:
     def _informed(self, source: _Source) -> ProcessJob:
         """The job with what a bag knows of camera and people, where it is not stated otherwise."""
         job = self.job
-        known = known_of(source.recorded) if source.recorded is not None else Known()
+        if source.recorded is None or (job.tilt_stated and job.height):
+            return job
+        known = known_of(source.recorded)
         if known.tilt is not None and not job.tilt_stated:
             pitch, roll = (round(angle, 2) for angle in known.tilt)
             job = replace(job, camera_pitch_deg=pitch, camera_roll_deg=roll)

@@ -146,7 +146,7 @@ def _better(by_markers: AngleSequence, by_joints: AngleSequence) -> tuple[AngleS
     arrays = {name: getattr(by_markers, name).copy() for name in ("angle", "std", "flags")}
     groups = []
     for group in GROUPS:
-        rows = [row for row, angle in enumerate(ANGLES) if angle.group == group]
+        rows = angles_of_group(group)
         known, others = (
             int(((one.flags[:, rows] & AngleFlag.JOINT_MISSING) == 0).sum())
             for one in (by_markers, by_joints)

@@ -74,8 +74,13 @@ def working_folder(out: Path) -> Iterator[Path]:
         try:
             yield folder
         finally:
-            if not any(folder.glob(f"{DETECTIONS}/*")):
-                shutil.rmtree(folder, ignore_errors=True)  # nothing that the next run could use
+            if not can_go_on(folder):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def can_go_on(folder: Path) -> bool:
+    """Whether a working folder holds anything that the next run could use."""
+    return any(folder.glob(f"{DETECTIONS}/*"))
 
 
 def write_summary(result: Path, summary: dict[str, Any]) -> None:

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from lift3d_node.models import names as lifters
+from lift3d_node import models
 from lift3d_node.params import STATED, UNKNOWN, Lift3DParams
 from pose2d_node.params import Pose2DParams
 from pose_core.config import build
 from pose_core.markers import up_in_camera
-from pose_core.registry import suggest
 from pose_tools.level import LEVEL, Tilt, stated_tilt
 from pose_tools.process_files import expect_body
 from pose_tools.process_stages import is_offline
@@ -85,12 +84,8 @@ class ProcessJob:
                 raise ValueError(f"{name} must be from {low:g} to {high:g}, got {value:g}")
         if self.calibration is not None and not self.calibration.is_file():
             raise ValueError(f"there is no calibration file {self.calibration}")
-        for kind, name, known in (
-            ("lifter", self.lifter, lifters()),
-            ("refiner", self.refiner, REFINERS.names()),
-        ):
-            if name not in known:
-                raise ValueError(f"unknown {kind} '{name}'; {suggest(name, known)}")
+        models.expect_known(self.lifter)
+        REFINERS.get(self.refiner)
         self.pose2d, self.options, self.lift3d, self.refine  # noqa: B018 (each checks its part)
 
     @property

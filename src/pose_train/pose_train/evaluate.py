@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -645,11 +646,16 @@ def _lifting(session: backends.Session) -> Callable[[], object]:
     return call
 
 
+def sources(packages: Iterable[ModuleType], modules: Iterable[ModuleType]) -> list[Path]:
+    """All files of code of some packages, and those of single modules: what results depend on."""
+    folders = [Path(str(package.__file__)).parent for package in packages]
+    code = [file for folder in folders for file in sorted(folder.rglob("*.py"))]
+    return code + [Path(str(module.__file__)) for module in modules]
+
+
 def _shared_key(settings: Settings) -> dict[str, Any]:
     """What all results depend on."""
-    folders = [Path(str(package.__file__)).parent for package in (pose_core, lift3d_node)]
-    code = [file for folder in folders for file in sorted(folder.rglob("*.py"))]
-    code += [Path(__file__), *(Path(str(module.__file__)) for module in CODE)]
+    code = [Path(__file__), *sources((pose_core, lift3d_node), CODE)]
     packs = [settings.data / PACKS[split] for split in ("val", "test")]
     for pack in packs:
         if not pack.is_file():

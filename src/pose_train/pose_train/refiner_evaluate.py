@@ -32,6 +32,7 @@ from pose_core.people import JointState, People3D, ScaleSource
 from pose_core.sequence import PoseSequence
 from pose_core.skeleton import MEDIAPIPE33, SKELETONS, Skeleton
 from pose_train import detector, landmarks, mocap, real_video, refiner_data, refiner_noise, synthesis, tables
+from pose_train.evaluate import sources
 from pose_train.real_video import EASY
 from pose_train.refiner_data import Lifted
 from pose_train.refiner_noise import Noise, NoiseMaker
@@ -480,9 +481,7 @@ def words(way: Variant) -> str:
 
 def _shared_key(settings: Settings) -> dict[str, object]:
     """What all results depend on."""
-    folders = [Path(str(package.__file__)).parent for package in (pose_core, refine_node, lift3d_node)]
-    code = [file for folder in folders for file in sorted(folder.rglob("*.py"))]
-    code += [Path(__file__), *(Path(str(module.__file__)) for module in CODE)]
+    code = [Path(__file__), *sources((pose_core, refine_node, lift3d_node), CODE)]
     return {
         "clips": [settings.clips, settings.frames, settings.seed],
         "files": [sha256(file) for file in (*code, settings.lifter, settings.data / PACKS["test"])],

@@ -93,16 +93,16 @@ def with_others(content: str, before: str) -> str:
     head = next((row for row, line in enumerate(new) if line.startswith("|")), len(new)) + 2
     if new[:head] != old[:head]:
         return content
-    rows: dict[str, list[str]] = {}
-    for line in (*old[head:], *new[head:]):
-        rows.setdefault(line.split(" | ")[0], [])
-    measured = {line.split(" | ")[0] for line in new[head:]}
-    for lines, wanted in ((old, False), (new, True)):
-        for line in lines[head:]:
-            name = line.split(" | ")[0]
-            if (name in measured) == wanted:
-                rows[name].append(line)
+    rows = {**_by_name(old[head:]), **_by_name(new[head:])}
     return "\n".join([*new[:head], *(line for lines in rows.values() for line in lines)]) + "\n"
+
+
+def _by_name(rows: Sequence[str]) -> dict[str, list[str]]:
+    """Rows of a Markdown table by their first cells."""
+    named: dict[str, list[str]] = {}
+    for row in rows:
+        named.setdefault(row.split(" | ")[0], []).append(row)
+    return named
 
 
 def _parted(document: str, name: str) -> tuple[str, str, str]:

@@ -282,17 +282,18 @@ def test_an_hour_is_drawn(tmp_path):
     assert figure.axes[2].xaxis.get_major_formatter()(3725.0) == "62:05"
 
 
+def one_angle(seconds: np.ndarray, angle: np.ndarray) -> AngleSequence:
+    """An angle called a, in radians, valid throughout."""
+    column = angle[:, None]
+    stamps = np.round(seconds * 1e9).astype(np.int64)
+    return AngleSequence(("a",), stamps, column, np.full_like(column, 0.1), np.zeros(column.shape, np.uint8))
+
+
 def test_curves_are_not_joined_over_gaps_and_jumps():
     seconds = np.concatenate([np.arange(10) / 30.0, 3.0 + np.arange(10) / 30.0])
     degrees = np.linspace(0.0, 19.0, 20)
     degrees[15:] += 180.0
-    angles = AngleSequence(
-        ("a",),
-        np.round(seconds * 1e9).astype(np.int64),
-        np.radians(degrees)[:, None],
-        np.full((20, 1), 0.1),
-        np.zeros((20, 1), np.uint8),
-    )
+    angles = one_angle(seconds, np.radians(degrees))
     time, curve, std = shown(angles, "a", seconds, 2000)
     assert np.flatnonzero(np.isnan(curve)).tolist() == [10, 16]
     np.testing.assert_allclose(curve[np.isfinite(curve)], degrees)
@@ -301,13 +302,7 @@ def test_curves_are_not_joined_over_gaps_and_jumps():
     np.testing.assert_array_equal(np.isnan(std), np.isnan(curve))
     # Of a long recording only its extremes are drawn, but still not over a gap.
     long = np.concatenate([np.arange(5000) / 30.0, 1000.0 + np.arange(5000) / 30.0])
-    few = AngleSequence(
-        ("a",),
-        np.round(long * 1e9).astype(np.int64),
-        np.sin(long)[:, None],
-        np.full((10000, 1), 0.1),
-        np.zeros((10000, 1), np.uint8),
-    )
+    few = one_angle(long, np.sin(long))
     time, curve, _ = shown(few, "a", long, 100)
     assert len(time) < 310
     (gap,) = np.flatnonzero(np.isnan(curve))

@@ -416,14 +416,14 @@ class _Solver:
             deviation = self._deviation(frames, turns, sine, std)
         straight = frames.straight[self._straight_limb] & self._straight_rows[..., None]
         untold, undefined = straight | ~self._told[..., None], ~np.isfinite(both[0])
+        missed = np.zeros((), np.uint8)
         if some:
             lost = _any(self._needs, missing)
             lost |= _any(self._needs_if_straight, missing) & frames.straight[self._proximal_limb]
             lost &= self._told[..., None]
             undefined &= ~lost
-            flags = lost.view(np.uint8) * JOINT_MISSING | (untold | undefined).view(np.uint8) * UNOBSERVABLE
-        else:
-            flags = (untold | undefined).view(np.uint8) * UNOBSERVABLE
+            missed = lost.view(np.uint8) * JOINT_MISSING
+        flags = missed | (untold | undefined).view(np.uint8) * UNOBSERVABLE
         valid = flags == 0
         triples, switched = self._triples(turns, both, sine, valid)
         if unsure.any():

@@ -624,29 +624,29 @@ def test_an_arm_that_circles_comes_back_to_where_it_was():
         assert np.abs(found[f"right_shoulder_{name}"]).max() <= 270.0
 
 
-def test_an_arm_up_sideways_and_down_in_front_is_not_left_in_the_other_solution():
-    path = [arm((-1.0, 0.0, 0.0), a) for a in np.arange(0.0, 181.0, 5.0)]
-    # From overhead down in front of the body; the humerus is then turned by half a turn.
-    path += [
-        arm((-1.0, 0.0, 0.0), 180.0).turn(
-            ["right_humerus", "right_forearm"], "RShoulder", (0.0, 0.0, -1.0), a
-        )
-        for a in np.arange(5.0, 181.0, 5.0)
+def up_sideways_and_down_in_front(step: float) -> list[Body]:
+    """An arm that moves by `step` degrees from image to image; in the end the humerus is turned by half a turn."""
+    down = np.arange(step, 181.0, step)
+    overhead = [arm((-1.0, 0.0, 0.0), 180.0) for _ in down]
+    turned = ["right_humerus", "right_forearm"]
+    return [
+        *(arm((-1.0, 0.0, 0.0), a) for a in np.arange(0.0, 181.0, step)),
+        *(
+            body.turn(turned, "RShoulder", (0.0, 0.0, -1.0), a)
+            for body, a in zip(overhead, down, strict=True)
+        ),
     ]
-    found = run(path)
+
+
+def test_an_arm_up_sideways_and_down_in_front_is_not_left_in_the_other_solution():
+    found = run(up_sideways_and_down_in_front(5.0))
     last = [found[f"right_shoulder_{name}"][-1] for name in ("flexion", "abduction", "internal_rotation")]
     assert sum(abs(value) for value in last) == pytest.approx(180.0, abs=1e-5)
 
 
 def test_where_the_other_solution_is_taken_up_angles_are_flagged():
     """As above, in steps of 15 degrees, which pass the singularities' surroundings at once."""
-    path = [arm((-1.0, 0.0, 0.0), a) for a in np.arange(0.0, 181.0, 15.0)]
-    path += [
-        arm((-1.0, 0.0, 0.0), 180.0).turn(
-            ["right_humerus", "right_forearm"], "RShoulder", (0.0, 0.0, -1.0), a
-        )
-        for a in np.arange(15.0, 181.0, 15.0)
-    ]
+    path = up_sideways_and_down_in_front(15.0)
     solver = AngleSolver(SKELETONS.get("mediapipe33"))
     solved = [solver.solve(person(body.joints("mediapipe33")), t) for t, body in enumerate(path)]
     row = NAMES.index("right_shoulder_flexion")

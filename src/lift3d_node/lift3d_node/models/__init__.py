@@ -36,26 +36,32 @@ def make(params: Lift3DParams) -> Lifter:
     each other.
     """
     if params.model:
-        lifter = _network(params, Path(params.model).expanduser())
-    elif params.lifter in LIFTERS:
+        return _network(params, Path(params.model).expanduser())
+    expect_known(params.lifter)
+    if params.lifter in LIFTERS:
         _check_plain(params)
         lifter = LIFTERS.get(params.lifter)(params)
         lifter.name = params.lifter
-    elif params.lifter in names():
+    else:
         if params.backend == "torch":
             raise ValueError(
                 f"backend torch needs a checkpoint: set model to the .pt file of '{params.lifter}', or backend to auto"
             )
         lifter = _network(params, WEIGHTS / f"{params.lifter}.onnx")
         lifter.name = params.lifter
-    else:
-        if params.lifter in files_of(networks):
-            raise ValueError(
-                f"the weights of lifter '{params.lifter}' do not ship; train it (pose train lifter --model {params.lifter}) "
-                "and set model to its file"
-            )
-        raise ValueError(f"unknown lifter '{params.lifter}'; {suggest(params.lifter, names())}")
     return lifter
+
+
+def expect_known(lifter: str) -> None:
+    """Raise ValueError for a name that is not among `names`."""
+    if lifter in names():
+        return
+    if lifter in files_of(networks):
+        raise ValueError(
+            f"the weights of lifter '{lifter}' do not ship; train it (pose train lifter --model {lifter}) and set model to its "
+            "file"
+        )
+    raise ValueError(f"unknown lifter '{lifter}'; {suggest(lifter, names())}")
 
 
 def _network(params: Lift3DParams, path: Path) -> Lifter:
