@@ -1,6 +1,6 @@
 """The bones of a skeleton as a tree: their lengths, their directions, and poses as rotations of bones.
 
-`BoneTree` measures bones and changes their lengths. `BodyTree` adds rotations: p_child = p_parent + length * (G @ rest) with a
+`BoneTree` measures bones and changes their lengths, joint by joint or by the least move of all of them. `BodyTree` adds rotations: p_child = p_parent + length * (G @ rest) with a
 rotation G of each bone in the axes of the pose, not of its parent, so that every joint is one sum over its path from the root.
 """
 
@@ -17,6 +17,10 @@ from pose_core.skeleton import MEDIAPIPE33, SIDES, Skeleton, side
 
 MIN_LENGTH = 1e-6
 """Metres; a shorter bone has no direction."""
+ROUNDS = 2
+"""Of Gauss and Newton, from which lengths come out right to a millimetre or two; more move joints by less than that."""
+BELIEVED = 3.0
+"""Standard deviations by which a bone may be too long or too short and its ends still be where they are said to be."""
 CONSISTENT = 0.5
 """Length of the median of unit vectors below which a bone has no usual direction."""
 
@@ -71,6 +75,12 @@ class BoneTree:
             self.below[child, bone] = True
         self.below = self.below[: len(skeleton)]
         self._paths = self.below.astype(float)
+        joints = np.arange(len(skeleton))
+        share = 0.5 * (self._sources[:, :, None] == joints).sum(1)
+        self._vectors = share[self.child] - share[self.parent]
+        """(B, J) what each joint has to do with each bone's vector."""
+        self._once = ~(self.tied & (self.mirror < np.arange(len(self.child))))
+        """(B,) all bones, of tied ones the first: the other has the same vector, turned over."""
 
     def at_nodes(self, values: np.ndarray) -> np.ndarray:
         """Values (N, ...) at joints and virtual points from those (J, ...) at the joints; NaN where a source is NaN."""
@@ -101,6 +111,44 @@ class BoneTree:
         """Joints (J, 3) with the bone `lengths` (B,) in metres; NaN lengths leave their bone as it is. See `lengthen`."""
         length, direction = self.measure(xyz)
         return self.lengthen(xyz, lengths - length, direction)
+
+    def least_move(
+        self, xyz: np.ndarray, lengths: np.ndarray, std: np.ndarray, slack: np.ndarray
+    ) -> np.ndarray:
+        """Joints (J, 3) moved by the least that gives the bones their `lengths` (B,), all in metres; lengths come out nearly right.
+
+        The most probable pose where each joint errs independently and alike along all axes by its `std` (J,) > 0, and each length
+        by its `slack` (B,) >= 0: the minimum of sum |move|^2 / std^2 + sum (length - lengths)^2 / slack^2, without slack under
+        the constraint, by `ROUNDS` steps of Gauss and Newton. So a bone that is too short pushes both its ends apart, the unsurer
+        one further, where `with_lengths` would carry along all that hangs below. Measured with errors that lie along the view and
+        are handed down, as those of lifters do (`pose_core.joint_errors`), the result errs more and trembles: a bone across the
+        view has to turn far to change its length.
+
+        Missing joints stay missing. A bone with a missing end, a NaN length or no direction asks for nothing, nor does one that is
+        off by more than `BELIEVED` of its deviations: a wrist that is somewhere else would drag the arm along.
+        """
+        nodes = self.at_nodes(xyz)
+        bones = nodes[self.child] - nodes[self.parent]
+        length = np.sqrt(np.einsum("bi,bi->b", bones, bones))
+        variance = np.square(np.nan_to_num(std))
+        doubt = np.square(BELIEVED) * (np.square(self._vectors) @ variance + np.square(slack))
+        rows = np.flatnonzero(self._once & (length >= MIN_LENGTH) & (np.square(lengths - length) <= doubt))
+        if not rows.size:
+            return xyz
+        vectors, given, wanted = self._vectors[rows], bones[rows], lengths[rows]
+        weighted = vectors * variance
+        coupling = weighted @ vectors.T
+        loose = np.diag(np.square(slack[rows]))
+        pushes, now = np.zeros_like(given), given
+        for _ in range(ROUNDS):
+            size = np.maximum(np.sqrt(np.einsum("bi,bi->b", now, now)), MIN_LENGTH)
+            along = now / size[:, None]
+            # what the lengths lack, from where they are now but counted from the joints as given
+            lack = wanted - size - np.einsum("bi,bi->b", along, given - now)
+            pushes = np.linalg.solve(coupling * (along @ along.T) + loose, lack)[:, None] * along
+            now = given + coupling @ pushes
+        moved: np.ndarray = xyz + weighted.T @ pushes
+        return moved
 
 
 class BonePose(NamedTuple):

@@ -1,4 +1,4 @@
-"""Bone lengths of one person: learnt online by a running median, and enforced along the tree.
+"""Bone lengths of one person: learnt online by a running median, and enforced by the least move of all joints.
 
 A body's bones keep their length while a lifter's do not. `pose_core.kinematics.BoneTree` holds the geometry of a skeleton,
 `BoneLengths` what has been learnt of one person.
@@ -22,6 +22,8 @@ FOLLOW = 20
 """Observations after which a contradiction to a settled length is believed."""
 CONTRADICTION = 1.5
 """Factor by which a bone cannot differ from its settled length, nor from its mirror."""
+UNKNOWN = 0.1
+"""Relative standard deviation of a length that has been observed once; it falls with the root of how often it has been."""
 FEW = 10
 """Observations below which a side's median is too uncertain to say that it differs from the other side's."""
 
@@ -49,6 +51,8 @@ class BoneLengths:
         bones = len(self.tree.child)
         self.lengths = np.full(bones, np.nan)
         """(B,) metres; NaN where a bone has never been seen."""
+        self._spread = np.zeros(bones)
+        """(B,) metres; that of a bone's observations while it learns."""
         self.count = np.zeros(bones, int)
         """(B,) observations so far."""
         self._observed = np.full((bones, WINDOW), np.nan)
@@ -66,6 +70,7 @@ class BoneLengths:
     def rescale(self, factor: float) -> None:
         """Follow a change of the metric scale: everything learnt is `factor` times as long."""
         self.lengths *= factor
+        self._spread *= factor
         self._observed *= factor
         self._weights /= factor**2
         self._history *= factor
@@ -85,9 +90,9 @@ class BoneLengths:
         self._observed[bones, place] = length[bones]
         self._weights[bones, place] = weight[bones]
         self.count[bones] += 1
-        spread = self._learn()
+        self._learn()
         self._history[bones, self.count[bones] % self._history.shape[1]] = self.lengths[bones]
-        self._settle(spread, stamp)
+        self._settle(stamp)
 
     def _observation(self, person: Person3D) -> tuple[np.ndarray, np.ndarray]:
         """Lengths (B,) and weights (B,); NaN where this frame does not show the bone."""
@@ -101,8 +106,8 @@ class BoneLengths:
         weight = np.where(tree.tied, np.minimum(weight, weight[tree.mirror]), weight)
         return np.where(np.isfinite(weight), length, np.nan), weight
 
-    def _learn(self) -> np.ndarray:
-        """Set the lengths of all bones that are not settled from their windows; their spread (B,) in metres."""
+    def _learn(self) -> None:
+        """Set the lengths and spreads of all bones that are not settled from their windows."""
         tree = self.tree
         filled = min(int(self.count.max()), WINDOW)
         length, spread, total = typical_lengths(self._observed[:, :filled], self._weights[:, :filled])
@@ -114,14 +119,14 @@ class BoneLengths:
             pooled = np.nan_to_num(length) * total + np.nan_to_num(other) * other_total
             pooled /= total + other_total
         self.lengths = np.where(self.settled, self.lengths, np.where(differ, length, pooled))
-        return spread
+        self._spread = np.where(self.settled, self._spread, np.nan_to_num(spread))
 
-    def _settle(self, spread: np.ndarray, stamp: int) -> None:
+    def _settle(self, stamp: int) -> None:
         # a ring that is not full yet still holds NaN, and comparisons with NaN are false
         change = self._history.max(1) - self._history.min(1)
         params = self.params
         still = change <= params.settle_change * self.lengths
-        still &= spread <= params.settle_spread * self.lengths
+        still &= self._spread <= params.settle_spread * self.lengths
         still &= ~self.tree.tied | still[self.tree.mirror]
         self._settled_at[still & ~self.settled] = stamp
 
@@ -147,25 +152,18 @@ class BoneLengths:
         ]
 
     def enforce(self, xyz: np.ndarray, std: np.ndarray, stamp: int) -> np.ndarray:
-        """Joints (J, 3) with this person's bone lengths; `std` (J,) in metres. The root and all directions stay.
+        """Joints (J, 3) with this person's bone lengths; `std` (J,) in metres.
 
-        Settled bones get their length exactly. Of the others each may change only so much that no joint moves by more
-        than its own standard deviation on their account: they share it equally along the joint's path to the root.
+        Joints move by the least that does it (see `BoneTree.least_move`), and by no more than their own deviations. Settled bones
+        get their length exactly; where that takes more, they keep their direction and carry along what hangs below. Others
+        are as unsure as their observations differ, and as `UNKNOWN` says while these are few.
         """
         tree = self.tree
-        length, direction = tree.measure(xyz)
-        change = self.lengths - length
         exact = np.clip((stamp - self._settled_at) / (self.params.blend_time * 1e9), 0.0, 1.0)
-        open_bones = exact < 1.0
-        if open_bones.any():
-            limit = self._limits(std, open_bones)
-            change = exact * change + (1.0 - exact) * np.clip(change, -limit, limit)
-        return tree.lengthen(xyz, change, direction)
-
-    def _limits(self, std: np.ndarray, open_bones: np.ndarray) -> np.ndarray:
-        """(B,) metres by which each bone may change: the least share of any joint below it, the same for tied bones."""
-        tree = self.tree
-        share = std / np.maximum((tree.below & open_bones).sum(1), 1)
-        share = np.where(np.isfinite(share), share, np.inf)
-        limit = np.where(tree.below, share[:, None], np.inf).min(0)
-        return np.where(tree.tied, np.minimum(limit, limit[tree.mirror]), limit)
+        few = UNKNOWN * np.nan_to_num(self.lengths) / np.sqrt(np.maximum(self.count, 1))
+        slack = (1.0 - exact) * np.hypot(self._spread, few)
+        move = tree.least_move(xyz, self.lengths, std, slack) - xyz
+        size = np.sqrt(np.einsum("ji,ji->j", move, move))
+        xyz = xyz + move * np.minimum(std / np.maximum(size, NOISE_FLOOR), 1.0)[:, None]
+        length, direction = tree.measure(xyz)
+        return tree.lengthen(xyz, exact * (self.lengths - length), direction)

@@ -133,7 +133,7 @@ class RefineParams(TiltParams):
     bone_lengths: bool = param(True, "hold bones at their learnt lengths", live=True)
     # Medians over 0.8 s differed by 2 to 6 percent for most long bones and by up to a third: the pose must change meanwhile.
     settle_observations: int = param(
-        100,
+        40,
         "observations (at most one every 45 ms) over which a bone's length must stand still",
         low=2,
         high=10000,
@@ -145,7 +145,7 @@ class RefineParams(TiltParams):
         0.25, "relative spread of its observations above which a length never settles", low=0.0, high=10.0
     )
     symmetry: float = param(
-        0.1, "relative difference of left and right up to which they share one length", low=0.0, high=1.0
+        0.05, "relative difference of left and right up to which they share one length", low=0.0, high=1.0
     )
     blend_time: float = param(
         0.5, "seconds in which a settled bone passes to its exact length", low=0.001, high=60.0

@@ -102,9 +102,21 @@ def smooth(sequence: PoseSequence, params: RefineParams, progress: Progress = _s
         raise ValueError(f"refiner '{params.refiner}' has no offline form; choose one of {', '.join(able)}")
     if not params.bone_lengths or refined.missing.all():
         return refined
+    return replace(refined, xyz=_with_lengths(refined))
+
+
+def _with_lengths(sequence: PoseSequence) -> np.ndarray:
+    """Positions (T, J, 3) moved by the least that gives every bone one length.
+
+    Joints weigh in all frames as they usually do: weights that change with each frame's deviations make the joints tremble.
+    """
     tree = BoneTree(SKELETONS.get(sequence.skeleton))
-    lengths = _lengths(tree, refined)
-    return replace(refined, xyz=np.stack([tree.with_lengths(frame, lengths) for frame in refined.xyz]))
+    lengths, exactly = _lengths(tree, sequence), np.zeros(len(tree.child))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # what is never seen has no median
+        usual = np.nanmedian(sequence.std, 0)
+    near = (tree.least_move(frame, lengths, usual, exactly) for frame in sequence.xyz)
+    return np.stack([tree.with_lengths(frame, lengths) for frame in near])
 
 
 def _lengths(tree: BoneTree, sequence: PoseSequence) -> np.ndarray:

@@ -52,6 +52,67 @@ def test_lengths_are_exact_root_and_directions_stay(name, seed):
     np.testing.assert_allclose(tree.with_lengths(out, lengths), out, rtol=0, atol=1e-9)
 
 
+def two_joints() -> BoneTree:
+    return BoneTree(
+        Skeleton(name="two", joints=("a", "b"), virtual=(), root="a", bones=(("a", "b"),), source="")
+    )
+
+
+@pytest.mark.parametrize(
+    ("slack", "moves"),
+    [
+        (0.0, [-0.06, 0.24]),  # 0.3 m shared as 0.1^2 : 0.2^2
+        (0.2, [-1 / 30, 4 / 30]),  # of which 0.05 / (0.05 + 0.04) is believed
+    ],
+)
+def test_the_least_move_by_hand(slack, moves):
+    xyz = np.array([[0.0, 0.0, 2.0], [0.0, 1.0, 2.0]])
+    moved = two_joints().least_move(xyz, np.array([1.3]), np.array([0.1, 0.2]), np.array([slack]))
+    np.testing.assert_allclose(moved - xyz, np.outer(moves, [0.0, 1.0, 0.0]), atol=1e-12)
+
+
+@pytest.mark.parametrize(("length", "moves"), [(1.66, True), (1.68, False), (np.nan, False)])
+def test_what_is_off_by_more_than_three_deviations_is_not_moved(length, moves):
+    # 3 * hypot(0.1, 0.2) = 0.67
+    xyz = np.array([[0.0, 0.0, 2.0], [0.0, 1.0, 2.0]])
+    moved = two_joints().least_move(xyz, np.array([length]), np.array([0.1, 0.2]), np.zeros(1))
+    assert np.array_equal(moved, xyz) != moves
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_least_move_is_less_than_that_of_keeping_directions(figure, seed):
+    rng = np.random.default_rng(seed)
+    tree = BoneTree(figure.skeleton)
+    lengths, _ = tree.measure(figure.xyz)
+    std = rng.uniform(0.005, 0.02, 33)
+    noisy = figure.xyz + std[:, None] * rng.normal(size=(33, 3)) / 2.0
+    moved = tree.least_move(noisy, lengths, std, np.zeros(len(lengths)))
+    long = lengths > 0.1  # shorter ones may be off by more than their own length
+    np.testing.assert_allclose(tree.measure(moved)[0][long], lengths[long], atol=0.003)
+    cost = [
+        np.sum(np.square((xyz - noisy) / std[:, None])) for xyz in (moved, tree.with_lengths(noisy, lengths))
+    ]
+    assert cost[0] < cost[1]
+    # nothing pushes a body as a whole
+    np.testing.assert_allclose(((moved - noisy) / std[:, None] ** 2).sum(0), 0.0, atol=1e-6)
+    R, t = Rotation.random(random_state=seed).as_matrix(), rng.normal(size=3)
+    again = tree.least_move(noisy @ R.T + t, lengths, std, np.zeros(len(lengths)))
+    np.testing.assert_allclose(again, moved @ R.T + t, rtol=0, atol=1e-9)
+
+
+def test_the_least_move_leaves_alone_what_is_missing_or_has_no_direction(figure):
+    tree = BoneTree(figure.skeleton)
+    lengths, _ = tree.measure(figure.xyz)
+    knee, ankle, wrist, index = figure.skeleton.indices("left_knee", "left_ankle", "left_wrist", "left_index")
+    xyz = figure.xyz.copy()
+    xyz[knee], xyz[index] = np.nan, xyz[wrist]
+    lengths[figure.skeleton.bone_names.index("left_hip-left_knee")] += 0.02
+    std = np.where(np.isnan(xyz[:, 0]), np.nan, 0.02)
+    moved = tree.least_move(xyz, lengths, std, np.zeros(len(lengths)))
+    np.testing.assert_array_equal(np.isnan(moved).any(1), np.arange(33) == knee)
+    np.testing.assert_array_equal(moved[[ankle, index]], xyz[[ankle, index]])
+
+
 @pytest.mark.parametrize("name", NAMES)
 @given(seed=st.integers(0, 2**32 - 1))
 @settings(max_examples=10, deadline=None)
@@ -214,7 +275,7 @@ def test_settled_lengths_are_frozen_until_reset(figure):
 def test_a_length_that_keeps_changing_does_not_settle(figure):
     watched = Watched(figure, 0.0)
     for k in range(3 * SETTLE):
-        watched.watch(1, figure.xyz * (1.0 + 0.001 * k))
+        watched.watch(1, figure.xyz * (1.0 + 0.002 * k))
     assert not watched.bones.settled.any()
 
 
@@ -304,23 +365,56 @@ def test_unsettled_bones_move_no_joint_beyond_its_deviation(seed, std):
     stds = np.where(np.isnan(xyz[:, 0]), np.nan, stds)
     out = bones.enforce(xyz, stds, 0)
     seen = np.isfinite(stds)
+    np.testing.assert_array_equal(np.isnan(out).any(1), ~seen)
     assert (np.linalg.norm(out - xyz, axis=1)[seen] <= stds[seen] + 1e-12).all()
-    before, after = tree.measure(xyz)[1], tree.measure(out)[1]
-    np.testing.assert_allclose(after, before, rtol=0, atol=1e-9)
-    np.testing.assert_allclose(tree.skeleton.root_of(out), tree.skeleton.root_of(xyz), rtol=0, atol=1e-12)
 
 
 def test_settling_does_not_jump(figure):
     watched = Watched(figure, 0.0, blend_time=0.5)
     watched.watch(SETTLE)
-    odd, std = 1.3 * figure.xyz, np.full(33, 0.01)
+    thigh = figure.skeleton.bone_names.index("left_hip-left_knee")
+    odd, std = longer_left_leg(figure, 1.05), np.full(33, 0.01)
     steps = [watched.bones.enforce(odd, std, watched.stamp + k * STEP) for k in range(12)]
-    nudged, exact = np.abs(steps[0] - odd).max(), watched.tree.measure(steps[10])[0]
-    assert nudged <= 0.01
+    before, exact = watched.tree.measure(odd)[0][thigh], watched.tree.measure(steps[10])[0]
     np.testing.assert_allclose(exact, watched.bones.lengths, atol=1e-9)
     np.testing.assert_array_equal(steps[11], steps[10])
+    # Known to 10 % / sqrt(40) = 6.8 mm while its ends are to 14: four fifths of the way at once, in spite of what joints hang on.
+    nudged = before - watched.tree.measure(steps[0])[0][thigh]
+    assert 0.6 * (before - exact[thigh]) < nudged < 0.9 * (before - exact[thigh])
     increments = np.array([np.abs(b - a).max() for a, b in pairwise(steps[:11])])
-    np.testing.assert_allclose(increments, increments[0], rtol=1e-6)
+    assert increments.max() < 0.0015
+
+
+def test_the_unsurer_a_length_the_less_it_moves(figure):
+    """Two observations that differ by 4 %, then one 8 % longer: what is asked of it falls with what the joints are known to."""
+    watched = Watched(figure, 0.0)
+    watched.watch(1)
+    watched.watch(1, 1.04 * figure.xyz)
+    thigh = figure.skeleton.bone_names.index("left_hip-left_knee")
+    odd = longer_left_leg(figure, 1.08)
+    left = [
+        watched.tree.measure(watched.bones.enforce(odd, np.full(33, std), watched.stamp))[0][thigh]
+        for std in (0.002, 0.02, 0.2)
+    ]
+    given = watched.tree.measure(odd)[0][thigh]
+    assert given - 0.001 < left[0] < given
+    assert left[0] > left[1] > left[2]
+    assert left[2] == pytest.approx(watched.bones.lengths[thigh], abs=0.002)
+
+
+def test_a_joint_that_is_somewhere_else_does_not_drag_the_others(figure):
+    watched = Watched(figure, 0.0)
+    watched.watch(2 * SETTLE)
+    wrist, elbow = figure.skeleton.indices("left_wrist", "left_elbow")
+    off = figure.xyz.copy()
+    off[wrist] += [0.0, 0.0, 10.0]
+    out = watched.bones.enforce(off, np.full(33, 0.05), watched.stamp + 1_000_000_000)
+    others = np.delete(
+        np.arange(33), [wrist, *np.flatnonzero(watched.tree.below[:, watched.tree.child == wrist].any(1))]
+    )
+    np.testing.assert_allclose(out[others], figure.xyz[others], atol=1e-9)
+    forearm = np.linalg.norm(figure.xyz[wrist] - figure.xyz[elbow])
+    np.testing.assert_allclose(np.linalg.norm(out[wrist] - out[elbow]), forearm, atol=1e-9)
 
 
 def test_bones_follow_a_change_of_scale(figure):
