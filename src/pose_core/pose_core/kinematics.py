@@ -1,7 +1,8 @@
 """The bones of a skeleton as a tree: their lengths, their directions, and poses as rotations of bones.
 
-`BoneTree` measures bones and changes their lengths, joint by joint or by the least move of all of them. `BodyTree` adds rotations: p_child = p_parent + length * (G @ rest) with a
-rotation G of each bone in the axes of the pose, not of its parent, so that every joint is one sum over its path from the root.
+`BoneTree` measures bones and changes their lengths, bone by bone or by the least move of all joints. `BodyTree` adds rotations:
+p_child = p_parent + length * (G @ rest) with a rotation G of each bone in the axes of the pose, not of its parent, so that every
+joint is one sum over its path from the root.
 """
 
 from __future__ import annotations
@@ -75,8 +76,7 @@ class BoneTree:
             self.below[child, bone] = True
         self.below = self.below[: len(skeleton)]
         self._paths = self.below.astype(float)
-        joints = np.arange(len(skeleton))
-        share = 0.5 * (self._sources[:, :, None] == joints).sum(1)
+        share = 0.5 * (self._sources[:, :, None] == np.arange(len(skeleton))).sum(1)
         self._vectors = share[self.child] - share[self.parent]
         """(B, J) what each joint has to do with each bone's vector."""
         self._once = ~(self.tied & (self.mirror < np.arange(len(self.child))))
@@ -115,7 +115,7 @@ class BoneTree:
     def least_move(
         self, xyz: np.ndarray, lengths: np.ndarray, std: np.ndarray, slack: np.ndarray
     ) -> np.ndarray:
-        """Joints (J, 3) moved by the least that gives the bones their `lengths` (B,), all in metres; lengths come out nearly right.
+        """Joints (J, 3) moved by the least that gives the bones their `lengths` (B,) to a few millimetres; all in metres.
 
         The most probable pose where each joint errs independently and alike along all axes by its `std` (J,) > 0, and each length
         by its `slack` (B,) >= 0: the minimum of sum |move|^2 / std^2 + sum (length - lengths)^2 / slack^2, without slack under
@@ -124,8 +124,8 @@ class BoneTree:
         are handed down, as those of lifters do (`pose_core.joint_errors`), the result errs more and trembles: a bone across the
         view has to turn far to change its length.
 
-        Missing joints stay missing. A bone with a missing end, a NaN length or no direction asks for nothing, nor does one that is
-        off by more than `BELIEVED` of its deviations: a wrist that is somewhere else would drag the arm along.
+        Missing joints stay missing. A bone with a missing end, a NaN length or no direction asks for nothing, nor does one that
+        is off by more than `BELIEVED` of its deviations: a wrist that is somewhere else would drag the arm along.
         """
         nodes = self.at_nodes(xyz)
         bones = nodes[self.child] - nodes[self.parent]

@@ -94,7 +94,7 @@ class RefineParams(TiltParams):
     # From 6 to 20 the acceleration falls by 5 percent, no position changes by more than 0.1 mm; a swap of the legs is kept out.
     joint_gate: float = param(
         8.0,
-        "kalman: standard deviations by which a joint may miss its prediction; 0 lets all through",
+        "kalman: standard deviations by which a joint may miss its prediction; 0: no refiner stops a joint that leaps",
         low=0.0,
         high=100.0,
         live=True,

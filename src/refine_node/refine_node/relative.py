@@ -13,11 +13,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pose_core.people import JointState, Person3D
+from refine_node.coasting import SECONDS
 from refine_node.refiner import Refiner
 
 ASTRAY = 0.2
 """Metres along an axis by which the hips may put the root elsewhere than the rest of the body does: between two images a body
 bends by less, and a hip that is seen in the wrong place would carry all of the body with it."""
+
+JOINT_REACH = 0.3
+"""Metres by which noise alone may move a joint about the root."""
+JOINT_LIMIT = 25.0
+"""Metres per second about the root that no joint reaches: the foot of a hard kick has some 20."""
 
 
 @dataclass(frozen=True)
@@ -47,22 +53,41 @@ class RootRelativeRefiner(Refiner):
     In a frame without the root (a hip is missing) the root is where the median of the other joints puts it, given the
     pose about it that is expected; where none of them is known yet, where it is expected itself. Until the root is seen
     for the first time the mean of the joints stands in for it. A root that is `ASTRAY` counts as not seen, until as many frames
-    agree on it as a jump takes.
+    agree on it as a jump takes; so does a joint that has gone farther than `JOINT_LIMIT` allows.
     """
 
     def reset(self) -> None:
         self._frames: deque[Frame] = deque(maxlen=self.params.look_ahead + 1)
         self._rooted = False
         self._astray = 0
+        joints = len(self.skeleton)
+        self._believed, self._believed_at = np.full((joints, 3), np.nan), np.zeros(joints, np.int64)
+        """(J, 3) metres and (J,) ns: where joints about the root were when they last were where they could be."""
+        self._leaps = np.zeros(joints, int)
+        """(J,) for how many frames each joint has been where it cannot be."""
 
     def refine(self, person: Person3D, stamp: int) -> Person3D:
         root = self._root(person, stamp)
-        measured = Split(root, person.root_std, person.xyz - root, person.std)
+        relative = self._without_leaps(person.xyz - root, stamp)
+        measured = Split(root, person.root_std, relative, person.std)
         estimate, used = self._update(measured, person, stamp)
         self._frames.append(Frame(stamp, person, measured, estimate, used))
         known = ~np.isnan(estimate.relative[:, 0])
         state = np.where(used, person.state, np.where(known, JointState.PREDICTED, JointState.MISSING))
         return _together(person, estimate, state)
+
+    def _without_leaps(self, relative: np.ndarray, stamp: int) -> np.ndarray:
+        """Joints about the root (J, 3), NaN where they cannot have gone since they were last believed."""
+        gone = relative - self._believed
+        reach = JOINT_REACH + JOINT_LIMIT * SECONDS * np.abs(stamp - self._believed_at)
+        gated = self._rooted and self.params.joint_gate > 0.0
+        leaps = gated & (np.einsum("ji,ji->j", gone, gone) > reach * reach)
+        self._leaps = np.where(leaps, self._leaps + 1, 0)
+        leaps &= self._leaps < self.params.gate_frames
+        seen = ~leaps & ~np.isnan(relative[:, 0])
+        self._believed = np.where(seen[:, None], relative, self._believed)
+        self._believed_at = np.where(seen, stamp, self._believed_at)
+        return np.where(leaps[:, None], np.nan, relative)
 
     def recall(self, stamp: int) -> Person3D | None:
         place = next((i for i, frame in enumerate(self._frames) if frame.stamp == stamp), None)

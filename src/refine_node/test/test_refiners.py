@@ -9,6 +9,7 @@ import pytest
 
 from pose_core.people import JointState, Person3D, with_missing
 from pose_core.skeleton import SKELETONS
+from refine_node import network_refiner
 from refine_node.params import RefineParams
 from refine_node.refiner import Refiner
 from refine_node.refiners import REFINERS
@@ -260,6 +261,41 @@ def test_a_missing_joint_is_carried_on_and_comes_back(name, figure):
         assert np.abs(out.xyz[wrist] - person.xyz[wrist]).max() < 0.06
     assert (np.diff(stds[29:40]) > 0.0).all()
     assert stds[41] < stds[39]
+
+
+TRAINED = [name for name in REFINERS if (network_refiner.WEIGHTS / f"{name}.onnx").is_file()]
+
+
+@pytest.mark.parametrize("name", [name for name in EXACT if name != "raw"] + TRAINED)
+def test_a_joint_that_leaps_is_not_seen_until_it_stays(name, figure):
+    """Ten metres in one frame, and half a metre in one frame, which a limb can do."""
+    times, wrist = stamps(60), figure.skeleton.index("left_wrist")
+    people = walk(figure, times)
+    far, near = (replace(people[30], xyz=people[30].xyz + np.eye(33)[:, [wrist]] * by) for by in (10.0, 0.3))
+    refiner = make(name)
+    refine(refiner, people[:30], times[:30])
+    out = refiner.refine(far, times[30])
+    assert out.state[wrist] == JointState.PREDICTED
+    assert np.linalg.norm(out.xyz[wrist] - people[30].xyz[wrist]) < 0.1
+    after = refiner.refine(people[31], times[31])
+    assert after.state[wrist] == JointState.LIFTED
+    assert np.linalg.norm(after.xyz[wrist] - people[31].xyz[wrist]) < 0.1
+    if name != "kalman":  # which has a gate of its own
+        assert (
+            refiner.refine(replace(near, xyz=near.xyz + people[32].xyz - people[30].xyz), times[32]).state[
+                wrist
+            ]
+            == JointState.LIFTED
+        )
+    states = []
+    for person, t in zip(people[33:], times[33:], strict=True):
+        states.append(
+            refiner.refine(replace(person, xyz=person.xyz + far.xyz - people[30].xyz), t).state[wrist]
+        )
+    frames = RefineParams().gate_frames
+    if name not in ("kalman", *TRAINED):
+        assert states[: frames - 1] == [JointState.PREDICTED] * (frames - 1)
+        assert set(states[frames - 1 :]) == {JointState.LIFTED}
 
 
 @ALL
