@@ -46,6 +46,10 @@ WINDOW = 1024
 """Frames of a window that are new. The rest of it lets the network forget that it starts anew."""
 WARM_UP = 512
 """Frames. Windows then differ from the whole by less than 2e-6 m in nine recordings of ten, and by 8e-5 m in the tenth."""
+STILL = 60
+"""Frames for which a network is shown the first pose before it moves. Begun cold, as Pose2Sim does, it puts the markers of the first
+frame 23 mm from where it has them when it knows the frames before, and those of the third 8 mm; so, 5 and 3 mm. The mirrored
+beginning in place of the still one leaves 9 and 5 mm."""
 ROWS = 32
 """Windows that are run at a time, at most: many at a time cost little more than one, and memory."""
 
@@ -258,14 +262,20 @@ class _Person:
 class MarkerAugmenter:
     """Adds the markers of both networks to recordings. Keeps the networks, no recording."""
 
-    def __init__(self, device: str = "auto", gate: Gate | None = None, folder: Path | None = None) -> None:
+    def __init__(
+        self,
+        device: str = "auto",
+        gate: Gate | None = None,
+        folder: Path | None = None,
+        still: int = STILL,
+    ) -> None:
         """`device`: as of `pose_core.runtime`, on a GPU where there is one. `folder`: of the networks, instead of the assets.
 
-        Raises `assets.MissingAsset` where they were not fetched, `assets.CorruptAsset` where they are damaged, ValueError for a
+        `still`: frames at 60 Hz for which they see the first pose before it moves; 0 is what Pose2Sim does. Raises `assets.MissingAsset` where they were not fetched, `assets.CorruptAsset` where they are damaged, ValueError for a
         device that is not there and for networks of another shape.
         """
         self.gate = gate or Gate()
-        self._loaded = [_Loaded(network, device, folder) for network in NETWORKS]
+        self._loaded = [_Loaded(network, device, folder, still) for network in NETWORKS]
         self.device = self._loaded[0].device
         """What really computes."""
 
@@ -357,8 +367,9 @@ class MarkerAugmenter:
 class _Loaded:
     """A network that is ready to run."""
 
-    def __init__(self, network: Network, device: str, folder: Path | None) -> None:
+    def __init__(self, network: Network, device: str, folder: Path | None, still: int) -> None:
         self.network = network
+        self._still = still
         model, mean, std = (
             folder / network.folder / file if folder else assets.verify(f"{ASSETS}/{network.folder}/{file}")
             for file in FILES
@@ -380,7 +391,9 @@ class _Loaded:
         inputs = (person.xyz[rows[:, None], columns] - hip[:, None]) / person.height
         seconds = person.seconds[rows]
         steps = np.arange(math.ceil((seconds[-1] - seconds[0]) * RATE_HZ - 1e-6) + 1) / RATE_HZ + seconds[0]
-        xyz, spread = self._headings(_resampled(inputs, seconds, steps), person, cycles)
+        shown = _resampled(inputs, seconds, steps)
+        shown = np.concatenate([np.repeat(shown[:1], self._still, 0), shown])
+        xyz, spread = (told[self._still :] for told in self._headings(shown, person, cycles))
         xyz, spread = _resampled(xyz, steps, seconds), _resampled(spread, steps, seconds)
         xyz *= person.height  # in place: an hour of it is a tenth of a gigabyte
         xyz += hip[:, None]
@@ -431,7 +444,7 @@ class _Window:
 
 
 def _windows(frames: int) -> list[_Window]:
-    """Windows whose new frames make up all `frames`. The first begins cold, as the network does on a whole recording."""
+    """Windows whose new frames make up all `frames`. The first begins as the network does on a whole recording."""
     windows = [_Window(0, 0, min(frames, WARM_UP + WINDOW))]
     while windows[-1].stop < frames:
         new = windows[-1].stop

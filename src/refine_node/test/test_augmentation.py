@@ -288,7 +288,7 @@ def started(
 def clocked(tmp_path: Path) -> tuple[MarkerAugmenter, float]:
     """Puts markers on keypoints, and 1e-4 heights further along X in each frame."""
     write_networks(tmp_path, at_keypoints(), NOWHERE, clock=1e-4)
-    return MarkerAugmenter("cpu", OPEN, tmp_path), 1e-4
+    return MarkerAugmenter("cpu", OPEN, tmp_path, still=0), 1e-4
 
 
 @pytest.mark.parametrize("rate_hz", [24.0, 30.0, 60.0, 120.0])
@@ -568,10 +568,33 @@ def test_the_real_networks_forget_within_the_warm_up(
     assert np.abs(enhancer.augment(given_, HEIGHT, MASS).markers.xyz - whole.xyz).max() > 1e-3
 
 
+def test_networks_see_the_first_pose_before_it_moves(tmp_path: Path):
+    write_networks(tmp_path, at_keypoints(), NOWHERE, clock=1e-4)
+    given_ = sequence(moving(20))
+    result = MarkerAugmenter("cpu", OPEN, tmp_path).augment(given_, HEIGHT, MASS)
+    np.testing.assert_allclose(
+        started(result.markers, given_, 1e-4), augmentation.STILL + np.arange(20), atol=2e-2
+    )
+
+
+def test_the_real_networks_begin_as_if_they_had_seen_the_frames_before(enhancer: MarkerAugmenter):
+    """Somebody who bows slowly; cold, markers of the first frame are 16 mm off."""
+    bend = 0.2 * np.sin(np.arange(300) / 60.0)
+    xyz = np.repeat(standing()[None], 300, 0)
+    xyz[..., 0] += bend[:, None] * (xyz[..., 1] - xyz[..., 1].min())
+    whole = enhancer.augment(sequence(xyz), HEIGHT, MASS).markers.xyz[150:, 22:]
+    errors = []
+    for still in (0, augmentation.STILL):
+        late = MarkerAugmenter("cpu", still=still).augment(sequence(xyz[150:]), HEIGHT, MASS).markers
+        errors.append(np.linalg.norm(late.xyz[:, 22:] - whole, axis=-1).mean(1))
+    assert errors[0][0] > 0.01
+    assert errors[1][0] < 0.003
+
+
 def test_the_real_networks_answer_as_pose2sim_has_them_answer(enhancer: MarkerAugmenter):
     ort = pytest.importorskip("onnxruntime")
     given_ = sequence(moving(90))
-    result = enhancer.augment(given_, HEIGHT, MASS).markers
+    result = MarkerAugmenter("cpu", still=0).augment(given_, HEIGHT, MASS).markers
     for network in NETWORKS:
         model, mean, std = (
             assets.path(f"MarkerAugmenter/LSTM/{network.folder}/{file}")
