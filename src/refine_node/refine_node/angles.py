@@ -431,6 +431,11 @@ class _Solver:
         # The middle angle is as sure near a singularity as anywhere.
         locked = valid[::2] & ((sine < self._lock) | switched)
         flags[::2] |= locked.view(np.uint8) * NEAR_GIMBAL_LOCK
+        # Elsewhere nothing is known of an angle whose deviation says that it could be any.
+        lost = (deviation >= UNKNOWN_STD) & (sine >= DEGENERATE) & (flags == 0)
+        if lost.any():
+            flags |= lost.view(np.uint8) * UNOBSERVABLE
+            valid = valid & ~lost
         return (
             (self._named(np.where(valid, triples, np.nan)) * self._sign).T,
             self._named(np.where(valid, deviation, np.nan)).T,

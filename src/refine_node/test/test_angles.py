@@ -840,6 +840,22 @@ def test_what_is_nan_is_flagged_and_nothing_else(seed: int, skeleton: str):
         assert (found.std[~unknown] <= UNKNOWN_STD).all()
 
 
+def test_an_angle_that_could_be_any_is_not_given():
+    """A wrist that may be anywhere takes the angles with it that need it, and no others."""
+    skeleton = SKELETONS.get("mediapipe33")
+    one = person(bent(Body()).joints("mediapipe33"))
+    std = one.std.copy()
+    std[skeleton.index("right_wrist")] = 5.0
+    sure, unsure = (AngleSolver(skeleton).solve(replace(one, std=each), 0) for each in (one.std, std))
+    assert sure.flags[NAMES.index("right_elbow_flexion")] == 0
+    assert unsure.flags[NAMES.index("right_elbow_flexion")] == UNOBSERVABLE
+    assert np.isnan(unsure.angle[NAMES.index("right_elbow_flexion")])
+    assert np.isnan(unsure.std[NAMES.index("right_elbow_flexion")])
+    others = [i for i, name in enumerate(NAMES) if not name.startswith(("right_elbow", "right_shoulder"))]
+    np.testing.assert_array_equal(unsure.angle[others], sure.angle[others])
+    np.testing.assert_array_equal(unsure.flags[others], sure.flags[others])
+
+
 def test_joints_in_one_place_have_no_angle():
     found = AngleSolver(SKELETONS.get("mediapipe33")).solve(person(np.ones((33, 3))), 0)
     assert (found.flags == UNOBSERVABLE).all()
