@@ -25,7 +25,7 @@ from refine_node.angle_refiner import AngleRefiner
 from refine_node.angles import AngleOptions, angles_of, angles_of_markers
 from refine_node.augmentation import HEIGHTS, MASSES, MarkerAugmenter, marker_errors
 from refine_node.isb import ANGLES, GROUPS, angles_of_group
-from refine_node.markers import MARKERS, markers_of
+from refine_node.markers import MARKERS, Way, markers_of
 
 SHORT_SHARE = 0.5
 """Of a recording, that a person must be there to count even where it is shorter than `min_seconds`."""
@@ -97,7 +97,7 @@ def person_of(
         "mass_kg": mass,
         "mass": "stated" if wanted.mass else f"from the height, {BODY_MASS_INDEX:g} kg/m²",
     }
-    remarks = []
+    remarks = _guesses(track.id, markers)
     reason = _unfit(height, mass, augmenter)
     if augmenter is not None and not reason:
         augmented = augmenter.augment(markers, height, mass, wanted.cycles)
@@ -129,6 +129,22 @@ def person_of(
             "harm_deg": done.harm_deg,
         }
     return Person(track, refined, markers, angles, facts, tuple(remarks))
+
+
+def _guesses(id: str, markers: MarkerSequence) -> list[str]:
+    """A sentence for each way in which markers were made up, which do not come from this person's motion."""
+    sentences = []
+    for way, words in (
+        (Way.MIRRORED, "mirrored from the other side"),
+        (Way.AVERAGE, "put where an average person has them"),
+    ):
+        made_up: dict[str, int] = markers.metadata["frames_made_up"][way.name.lower()]
+        if made_up:
+            sentences.append(
+                f"{id}: markers are {words} in up to {max(made_up.values())} of {len(markers)} frames, and angles that need them "
+                f"guesses there: {', '.join(made_up)}."
+            )
+    return sentences
 
 
 def _without_empty(markers: MarkerSequence) -> MarkerSequence:

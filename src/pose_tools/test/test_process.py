@@ -328,7 +328,10 @@ def test_joints_that_are_hardly_visible_are_left_out_unless_asked_for(
     eyes(sees)
     run(film, tmp_path / "out")
     run(film, tmp_path / "all", visibility_min=0.1)
-    run(film, tmp_path / "guessed", estimate_missing=True)
+    guessed = run(film, tmp_path / "guessed", estimate_missing=True)
+    (said,) = [one for one in guessed["warnings"] if "mirrored" in one]
+    assert said.startswith("p1: markers are mirrored from the other side in up to ")
+    assert said.endswith("guesses there: LWrist.")
     missing = {
         name: read_trc(tmp_path / name / "film_final.trc").missing.mean(0)[MARKERS.index("LWrist")]
         for name in ("out", "all", "guessed")
