@@ -47,9 +47,9 @@ WINDOW = 1024
 WARM_UP = 512
 """Frames. Windows then differ from the whole by less than 2e-6 m in nine recordings of ten, and by 8e-5 m in the tenth."""
 STILL = 60
-"""Frames for which a network is shown the first pose before it moves. Begun cold, as Pose2Sim does, it puts the markers of the first
-frame 23 mm from where it has them when it knows the frames before, and those of the third 8 mm; so, 5 and 3 mm. The mirrored
-beginning in place of the still one leaves 9 and 5 mm."""
+"""Frames for which a network is shown the first pose before it moves. Begun cold, as Pose2Sim does, it puts the markers of the
+first frame 23 mm from where it has them when it knows the frames before, and those of the third 8 mm; so, 5 and 3 mm. The
+beginning mirrored in time, in place of the still one, leaves 9 and 5 mm."""
 ROWS = 32
 """Windows that are run at a time, at most: many at a time cost little more than one, and memory."""
 
@@ -271,8 +271,10 @@ class MarkerAugmenter:
     ) -> None:
         """`device`: as of `pose_core.runtime`, on a GPU where there is one. `folder`: of the networks, instead of the assets.
 
-        `still`: frames at 60 Hz for which they see the first pose before it moves; 0 is what Pose2Sim does. Raises `assets.MissingAsset` where they were not fetched, `assets.CorruptAsset` where they are damaged, ValueError for a
-        device that is not there and for networks of another shape.
+        `still`: frames at 60 Hz for which they see the first pose before it moves; 0 is what Pose2Sim does.
+
+        Raises `assets.MissingAsset` where the networks were not fetched, `assets.CorruptAsset` where they are damaged, ValueError
+        for a device that is not there and for networks of another shape.
         """
         self.gate = gate or Gate()
         self._loaded = [_Loaded(network, device, folder, still) for network in NETWORKS]
