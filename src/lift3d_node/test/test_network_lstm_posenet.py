@@ -70,6 +70,17 @@ def test_centred_form_answers_the_middle_of_its_window():
 
 
 @torch.no_grad()
+def test_centred_form_learns_from_clips_what_it_answers_from_windows():
+    """A clip of half a window and a frame is one window with nothing before it."""
+    network = LSTMPoseNet(replace(LSTMConfig.small(), centred=True))
+    joints, context = torch.rand(2, 4, 17, 3), torch.rand(2, 4, len(CONTEXT))
+    learnt, told = (network.train(mode)(joints, context) for mode in (True, False))
+    for name, values in learnt.items():
+        assert values.shape == told[name].shape
+        torch.testing.assert_close(values[:, 3], told[name][:, 3])
+
+
+@torch.no_grad()
 def test_centred_form_reads_backwards_too():
     network = LSTMPoseNet(replace(LSTMConfig.small(), centred=True)).eval()
     forwards = network.layers[0].lstm.all_weights[0]

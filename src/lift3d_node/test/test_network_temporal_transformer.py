@@ -96,6 +96,17 @@ def test_answers_do_not_depend_on_when_a_recording_began():
 
 
 @torch.no_grad()
+def test_centred_form_learns_from_clips_what_it_answers_from_windows():
+    """A clip of half a window and a frame is one window with nothing before it."""
+    network = TemporalTransformer(replace(TransformerConfig.small(), centred=True))
+    joints, context = sequence(3)
+    learnt, told = (network.train(mode)(joints, context) for mode in (True, False))
+    for name, values in learnt.items():
+        assert values.shape == told[name].shape
+        torch.testing.assert_close(values[:, 2], told[name][:, 2])
+
+
+@torch.no_grad()
 def test_centred_form_answers_the_middle_of_its_window():
     network = TemporalTransformer(replace(TransformerConfig.small(), centred=True)).eval()
     assert network.look_ahead == 2

@@ -68,15 +68,19 @@ SINGLE_FRAME = Recipe(steps=2500, clip_lengths=(1,), length_shares=(1.0,), final
 """For networks without memory: as many different poses as possible."""
 
 CENTRED = Recipe(
-    clip_lengths=(56, 128), length_shares=(0.8, 0.2), final_shares=(0.2, 0.8), config={"centred": True}
+    steps=3000,
+    frames_per_step=1024,
+    clip_lengths=(56, 128),
+    length_shares=(0.8, 0.2),
+    final_shares=(0.2, 0.8),
+    config={"centred": True},
 )
-"""For networks that see as many frames after the one they answer as before it: 40, for which a clip has no answer at its end.
-Every answer is computed from a window of its own, which takes some 16 ms of one core to learn from: hours in all, work for a GPU."""
+"""For networks that see as many frames after the one they answer as before it: 40, for which a clip has no answer at its end."""
 
 DIRECTIONS = Weights(direction=1.0, toward=0.1)
 """For networks that give directions and no joints."""
 
-# All but the default and centred ones stop after some ten minutes on one core. Networks with a token per joint cost ten times as much per frame
+# All but the default stop after some ten minutes on one core. Networks with a token per joint cost ten times as much per frame
 # as those with one per frame, and see so many fewer frames.
 RECIPES: dict[str, Recipe] = {
     "streaming_tcn": Recipe(steps=18000, rate=2e-3, mixing_from=0.9),
@@ -96,7 +100,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     # The longest clips are longer than the window, or what it says of the oldest frames would never be learnt.
     "temporal_transformer": Recipe(steps=4000, clip_lengths=(1, 4, 16, 96)),
-    "temporal_transformer_centred": replace(CENTRED, steps=4000, network="temporal_transformer"),
+    "temporal_transformer_centred": replace(CENTRED, network="temporal_transformer"),
     "lstm_posenet_centred": replace(CENTRED, network="lstm_posenet"),
     "pof_transformer": replace(SINGLE_FRAME, steps=1000, frames_per_step=128, weights=DIRECTIONS),
     "pof_gcn": replace(SINGLE_FRAME, frames_per_step=256, weights=DIRECTIONS),

@@ -49,6 +49,11 @@ class JointOutputs(nn.Module):
         return {"xyz": xyz, "log_std": bounded_log_std(raw[..., 3:])}
 
 
+def after_nothing(x: Tensor, frames: int) -> Tensor:
+    """(B, frames + T, D): x (B, T, D) after so many frames of zeros, as `windows` that begin before the first one see it."""
+    return functional.pad(x, (0, 0, frames, 0))
+
+
 def windows(x: Tensor, frames: int) -> Tensor:
     """(B T, frames, D) the `frames` up to each of the T of x (B, T, D); zero before the first."""
     padded = functional.pad(x, (0, 0, frames - 1, 0))

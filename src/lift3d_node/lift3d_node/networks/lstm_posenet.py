@@ -6,7 +6,8 @@ with LSTM layers, normalisation and shortcuts. Here each frame's keypoints becom
 - causal (the default): one direction; what it knows of the past is two tensors, whose size does not depend on how long that
   was.
 - centred: two directions (M. Schuster, K. K. Paliwal, IEEE Trans. Signal Processing 45, 1997) over a window of frames, of which
-  the middle one is answered; for recordings, because half a window of future is needed.
+  the middle one is answered; for recordings, because half a window of future is needed. In training a clip is gone through once,
+  as one window, and all its frames are answered: a window for each would cost eighty times as much.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from torch.nn import functional
 
 from lift3d_node.encoding import CONTEXT
 from lift3d_node.network import NETWORKS, LiftingNetwork, Outputs, State
-from lift3d_node.networks._layers import JointOutputs, MaskedKeypoints, windows
+from lift3d_node.networks._layers import JointOutputs, MaskedKeypoints, after_nothing, windows
 from pose_core.config import param
 
 
@@ -97,6 +98,9 @@ class LSTMPoseNet(LiftingNetwork):
         tokens = self._tokens(joints, context)
         if not self.config.centred:
             return self.outputs(self.last(self._through(tokens)))
+        if self.training:
+            answers = self._through(after_nothing(tokens, self.look_ahead))[:, : tokens.shape[1]]
+            return self.outputs(self.last(answers))
         middle = self._middle(windows(tokens, self.config.window))
         return self.outputs(self.last(middle.unflatten(0, tokens.shape[:2])))
 

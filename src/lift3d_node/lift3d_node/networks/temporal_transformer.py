@@ -7,7 +7,8 @@ joints as tokens within a frame, their concatenation as the token of the frame, 
   layer, as they were computed, so that a new frame costs one query over a window instead of a window of queries. With L layers
   what is seen reaches L (window - 1) frames back.
 - centred: all frames of a window attend to each other and the middle one is answered, as published; for recordings,
-  because half a window of future is needed.
+  because half a window of future is needed. In training a clip is gone through once, and all its frames are answered, each from
+  those less than a window away: a window for each would cost eighty times as much.
 
 The paper's learned positions are places in a window. A cache of keys allows only what does not change as the window moves on:
 the positions here are distances, a learned bias for each head and distance (P. Shaw et al., NAACL 2018; C. Raffel et al.,
@@ -24,7 +25,7 @@ from torch.nn import functional
 
 from lift3d_node.encoding import CONTEXT
 from lift3d_node.network import NETWORKS, LiftingNetwork, Outputs, State
-from lift3d_node.networks._layers import JointOutputs, MaskedKeypoints, windows
+from lift3d_node.networks._layers import JointOutputs, MaskedKeypoints, after_nothing, windows
 from pose_core.config import param
 from pose_core.skeleton import SKELETONS
 
@@ -150,7 +151,10 @@ class TemporalTransformer(LiftingNetwork):
     def forward(self, joints: Tensor, context: Tensor) -> Outputs:
         batch, frames = joints.shape[:2]
         tokens = self.frames(joints.flatten(0, 1), context.flatten(0, 1)).unflatten(0, (batch, frames))
-        if self.config.centred:
+        if self.config.centred and self.training:
+            shown = after_nothing(tokens, self.look_ahead)
+            answers = self._through(shown, self._bias(shown.shape[1]))[:, :frames]
+        elif self.config.centred:
             answers = self._middle(windows(tokens, self.config.window)).unflatten(0, (batch, frames))
         else:
             answers = self._through(tokens, self._bias(frames))
