@@ -130,7 +130,7 @@ class BoneTree:
         nodes = self.at_nodes(xyz)
         bones = nodes[self.child] - nodes[self.parent]
         length = np.sqrt(np.einsum("bi,bi->b", bones, bones))
-        variance = np.square(np.nan_to_num(std))
+        variance = np.where(np.isfinite(std), std, 0.0) ** 2
         doubt = np.square(BELIEVED) * (np.square(self._vectors) @ variance + np.square(slack))
         rows = np.flatnonzero(self._once & (length >= MIN_LENGTH) & (np.square(lengths - length) <= doubt))
         if not rows.size:

@@ -95,7 +95,7 @@ class Settings:
     clips: int = 8
     """Of the first scene; those of made noise and of the truth are half as many."""
     frames: int = 420
-    """Of a clip: bones take seven seconds to settle at 30 images per second."""
+    """Of a clip: in the second half of 14 s, whose bones are judged, most have settled."""
     seed: int = 23
     real: bool = True
     """Whether the real video is evaluated, for which the demo videos must have been fetched."""

@@ -160,7 +160,7 @@ class BoneLengths:
         """
         tree = self.tree
         exact = np.clip((stamp - self._settled_at) / (self.params.blend_time * 1e9), 0.0, 1.0)
-        few = UNKNOWN * np.nan_to_num(self.lengths) / np.sqrt(np.maximum(self.count, 1))
+        few = UNKNOWN * self.lengths / np.sqrt(np.maximum(self.count, 1))
         slack = (1.0 - exact) * np.hypot(self._spread, few)
         move = tree.least_move(xyz, self.lengths, std, slack) - xyz
         size = np.sqrt(np.einsum("ji,ji->j", move, move))
