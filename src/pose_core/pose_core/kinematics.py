@@ -22,6 +22,9 @@ ROUNDS = 2
 """Of Gauss and Newton, from which lengths come out right to a millimetre or two; more move joints by less than that."""
 BELIEVED = 3.0
 """Standard deviations by which a bone may be too long or too short and its ends still be where they are said to be."""
+SHARED = 0.3
+"""Correlation of the errors of heel and toes with those of the ankle. Without it a shank that is made longer or shorter turns the
+foot, and angles of the ankle err more than with bones left alone; with 0.5 and more joints err more and tremble."""
 CONSISTENT = 0.5
 """Length of the median of unit vectors below which a bone has no usual direction."""
 
@@ -79,6 +82,11 @@ class BoneTree:
         share = 0.5 * (self._sources[:, :, None] == np.arange(len(skeleton))).sum(1)
         self._vectors = share[self.child] - share[self.parent]
         """(B, J) what each joint has to do with each bone's vector."""
+        self._mixing = np.eye(len(skeleton))
+        """(J, J) how joints' errors are made of independent ones."""
+        for ankle in (skeleton.index(joint) for joint in skeleton.joints if joint.endswith("ankle")):
+            foot = self.child[self.parent == ankle]
+            self._mixing[foot, foot], self._mixing[foot, ankle] = np.sqrt(1.0 - SHARED * SHARED), SHARED
         self._once = ~(self.tied & (self.mirror < np.arange(len(self.child))))
         """(B,) all bones, of tied ones the first: the other has the same vector, turned over."""
 
@@ -117,12 +125,13 @@ class BoneTree:
     ) -> np.ndarray:
         """Joints (J, 3) moved by the least that gives the bones their `lengths` (B,) to a few millimetres; all in metres.
 
-        The most probable pose where each joint errs independently and alike along all axes by its `std` (J,) > 0, and each length
-        by its `slack` (B,) >= 0: the minimum of sum |move|^2 / std^2 + sum (length - lengths)^2 / slack^2, without slack under
-        the constraint, by `ROUNDS` steps of Gauss and Newton. So a bone that is too short pushes both its ends apart, the unsurer
-        one further, where `with_lengths` would carry along all that hangs below. Measured with errors that lie along the view and
-        are handed down, as those of lifters do (`pose_core.joint_errors`), the result errs more and trembles: a bone across the
-        view has to turn far to change its length.
+        The most probable pose where each joint errs independently and alike along all axes by its `std` (J,) > 0, but for heel
+        and toes (`SHARED`), and each length by its `slack` (B,) >= 0: the minimum of the sum of |move|^2 / std^2 and of
+        (length - lengths)^2 / slack^2, without slack under the constraint, by `ROUNDS` steps of Gauss and Newton. So a bone that
+        is too short pushes both its ends apart, the unsurer one further, where `with_lengths` would carry along all that hangs
+        below. Weighed by errors that lie along the view and are handed down, as those of lifters do
+        (`pose_core.joint_errors`), the result errs more and trembles: a bone across the view has to turn far to change its
+        length.
 
         Missing joints stay missing. A bone with a missing end, a NaN length or no direction asks for nothing, nor does one that
         is off by more than `BELIEVED` of its deviations: a wrist that is somewhere else would drag the arm along.
@@ -130,14 +139,15 @@ class BoneTree:
         nodes = self.at_nodes(xyz)
         bones = nodes[self.child] - nodes[self.parent]
         length = np.sqrt(np.einsum("bi,bi->b", bones, bones))
-        variance = np.where(np.isfinite(std), std, 0.0) ** 2
-        doubt = np.square(BELIEVED) * (np.square(self._vectors) @ variance + np.square(slack))
-        rows = np.flatnonzero(self._once & (length >= MIN_LENGTH) & (np.square(lengths - length) <= doubt))
+        errors = np.where(np.isfinite(std), std, 0.0)[:, None] * self._mixing
+        of_bones = self._vectors @ errors
+        doubt = np.einsum("be,be->b", of_bones, of_bones) + np.square(slack)
+        off = np.square((lengths - length) / BELIEVED)
+        rows = np.flatnonzero(self._once & (length >= MIN_LENGTH) & (off <= doubt))
         if not rows.size:
             return xyz
-        vectors, given, wanted = self._vectors[rows], bones[rows], lengths[rows]
-        weighted = vectors * variance
-        coupling = weighted @ vectors.T
+        of_bones, given, wanted = of_bones[rows], bones[rows], lengths[rows]
+        coupling = of_bones @ of_bones.T
         loose = np.diag(np.square(slack[rows]))
         pushes, now = np.zeros_like(given), given
         for _ in range(ROUNDS):
@@ -147,7 +157,7 @@ class BoneTree:
             lack = wanted - size - np.einsum("bi,bi->b", along, given - now)
             pushes = np.linalg.solve(coupling * (along @ along.T) + loose, lack)[:, None] * along
             now = given + coupling @ pushes
-        moved: np.ndarray = xyz + weighted.T @ pushes
+        moved: np.ndarray = xyz + errors @ (of_bones.T @ pushes)
         return moved
 
 

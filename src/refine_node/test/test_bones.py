@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.spatial.transform import Rotation
 
-from pose_core.kinematics import BoneTree, weighted_quantiles
+from pose_core.kinematics import SHARED, BoneTree, weighted_quantiles
 from pose_core.people import JointState, with_missing
 from pose_core.skeleton import SKELETONS, Skeleton
 from refine_node.bones import WINDOW, BoneLengths
@@ -89,12 +89,17 @@ def test_the_least_move_is_less_than_that_of_keeping_directions(figure, seed):
     moved = tree.least_move(noisy, lengths, std, np.zeros(len(lengths)))
     long = lengths > 0.1  # shorter ones may be off by more than their own length
     np.testing.assert_allclose(tree.measure(moved)[0][long], lengths[long], atol=0.003)
-    cost = [
-        np.sum(np.square((xyz - noisy) / std[:, None])) for xyz in (moved, tree.with_lengths(noisy, lengths))
-    ]
+    together = np.eye(33)
+    for side in ("left", "right"):
+        ankle, heel, toe = figure.skeleton.indices(f"{side}_ankle", f"{side}_heel", f"{side}_foot_index")
+        for a, b, share in ((ankle, heel, SHARED), (ankle, toe, SHARED), (heel, toe, SHARED**2)):
+            together[a, b] = together[b, a] = share
+    precision = np.linalg.inv(together * np.outer(std, std))
+    moves = [xyz - noisy for xyz in (moved, tree.with_lengths(noisy, lengths))]
+    cost = [np.sum(move * (precision @ move)) for move in moves]
     assert cost[0] < cost[1]
     # nothing pushes a body as a whole
-    np.testing.assert_allclose(((moved - noisy) / std[:, None] ** 2).sum(0), 0.0, atol=1e-6)
+    np.testing.assert_allclose((precision @ moves[0]).sum(0), 0.0, atol=1e-6)
     R, t = Rotation.random(random_state=seed).as_matrix(), rng.normal(size=3)
     again = tree.least_move(noisy @ R.T + t, lengths, std, np.zeros(len(lengths)))
     np.testing.assert_allclose(again, moved @ R.T + t, rtol=0, atol=1e-9)
