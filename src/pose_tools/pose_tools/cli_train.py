@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lift3d_node.params import Lift3DParams
+from pose_ros.threads import one_blas_thread
 from pose_tools.terminal import Bar, Json, Say, say, show
 
 if TYPE_CHECKING:  # it needs torch
@@ -152,6 +153,7 @@ def evaluate_lifters(
     from pose_train.evaluate import Settings
 
     settings = Settings(data, clips=clips, device=device, real=real)
+    one_blas_thread()
     with Bar("evaluate") as progress:
         result = run_evaluation(files or [], settings, out, document, progress, say)
     if as_json:
@@ -183,6 +185,7 @@ def evaluate_refiners(
     settings = (
         Settings(data, lifter, clips=clips, real=real) if lifter else Settings(data, clips=clips, real=real)
     )
+    one_blas_thread()
     with Bar("evaluate") as progress:
         result = run_evaluation(files or [], settings, out, document, progress, say)
     show(result, as_json)
@@ -202,6 +205,7 @@ def evaluate_angles(
     from pose_train.angle_evaluate import Settings
     from pose_train.angle_evaluate import evaluate_angles as run_evaluation
 
+    one_blas_thread()
     with Bar("evaluate") as progress:
         result = run_evaluation(Settings(data, real=real), out, document, progress, say)
     show(result, as_json)
@@ -221,6 +225,7 @@ def evaluate_angle_refiner(
     from pose_train.angle_refiner_evaluate import Settings
     from pose_train.angle_refiner_evaluate import evaluate_angle_refiner as run_evaluation
 
+    one_blas_thread()
     results = run_evaluation(Settings(data, real=real), file or "", document, say)
     show({"ms": results.ms, **{name: asdict(one) for name, one in results.scores.items()}}, as_json)
 

@@ -21,6 +21,7 @@ from pose_core import metrics
 from pose_core.people import JointState, ScaleSource
 from pose_core.sequence import DAMAGE, PoseSequence
 from pose_core.skeleton import SKELETONS
+from pose_ros.threads import one_blas_thread
 from refine_node import recording
 from refine_node.params import RefineParams
 
@@ -73,6 +74,7 @@ class RefineJob:
 def refine_file(job: RefineJob, progress: Progress) -> dict[str, Any]:
     """Write the refined recording, whole or not at all; what changed. Raises ValueError for a file that cannot be used."""
     sequence = read(job.source, job.skeleton, job.rate_hz)
+    one_blas_thread()
     if job.offline:
         refined = recording.smooth(sequence, job.params, progress=progress)
     else:

@@ -503,10 +503,20 @@ def macs(trained: LiftingNetwork) -> int:
     joints = torch.zeros(1, len(SKELETONS.get(trained.skeleton_in)), 3)
     context = torch.zeros(1, len(encoding.context_names(dataclasses.asdict(trained.config))))
     counter = FlopCounterMode(display=False)
-    # Torch does not count attention that it computes in one piece.
+    recurrent: list[int] = []
+
+    def count(layer: torch.nn.Module, given: tuple[torch.Tensor, ...], _out: object) -> None:
+        frames = given[0].shape[:-1].numel()
+        recurrent.append(frames * sum(weight.numel() for weight in layer.parameters() if weight.ndim > 1))
+
+    layers = [layer for layer in trained.modules() if isinstance(layer, torch.nn.LSTM)]
+    hooks = [layer.register_forward_hook(count) for layer in layers]
+    # Torch does not count what it computes in one piece: attention unless it is told to, and LSTM layers.
     with sdpa_kernel(SDPBackend.MATH), counter:
         trained.step(joints, context, trained.initial(1))
-    return counter.get_total_flops() // 2
+    for hook in hooks:
+        hook.remove()
+    return counter.get_total_flops() // 2 + sum(recurrent)
 
 
 def time_of(call: Callable[[], object], repeats: int) -> float:

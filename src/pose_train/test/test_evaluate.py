@@ -207,6 +207,11 @@ def test_operations_are_counted_as_by_hand() -> None:
     # Each weight of a matrix counts once; biases and norms do not multiply.
     weights = sum(p.numel() for p in recurrent.parameters() if p.ndim > 1)
     assert evaluate.macs(recurrent) == pytest.approx(weights, rel=0.05)
+    both = network.find("lstm_posenet")
+    window = both(dataclasses.replace(both.Config.small(), centred=True)).eval()
+    in_layers = sum(p.numel() for p in window.layers.parameters() if p.ndim > 1)
+    around = sum(one.weight.numel() for one in window.modules() if isinstance(one, torch.nn.Linear))
+    assert evaluate.macs(window) == 7 * in_layers + around
     attending = network.find("pof_transformer")
     small = attending(attending.Config.small())
     products = []
