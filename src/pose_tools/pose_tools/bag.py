@@ -222,8 +222,8 @@ class BagWriter:
         """Add a serialized message (CDR, as `serialize_message` or a raw subscription give it).
 
         `stamp`: ns since 1970, log and publish time; by default the stamp of the message's header. A message
-        without a header on a latched topic describes the rest: it stands first in the bag with the first
-        stamp, and a repetition is dropped. Other messages without a stamp (an empty MarkerArray) get the
+        without a header on a latched topic describes the rest: it has the first stamp, stands first in the
+        bag unless it comes when the first chunk is full, and a repetition is dropped. Other messages without a stamp (an empty MarkerArray) get the
         latest one.
 
         Raises ValueError for an unknown topic or bytes of another type, RecordingStopped when the disk takes
