@@ -223,8 +223,8 @@ class BagWriter:
 
         `stamp`: ns since 1970, log and publish time; by default the stamp of the message's header. A message
         without a header on a latched topic describes the rest: it has the first stamp, stands first in the
-        bag unless it comes when the first chunk is full, and a repetition is dropped. Other messages without a stamp (an empty MarkerArray) get the
-        latest one.
+        bag unless it comes when the first chunk is full, and a repetition is dropped. Other messages without
+        a stamp (an empty MarkerArray) get the latest one.
 
         Raises ValueError for an unknown topic or bytes of another type, RecordingStopped when the disk takes
         no more.
