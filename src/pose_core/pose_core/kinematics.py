@@ -72,6 +72,9 @@ class BoneTree:
                         f"skeleton '{skeleton.name}' must have a bone {point}-{joint} to keep {point} its mean"
                     )
                 self.tied[bone_of[skeleton.index(joint)]] = True
+        points = [skeleton.index(point) for point, *_ in skeleton.virtual]
+        self.rigid = ~(np.isin(self.parent, points) & np.isin(self.child, points))
+        """(B,) bones that keep their length: not one between two virtual points, such as that of the trunk, which bends."""
         self.below = np.zeros((len(skeleton.nodes), len(self.child)), bool)
         """(J, B) whether the joint hangs below the bone."""
         for bone, (parent, child) in enumerate(skeleton.edges):

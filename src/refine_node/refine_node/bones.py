@@ -152,7 +152,7 @@ class BoneLengths:
         ]
 
     def enforce(self, xyz: np.ndarray, std: np.ndarray, stamp: int) -> np.ndarray:
-        """Joints (J, 3) with this person's bone lengths; `std` (J,) in metres.
+        """Joints (J, 3) with the lengths of this person's rigid bones; `std` (J,) in metres.
 
         Joints move by the least that does it (see `BoneTree.least_move`), and by no more than their own deviations. Settled bones
         get their length exactly; where that takes more, they keep their direction and carry along what hangs below. Others
@@ -160,10 +160,11 @@ class BoneLengths:
         """
         tree = self.tree
         exact = np.clip((stamp - self._settled_at) / (self.params.blend_time * 1e9), 0.0, 1.0)
-        few = UNKNOWN * self.lengths / np.sqrt(np.maximum(self.count, 1))
+        lengths = np.where(tree.rigid, self.lengths, np.nan)
+        few = UNKNOWN * lengths / np.sqrt(np.maximum(self.count, 1))
         slack = (1.0 - exact) * np.hypot(self._spread, few)
-        move = tree.least_move(xyz, self.lengths, std, slack) - xyz
+        move = tree.least_move(xyz, lengths, std, slack) - xyz
         size = np.sqrt(np.einsum("ji,ji->j", move, move))
         xyz = xyz + move * np.minimum(std / np.maximum(size, NOISE_FLOOR), 1.0)[:, None]
         length, direction = tree.measure(xyz)
-        return tree.lengthen(xyz, exact * (self.lengths - length), direction)
+        return tree.lengthen(xyz, exact * (lengths - length), direction)

@@ -80,7 +80,7 @@ def refine_live(sequence: PoseSequence, params: RefineParams, progress: Progress
 
 
 def smooth(sequence: PoseSequence, params: RefineParams, progress: Progress = _silent) -> PoseSequence:
-    """The recording with all of it known; its bones, if they are to be held, each have one length throughout.
+    """The recording with all of it known; its rigid bones, if they are to be held, each have one length throughout.
 
     Refiner `kalman` is the exact smoother. One that runs a network waits for as many frames as the network can use, and is shown
     the last one again after the end. Gaps of at most `max_gap` seconds are bridged. Raises ValueError for a refiner that has no
@@ -106,12 +106,13 @@ def smooth(sequence: PoseSequence, params: RefineParams, progress: Progress = _s
 
 
 def _with_lengths(sequence: PoseSequence) -> np.ndarray:
-    """Positions (T, J, 3) moved by the least that gives every bone one length.
+    """Positions (T, J, 3) moved by the least that gives every rigid bone one length.
 
     Joints weigh in all frames as they usually do: weights that change with each frame's deviations make the joints tremble.
     """
     tree = BoneTree(SKELETONS.get(sequence.skeleton))
-    lengths, exactly = _lengths(tree, sequence), np.zeros(len(tree.child))
+    lengths = np.where(tree.rigid, _lengths(tree, sequence), np.nan)
+    exactly = np.zeros(len(tree.child))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # what is never seen has no median
         usual = np.nanmedian(sequence.std, 0)
