@@ -82,7 +82,7 @@ class BoneTree:
             self.below[child, bone] = True
         self.below = self.below[: len(skeleton)]
         self._paths = self.below.astype(float)
-        share = 0.5 * (self._sources[:, :, None] == np.arange(len(skeleton))).sum(1)
+        share = self.at_nodes(np.eye(len(skeleton)))
         self._vectors = share[self.child] - share[self.parent]
         """(B, J) what each joint has to do with each bone's vector."""
         self._mixing = np.eye(len(skeleton))
@@ -139,9 +139,7 @@ class BoneTree:
         Missing joints stay missing. A bone with a missing end, a NaN length or no direction asks for nothing, nor does one that
         is off by more than `BELIEVED` of its deviations: a wrist that is somewhere else would drag the arm along.
         """
-        nodes = self.at_nodes(xyz)
-        bones = nodes[self.child] - nodes[self.parent]
-        length = np.sqrt(np.einsum("bi,bi->b", bones, bones))
+        length, direction = self.measure(xyz)
         errors = np.where(np.isfinite(std), std, 0.0)[:, None] * self._mixing
         of_bones = self._vectors @ errors
         doubt = np.einsum("be,be->b", of_bones, of_bones) + np.square(slack)
@@ -149,7 +147,7 @@ class BoneTree:
         rows = np.flatnonzero(self._once & (length >= MIN_LENGTH) & (off <= doubt))
         if not rows.size:
             return xyz
-        of_bones, given, wanted = of_bones[rows], bones[rows], lengths[rows]
+        of_bones, wanted, given = of_bones[rows], lengths[rows], length[rows, None] * direction[rows]
         coupling = of_bones @ of_bones.T
         loose = np.diag(np.square(slack[rows]))
         pushes, now = np.zeros_like(given), given

@@ -432,10 +432,10 @@ class _Solver:
         locked = valid[::2] & ((sine < self._lock) | switched)
         flags[::2] |= locked.view(np.uint8) * NEAR_GIMBAL_LOCK
         # Elsewhere nothing is known of an angle whose deviation says that it could be any.
-        lost = (deviation >= UNKNOWN_STD) & (sine >= DEGENERATE) & (flags == 0)
-        if lost.any():
-            flags |= lost.view(np.uint8) * UNOBSERVABLE
-            valid = valid & ~lost
+        any_angle = (deviation >= UNKNOWN_STD) & (sine >= DEGENERATE) & (flags == 0)
+        if any_angle.any():
+            flags |= any_angle.view(np.uint8) * UNOBSERVABLE
+            valid = valid & ~any_angle
         return (
             (self._named(np.where(valid, triples, np.nan)) * self._sign).T,
             self._named(np.where(valid, deviation, np.nan)).T,

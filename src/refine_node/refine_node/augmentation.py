@@ -394,7 +394,7 @@ class _Loaded:
         seconds = person.seconds[rows]
         steps = np.arange(math.ceil((seconds[-1] - seconds[0]) * RATE_HZ - 1e-6) + 1) / RATE_HZ + seconds[0]
         shown = _resampled(inputs, seconds, steps)
-        shown = np.concatenate([np.repeat(shown[:1], self._still, 0), shown])
+        shown = np.pad(shown, ((self._still, 0), (0, 0), (0, 0)), mode="edge")
         xyz, spread = (told[self._still :] for told in self._headings(shown, person, cycles))
         xyz, spread = _resampled(xyz, steps, seconds), _resampled(spread, steps, seconds)
         xyz *= person.height  # in place: an hour of it is a tenth of a gigabyte

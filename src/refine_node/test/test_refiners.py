@@ -271,27 +271,25 @@ def test_a_joint_that_leaps_is_not_seen_until_it_stays(name, figure):
     """Ten metres in one frame, and half a metre in one frame, which a limb can do."""
     times, wrist = stamps(60), figure.skeleton.index("left_wrist")
     people = walk(figure, times)
-    far, near = (replace(people[30], xyz=people[30].xyz + np.eye(33)[:, [wrist]] * by) for by in (10.0, 0.3))
+    along = np.eye(33)[:, [wrist]]
+
+    def off(person: Person3D, by: float) -> Person3D:
+        return replace(person, xyz=person.xyz + by * along)
+
     refiner = make(name)
     refine(refiner, people[:30], times[:30])
-    out = refiner.refine(far, times[30])
+    out = refiner.refine(off(people[30], 10.0), times[30])
     assert out.state[wrist] == JointState.PREDICTED
     assert np.linalg.norm(out.xyz[wrist] - people[30].xyz[wrist]) < 0.1
     after = refiner.refine(people[31], times[31])
     assert after.state[wrist] == JointState.LIFTED
     assert np.linalg.norm(after.xyz[wrist] - people[31].xyz[wrist]) < 0.1
     if name != "kalman":  # which has a gate of its own
-        assert (
-            refiner.refine(replace(near, xyz=near.xyz + people[32].xyz - people[30].xyz), times[32]).state[
-                wrist
-            ]
-            == JointState.LIFTED
-        )
-    states = []
-    for person, t in zip(people[33:], times[33:], strict=True):
-        states.append(
-            refiner.refine(replace(person, xyz=person.xyz + far.xyz - people[30].xyz), t).state[wrist]
-        )
+        assert refiner.refine(off(people[32], 0.3), times[32]).state[wrist] == JointState.LIFTED
+    states = [
+        refiner.refine(off(person, 10.0), t).state[wrist]
+        for person, t in zip(people[33:], times[33:], strict=True)
+    ]
     frames = RefineParams().gate_frames
     if name not in ("kalman", *TRAINED):
         assert states[: frames - 1] == [JointState.PREDICTED] * (frames - 1)

@@ -56,5 +56,4 @@ def after_nothing(x: Tensor, frames: int) -> Tensor:
 
 def windows(x: Tensor, frames: int) -> Tensor:
     """(B T, frames, D) the `frames` up to each of the T of x (B, T, D); zero before the first."""
-    padded = functional.pad(x, (0, 0, frames - 1, 0))
-    return padded.unfold(1, frames, 1).transpose(2, 3).flatten(0, 1)
+    return after_nothing(x, frames - 1).unfold(1, frames, 1).transpose(2, 3).flatten(0, 1)

@@ -97,12 +97,12 @@ class LSTMPoseNet(LiftingNetwork):
     def forward(self, joints: Tensor, context: Tensor) -> Outputs:
         tokens = self._tokens(joints, context)
         if not self.config.centred:
-            return self.outputs(self.last(self._through(tokens)))
-        if self.training:
+            answers = self._through(tokens)
+        elif self.training:
             answers = self._through(after_nothing(tokens, self.look_ahead))[:, : tokens.shape[1]]
-            return self.outputs(self.last(answers))
-        middle = self._middle(windows(tokens, self.config.window))
-        return self.outputs(self.last(middle.unflatten(0, tokens.shape[:2])))
+        else:
+            answers = self._middle(windows(tokens, self.config.window)).unflatten(0, tokens.shape[:2])
+        return self.outputs(self.last(answers))
 
     def initial(self, batch: int) -> State:
         like = self.embed[0].weight
