@@ -8,9 +8,9 @@ Runs in an environment of its own, because OpenSim needs a newer NumPy than ROS 
         --model Model_Pose2Sim_simple.osim --marker-set Markers_LSTM.xml --scaling Scaling_Setup_Pose2Sim_LSTM.xml \
         --tasks IK_Setup_Pose2Sim_withHands_LSTM.xml --trc walk_final.trc --angles joint_angles --out out/opensim
 
-The model, its markers and the setups are those of the Pose2Sim wheel (folder OpenSim_Setup), or any others that belong together.
-`conventions` asks another question: whether `pose_train.segment_chain`, against which angles are tested, turns its segments as
-OpenSim turns those of a model such as Rajagopal2016.osim.
+The model, its markers and the setups are those of the Pose2Sim wheel (folder OpenSim_Setup), or any others that belong
+together. `conventions` asks another question: whether `pose_train.studies.segment_chain`, against which angles are tested,
+turns its segments as OpenSim turns those of a model such as Rajagopal2016.osim.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from typing import Any
 import numpy as np
 import opensim
 
+from pose_biomechanics.isb import ANGLES
 from pose_core.formats.mot import read_mot
 from pose_core.formats.trc import read_trc
-from refine_node.isb import ANGLES
 
 SAME = {
     "lumbar_extension": "L5_S1_Flex_Ext",
@@ -204,7 +204,7 @@ def table(
 def conventions(model: Path) -> int:
     """Print by how much our chain turns its segments otherwise than a model does; 1 where it is more than rounding."""
     sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src" / "pose_train"))
-    from pose_train import segment_chain
+    from pose_train.studies import segment_chain
 
     loaded = opensim.Model(str(model))
     state = loaded.initSystem()

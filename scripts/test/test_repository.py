@@ -85,7 +85,8 @@ print(" ".join(sorted({name.split(".")[0] for name in sys.modules})))
 
 
 @pytest.mark.parametrize(
-    "module", ["pose2d_node.node", "lift3d_node.node", "refine_node.node", "pose_viz.node", "pose_tools.cli"]
+    "module",
+    ["pose2d_node.node", "lift3d_node.node", "refine_node.node", "pose_viz.node", "pose_tools.cli.main"],
 )
 def test_no_stage_and_no_start_of_the_command_loads_torch(module):
     """A robot has none; where it is installed, loading it would cost seconds."""

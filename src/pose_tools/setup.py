@@ -16,5 +16,5 @@ setup(
     maintainer_email="maintainers@posepipeline.org",
     description="The pose command: the pipeline in one process, bags, replay, doctor, measurements.",
     license="Apache-2.0",
-    entry_points={"console_scripts": ["pose = pose_tools.cli:main"]},
+    entry_points={"console_scripts": ["pose = pose_tools.cli.main:main"]},
 )

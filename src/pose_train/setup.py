@@ -16,4 +16,5 @@ setup(
     maintainer_email="maintainers@posepipeline.org",
     description="Training of the learned parts: motion capture to synthetic clips, losses, training, evaluation, export.",
     license="Apache-2.0",
+    entry_points={"pose_pipeline.backends": ["torch = pose_train.lifter.torch_session:TorchSession"]},
 )

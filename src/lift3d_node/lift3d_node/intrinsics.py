@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pose_core.camera import Camera
+from pose_core.geometry.camera import Camera
 
 SAME_SHAPE = 0.01
 """Relative difference of aspect ratios up to which an image counts as the calibrated one resized."""

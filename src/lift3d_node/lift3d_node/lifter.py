@@ -9,8 +9,8 @@ from typing import ClassVar
 import numpy as np
 
 from lift3d_node.params import Lift3DParams
-from pose_core.camera import Camera
-from pose_core.joint_errors import DEPTH_SHARE
+from pose_core.filtering.joint_errors import DEPTH_SHARE
+from pose_core.geometry.camera import Camera
 from pose_core.people import JointState, People2D, People3D
 from pose_core.registry import Registry
 
@@ -20,7 +20,7 @@ class Shape:
     """A person's 3D shape about the root of the skeleton (the origin), in any unit.
 
     Axes are those of the camera turned, by the smallest rotation, until z runs along the ray to the root
-    (`pose_core.camera` has x right, y down): a lifter that sees only the person cannot know where in the image that was.
+    (`pose_core.geometry.camera` has x right, y down): a lifter that sees only the person cannot know where in the image that was.
     A missing joint is NaN with confidence 0 and state MISSING.
     """
 

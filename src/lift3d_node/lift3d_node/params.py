@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pose_core.config import TiltParams, param
-from pose_core.runtime import DEVICES
+from pose_core.networks.runtime import DEVICES
 
 MIN_HEIGHT, MAX_HEIGHT = 0.5, 2.6
 """Standing heights in metres that a person may have: a small child to just under the tallest person on record."""

@@ -9,14 +9,14 @@ import numpy as np
 from lift3d_node import models
 from lift3d_node.correspondence import Correspondence
 from lift3d_node.params import STATED, UNKNOWN, Lift3DParams
-from lift3d_node.placement import Placement
-from lift3d_node.quality import Quality
+from lift3d_node.placing.placement import Placement
+from lift3d_node.placing.quality import Quality
 from lift3d_node.subjects import Subjects
-from pose_core.camera import Camera
+from pose_core.filtering.swaps import SwapRepair, exchanged, exchanged_person
+from pose_core.geometry.camera import Camera
 from pose_core.markers import tilt_of, up_in_camera
 from pose_core.people import People2D, People3D
 from pose_core.skeleton import SKELETONS
-from pose_core.swaps import SwapRepair, exchanged, exchanged_person
 
 SECOND = 1_000_000_000
 

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from lift3d_node import encoding
-from lift3d_node.encoding import CONTEXT, INFER_MISSING, TAKES_UP, UP, Encoder, View, context_names
 from lift3d_node.geometry import view_rotation
-from pose_core.inference import STANDING
+from lift3d_node.learned import encoding
+from lift3d_node.learned.encoding import CONTEXT, INFER_MISSING, TAKES_UP, UP, Encoder, View, context_names
+from pose_core.filtering.missing_joints import STANDING
 from pose_core.skeleton import SKELETONS, mirror
 
 MP = SKELETONS.get("mediapipe33")

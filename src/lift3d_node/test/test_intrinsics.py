@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lift3d_node.intrinsics import Intrinsics
-from pose_core.camera import Camera
+from pose_core.geometry.camera import Camera
 
 HD = Camera(1280, 720, np.array([[900.0, 0, 639.5], [0, 900.0, 359.5], [0, 0, 1]]), source="camera_info")
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from lift3d_node import limbs
+from lift3d_node.learned import limbs
 from lift3d_node.stature import Stature
 from pose_core.skeleton import COCO17, H36M17, HAND21, MEDIAPIPE33, MPI_INF28, remap
 

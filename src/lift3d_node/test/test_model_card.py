@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lift3d_node import encoding
-from lift3d_node.model_card import ModelCard
-from pose_core.model_card import FORMAT
+from lift3d_node.learned import encoding
+from lift3d_node.learned.model_card import ModelCard
+from pose_core.networks.model_card import FORMAT
 
 
 def test_a_card_comes_back_from_json(tiny_card: ModelCard) -> None:

@@ -8,15 +8,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lift3d_node import limbs, network_lifter
-from lift3d_node.backends import Session
 from lift3d_node.correspondence import Correspondence
-from lift3d_node.encoding import TAKES_UP, Encoder
+from lift3d_node.learned import limbs, network_lifter
+from lift3d_node.learned.backends import Session
+from lift3d_node.learned.encoding import TAKES_UP, Encoder
+from lift3d_node.learned.model_card import ModelCard
+from lift3d_node.learned.network_lifter import NetworkLifter
 from lift3d_node.lifter import Shape
-from lift3d_node.model_card import ModelCard
-from lift3d_node.network_lifter import NetworkLifter
 from lift3d_node.params import Lift3DParams
-from lift3d_node.placement import Placement
+from lift3d_node.placing.placement import Placement
 from pose_core.conversion import conversion
 from pose_core.markers import up_in_camera
 from pose_core.people import JointState, People2D, Person2D

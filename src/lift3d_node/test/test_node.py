@@ -21,7 +21,7 @@ from lift3d_node.node import Lift3DNode
 from lift3d_node.pairing import SIZE
 from lift3d_node.params import Lift3DParams
 from lift3d_node.pipeline import PeopleLifter
-from pose_core.camera import Camera
+from pose_core.geometry.camera import Camera
 from pose_core.markers import up_in_camera
 from pose_core.people import JointState, People2D, People3D, Person3D, ScaleSource, StageTime
 from pose_core.skeleton import H36M17, MEDIAPIPE33

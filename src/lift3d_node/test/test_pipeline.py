@@ -9,8 +9,8 @@ from lift3d_node.correspondence import Correspondence
 from lift3d_node.lifter import LIFTERS, Lifter, Shape
 from lift3d_node.params import Lift3DParams
 from lift3d_node.pipeline import PeopleLifter
-from lift3d_node.placement import Placed
-from lift3d_node.quality import WINDOW, Quality
+from lift3d_node.placing.placement import Placed
+from lift3d_node.placing.quality import WINDOW, Quality
 from pose_core.people import JointState, People2D, People3D, Person3D, ScaleSource
 from pose_core.skeleton import COCO17, MEDIAPIPE33
 

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from lift3d_node.params import Lift3DParams
-from lift3d_node.placement import UNSEEN, Placed, Placement
+from lift3d_node.placing.placement import UNSEEN, Placed, Placement
 from lift3d_node.stature import STATURE_STD
 from lift3d_node.subjects import Subject
-from pose_core.camera import Camera
+from pose_core.geometry.camera import Camera
 from pose_core.people import JointState, ScaleSource
 from pose_core.skeleton import H36M17, MEDIAPIPE33, remap
 

@@ -6,7 +6,7 @@ from scipy.optimize import minimize
 from scipy.spatial.transform import Rotation
 
 from lift3d_node.geometry import view_rotation
-from lift3d_node.pnp import NU, NU0, Problem, linear_position
+from lift3d_node.placing.pnp import NU, NU0, Problem, linear_position
 
 VARIANCE = 0.01**2
 DEGREE = np.pi / 180.0

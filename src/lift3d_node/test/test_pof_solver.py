@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scipy.optimize import lsq_linear, minimize
 from scipy.spatial.transform import Rotation
 
-from lift3d_node import limbs
-from lift3d_node.pof_solver import MIN_SPREAD, LengthEstimator, Solution, solve
+from lift3d_node.learned import limbs
+from lift3d_node.learned.pof_solver import MIN_SPREAD, LengthEstimator, Solution, solve
 from pose_core.skeleton import COCO17, MEDIAPIPE33
 
 ROWS = MEDIAPIPE33.indices(*limbs.JOINTS)

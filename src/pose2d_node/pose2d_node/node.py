@@ -17,8 +17,8 @@ from pose2d_node.detector import BadImage
 from pose2d_node.estimator import Estimate, Pose2DEstimator, Sight
 from pose2d_node.params import Pose2DParams
 from pose2d_node.sources import Frame, Source, open_source
-from pose_core.calibration import read_camera
-from pose_core.camera import Camera
+from pose_core.geometry.calibration import read_camera
+from pose_core.geometry.camera import Camera
 from pose_core.people import StageTime
 from pose_core.skeleton import MEDIAPIPE33
 from pose_ros import frames, qos, topics

@@ -33,7 +33,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from pose2d_node.detector import Detection
-from pose_core.filters import ConstantVelocityKalman
+from pose_core.filtering.filters import ConstantVelocityKalman
 from pose_core.skeleton import MEDIAPIPE33
 
 NS = 1_000_000_000

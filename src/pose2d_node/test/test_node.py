@@ -17,8 +17,8 @@ from pose2d_node import node as node_module
 from pose2d_node.node import Pose2DNode
 from pose2d_node.sources import VIDEO_ORIGIN_NS
 from pose2d_node.testing import HEIGHT, WIDTH, FakeDetector, fake_estimator, figure, image_of, index_of
-from pose_core.calibration import write_camera_yaml
-from pose_core.camera import Camera
+from pose_core.geometry.calibration import write_camera_yaml
+from pose_core.geometry.camera import Camera
 from pose_ros import frames, qos, topics
 from pose_ros.conversions import people2d_from_msg, people3d_from_msg, stamp_from_ns, stamp_to_ns
 from pose_ros.images import compressed_to_msg, image_from_msg, image_to_msg

@@ -1,4 +1,4 @@
-"""Joint angles as stages and files exchange them. What each angle means stands in `refine_node.isb`."""
+"""Joint angles as stages and files exchange them. What each angle means stands in `pose_biomechanics.isb`."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from pose_core.rotations import is_unit
+from pose_core.geometry.rotations import is_unit
 from pose_core.skeleton import SKELETONS
 
 

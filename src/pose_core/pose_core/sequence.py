@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from pose_core.files import write_whole
-from pose_core.filters import SECONDS
+from pose_core.filtering.filters import SECONDS
 from pose_core.people import JointState, People2D, People3D, Person3D, ScaleSource, expect_joints
 from pose_core.types import Stamps, Track, TrackMask, TrackScalars, TrackState, TrackStd, TrackVectors
 

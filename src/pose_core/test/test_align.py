@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from pose_core.align import Similarity, procrustes
+from pose_core.geometry.align import Similarity, procrustes
 
 
 def cloud(seed: int = 0, joints: int = 17) -> np.ndarray:

@@ -10,14 +10,14 @@ import yaml
 from scipy.spatial.transform import Rotation
 
 from pose_core import assets
-from pose_core.calibration import (
+from pose_core.geometry.calibration import (
     CalibratedCamera,
     read_camera,
     read_qualisys,
     triangulate,
     write_camera_yaml,
 )
-from pose_core.camera import Camera
+from pose_core.geometry.camera import Camera
 
 K = np.array([[800.5, 0.0, 640.25], [0.0, 820.0, 350.0], [0.0, 0.0, 1.0]])
 CAMERA = Camera(1280, 720, K, np.array([-0.05, 0.1, 0.001, -0.002, 0.01]), source="calibration_file")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pose_core.camera import Camera
+from pose_core.geometry.camera import Camera
 
 K = np.array([[800.0, 0.0, 640.5], [0.0, 820.0, 350.25], [0.0, 0.0, 1.0]])
 LENSES = {

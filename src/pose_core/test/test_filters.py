@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import savgol_coeffs
 
-from pose_core.filters import AccelerationDensity, ConstantVelocityKalman, OneEuro, SavitzkyGolay
+from pose_core.filtering.filters import AccelerationDensity, ConstantVelocityKalman, OneEuro, SavitzkyGolay
 
 START = 1_700_000_000_000_000_000
 MS = 1_000_000

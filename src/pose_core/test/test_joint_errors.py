@@ -3,13 +3,7 @@
 import numpy as np
 import pytest
 
-from pose_core.joint_errors import (
-    DEPTH_SHARE,
-    HANDED_DOWN,
-    RIGID,
-    JointErrors,
-    handed_down,
-)
+from pose_core.filtering.joint_errors import DEPTH_SHARE, HANDED_DOWN, RIGID, JointErrors, handed_down
 from pose_core.skeleton import MEDIAPIPE33, SKELETONS, without_side
 
 

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from pose_core import metrics
-from pose_core.align import procrustes
+from pose_core.geometry.align import procrustes
+from pose_core.measures import metrics
 from pose_core.skeleton import SKELETONS, Skeleton
 
 H36M = SKELETONS.get("h36m17")

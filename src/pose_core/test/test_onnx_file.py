@@ -13,16 +13,16 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from pose_core import onnx_file, runtime
-from pose_core.model_card import Card, Shape
-from pose_core.runtime import OnnxSession, choose_providers, empty_state, try_out
+from pose_core.networks import onnx_file, runtime
+from pose_core.networks.model_card import Card, Shape
+from pose_core.networks.runtime import OnnxSession, choose_providers, empty_state, try_out
 
 CPU, CUDA, TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlainCard(Card):
-    KEY: ClassVar[str] = "pose_core.model_card"
+    KEY: ClassVar[str] = "pose_core.networks.model_card"
     ENCODING: ClassVar[int] = 4
     encoding: int = 4
 

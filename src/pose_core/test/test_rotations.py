@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from pose_core.rotations import (
+from pose_core.geometry.rotations import (
     angle_between,
     least_rotation,
     matrix_of_6d,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pose_core.filters import AccelerationDensity, ConstantVelocityKalman
-from pose_core.smoothing import FixedLagSmoother, rts_smooth
+from pose_core.filtering.filters import AccelerationDensity, ConstantVelocityKalman
+from pose_core.filtering.smoothing import FixedLagSmoother, rts_smooth
 
 MS = 1_000_000
 Q, SPEED = 3.0, 1.5

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pose_core.filtering.swaps import MAX_GAP, WARM_UP, SwapRepair, exchanged, exchanged_person
 from pose_core.people import JointState, Person3D
 from pose_core.skeleton import MEDIAPIPE33, SKELETONS, Skeleton, side
-from pose_core.swaps import MAX_GAP, WARM_UP, SwapRepair, exchanged, exchanged_person
 
 RATES = pytest.mark.parametrize("rate", [15, 30, 60])
 J = len(MEDIAPIPE33)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pose_core.windows import CausalWindow
+from pose_core.filtering.windows import CausalWindow
 
 
 def test_the_first_item_fills_the_window_and_later_ones_push_it_out():

@@ -19,9 +19,9 @@ from sensor_msgs.msg import JointState as JointStateMsg
 from std_msgs.msg import Header
 
 from pose_core.angles import AngleFlag, PeopleAngles, PersonAngles, expect_pelvis_sequence
-from pose_core.camera import Camera
+from pose_core.geometry.camera import Camera
+from pose_core.geometry.rotations import is_unit
 from pose_core.people import JointState, People2D, People3D, Person2D, Person3D, ScaleSource, StageTime
-from pose_core.rotations import is_unit
 from pose_core.skeleton import SKELETONS, Skeleton
 
 NS = 1_000_000_000

@@ -12,7 +12,7 @@ from rclpy.clock import ClockType
 from rclpy.node import Node
 from rclpy.time import Time
 
-from pose_core.rotations import is_unit, matrix_of_quaternion
+from pose_core.geometry.rotations import is_unit, matrix_of_quaternion
 
 
 class Gravity:

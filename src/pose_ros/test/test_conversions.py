@@ -15,7 +15,7 @@ from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import CameraInfo
 
 from pose_core.angles import PELVIS_SEQUENCES, AngleFlag, PeopleAngles, PersonAngles
-from pose_core.camera import Camera
+from pose_core.geometry.camera import Camera
 from pose_core.people import JointState, People2D, People3D, Person2D, Person3D, ScaleSource, StageTime
 from pose_core.skeleton import SKELETONS, Skeleton
 from pose_ros import conversions

@@ -33,18 +33,10 @@ from visualization_msgs.msg import Marker, MarkerArray
 
 from pose_ros.qos import LATCHED, RESULTS
 from pose_ros.testing import executing, spin_until
-from pose_tools import bag
-from pose_tools.bag import (
-    BagWriter,
-    Recorder,
-    RecordingStopped,
-    Topic,
-    read,
-    recover,
-    result_topics,
-)
-from pose_tools.definitions import definition, type_hash
-from pose_tools.mcap_file import is_whole
+from pose_tools.bag import writer as bag
+from pose_tools.bag.definitions import definition, type_hash
+from pose_tools.bag.mcap_file import is_whole
+from pose_tools.bag.writer import BagWriter, Recorder, RecordingStopped, Topic, read, recover, result_topics
 
 SECOND = 1_000_000_000
 SKELETON, PEOPLE, REFINED, MARKERS = "/pose2d/skeleton", "/pose2d/people", "/refine/people", "/viz/markers"

@@ -30,8 +30,8 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, PointCloud2, PointField
 from std_msgs.msg import ColorRGBA, Header, String
 from visualization_msgs.msg import Marker, MarkerArray
 
-from pose_tools.cdr import HEADER, layout
-from pose_tools.definitions import definition, type_name
+from pose_tools.bag.cdr import HEADER, layout
+from pose_tools.bag.definitions import definition, type_name
 
 
 @cache

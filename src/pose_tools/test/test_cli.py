@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from typer.testing import CliRunner
 
-from pose_tools.cli import _tilted, app
+from pose_tools.cli.main import _tilted, app
 
 
 @pytest.mark.parametrize(

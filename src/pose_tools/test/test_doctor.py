@@ -23,9 +23,10 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from pose_core import assets
 from pose_ros.qos import IMAGES, LATCHED, RESULTS
 from pose_ros.testing import executing, spin_until
-from pose_tools import doctor, doctor_graph
-from pose_tools.doctor import FAIL, OK, SKIPPED, WARN, Check, Probe, as_dict, exit_code, run
-from pose_tools.doctor_graph import (
+from pose_tools.doctor import checks as doctor
+from pose_tools.doctor import graph as doctor_graph
+from pose_tools.doctor.checks import FAIL, OK, SKIPPED, WARN, Check, Probe, as_dict, exit_code, run
+from pose_tools.doctor.graph import (
     Visit,
     camera_info,
     diagnostics,

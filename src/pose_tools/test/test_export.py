@@ -17,25 +17,25 @@ from rclpy.serialization import serialize_message
 from scipy.spatial.transform import Rotation
 from std_msgs.msg import String
 
+from pose_biomechanics.angles import AngleOptions, AngleSolver, angles_of
+from pose_biomechanics.isb import NAMES
 from pose_core import files
 from pose_core.angles import PELVIS_SEQUENCES, AngleSequence, PeopleAngles, PersonAngles
+from pose_core.filtering.missing_joints import standing_joints
 from pose_core.formats import c3d
 from pose_core.formats.c3d import read_c3d
 from pose_core.formats.mot import Motion, read_mot
 from pose_core.formats.trc import read_trc
-from pose_core.inference import standing_joints
 from pose_core.markers import up_in_camera, world_from_camera
 from pose_core.people import JointState, People2D, People3D, Person2D, Person3D, ScaleSource
 from pose_core.sequence import PoseSequence
 from pose_core.skeleton import SKELETONS
 from pose_ros.conversions import angles_to_msg, people2d_to_msg, people3d_to_msg
-from pose_tools import export as export_module
-from pose_tools.bag import BagWriter, Topic
-from pose_tools.bag_people import read_people
-from pose_tools.export import PELVIS, PLACE, ExportJob, coordinates, export, pelvis_place
-from pose_tools.process_files import file_name
-from refine_node.angles import AngleOptions, AngleSolver, angles_of
-from refine_node.isb import NAMES
+from pose_tools.bag.people import read_people
+from pose_tools.bag.writer import BagWriter, Topic
+from pose_tools.files import export as export_module
+from pose_tools.files.export import PELVIS, PLACE, ExportJob, coordinates, export, pelvis_place
+from pose_tools.process.person import file_name
 
 NAN = float("nan")
 MEDIAPIPE = SKELETONS.get("mediapipe33")

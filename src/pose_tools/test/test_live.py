@@ -15,14 +15,14 @@ from rosbags.highlevel import AnyReader
 
 from pose2d_node.sources import VIDEO_ORIGIN_NS
 from pose_core import assets
-from pose_core.calibration import read_qualisys
+from pose_core.geometry.calibration import read_qualisys
 from pose_core.markers import world_from_camera
 from pose_ros import topics
-from pose_tools.bag import read
-from pose_tools.demo import CALIBRATION, VIDEO, demo, demo_tilt
-from pose_tools.graph import Setup
-from pose_tools.live import Run, run
-from pose_tools.replay import FROM_PEOPLE, read_frames, replay
+from pose_tools.bag.writer import read
+from pose_tools.graph.demo import CALIBRATION, VIDEO, demo, demo_tilt
+from pose_tools.graph.graph import Setup
+from pose_tools.graph.live import Run, run
+from pose_tools.graph.replay import FROM_PEOPLE, read_frames, replay
 
 FRAMES = 24
 FPS = 60
@@ -177,7 +177,7 @@ def test_the_demo_knows_how_its_camera_is_tilted() -> None:
 
 def pose(*arguments: str) -> subprocess.CompletedProcess[str]:
     """The command as a user types it."""
-    code = "from pose_tools.cli import main; main()"
+    code = "from pose_tools.cli.main import main; main()"
     return subprocess.run(
         [sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=120
     )

@@ -13,6 +13,7 @@ from pose_msgs.msg import JointAngles, PersonAngles
 from pose_msgs.msg import People3D as People3DMsg
 from rclpy.serialization import serialize_message
 
+from pose_biomechanics.isb import GROUPS, NAMES
 from pose_core.angles import AngleFlag, AngleSequence
 from pose_core.formats.trc import write_trc
 from pose_core.markers import MarkerSequence
@@ -20,11 +21,10 @@ from pose_core.people import JointState, People3D, Person3D
 from pose_core.sequence import PoseSequence
 from pose_core.skeleton import MEDIAPIPE33, side
 from pose_ros.conversions import people3d_to_msg, stamp_from_ns
-from pose_tools import plot as plot_module
-from pose_tools.bag import BagWriter, Topic
-from pose_tools.plot import PlotJob, plot, read_angle_tables, together
-from pose_tools.process_files import write_angles
-from refine_node.isb import GROUPS, NAMES
+from pose_tools.bag.writer import BagWriter, Topic
+from pose_tools.files import plot as plot_module
+from pose_tools.files.plot import PlotJob, plot, read_angle_tables, together
+from pose_tools.process.person import write_angles
 
 SECOND = 1_000_000_000
 PERIOD = 20_000_000

@@ -23,28 +23,40 @@ from std_msgs.msg import String
 from pose2d_node.detector import Detection, check_image
 from pose2d_node.sources import VIDEO_ORIGIN_NS
 from pose2d_node.testing import image_of
+from pose_biomechanics.angles import AngleOptions
+from pose_biomechanics.isb import ANGLES, GROUPS, NAMES
+from pose_biomechanics.marker_set import MARKERS
 from pose_core import assets
 from pose_core.angles import PELVIS_SEQUENCES, AngleSequence
-from pose_core.camera import Camera
 from pose_core.formats.trc import read_trc
+from pose_core.geometry.camera import Camera
 from pose_core.people import JointState, People2D, Person2D
 from pose_core.sequence import PoseSequence
 from pose_core.skeleton import MEDIAPIPE33
 from pose_ros import topics
 from pose_ros.conversions import people2d_to_msg, people3d_from_msg
 from pose_ros.images import compressed_to_msg
-from pose_tools import bag, process, process_detection, process_figures, process_input
-from pose_tools.demo import VIDEO
-from pose_tools.process import labels
-from pose_tools.process_bag import Result, write_bag
-from pose_tools.process_files import _better
-from pose_tools.process_job import ProcessJob, settings_of
-from pose_tools.process_overlay import Reader
-from pose_tools.process_stages import hidden, joined
-from pose_tools.process_workers import Stopped, Workers, tick
-from refine_node.angles import AngleOptions
-from refine_node.isb import ANGLES, GROUPS, NAMES
-from refine_node.markers import MARKERS
+from pose_tools.bag import writer as bag
+from pose_tools.graph.demo import VIDEO
+from pose_tools.process import (
+    detection as process_detection,
+)
+from pose_tools.process import (
+    figures as process_figures,
+)
+from pose_tools.process import (
+    footage as process_input,
+)
+from pose_tools.process import (
+    run as process,
+)
+from pose_tools.process.bag import Result, write_bag
+from pose_tools.process.job import ProcessJob, settings_of
+from pose_tools.process.overlay import Reader
+from pose_tools.process.person import _better
+from pose_tools.process.run import labels
+from pose_tools.process.stages import hidden, joined
+from pose_tools.process.workers import Stopped, Workers, tick
 
 SECOND = 1_000_000_000
 FPS = 30
@@ -726,7 +738,7 @@ def test_hidden_takes_joints_out_altogether() -> None:
 
 
 def test_reader_gives_the_person_of_a_stamp_across_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pose_tools.process_overlay.BLOCK", 3)
+    monkeypatch.setattr("pose_tools.process.overlay.BLOCK", 3)
     one = sequence(8)
     one.xyz[4] = np.nan
     reader = Reader(one)

@@ -10,8 +10,8 @@ import pytest
 from pose2d_node.params import Pose2DParams
 from pose2d_node.sources import open_source
 from pose2d_node.testing import image_of, index_of
-from pose_tools import process_bench
-from pose_tools.process_bench import film_of, speed
+from pose_tools.bench import process as process_bench
+from pose_tools.bench.process import film_of, speed
 
 
 @pytest.fixture

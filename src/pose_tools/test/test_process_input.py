@@ -16,9 +16,9 @@ from pose2d_node.params import Pose2DParams
 from pose2d_node.sources import VIDEO_ORIGIN_NS, open_source
 from pose2d_node.testing import image_of, index_of
 from pose_core import assets
-from pose_tools import process_input
-from pose_tools.demo import VIDEO
-from pose_tools.process_input import (
+from pose_tools.graph.demo import VIDEO
+from pose_tools.process import footage as process_input
+from pose_tools.process.footage import (
     LONGEST,
     SEGMENTS,
     SHORTEST,

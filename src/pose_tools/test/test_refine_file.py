@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from pose_core import metrics
+from pose_core.measures import metrics
 from pose_core.sequence import PoseSequence
 from pose_core.skeleton import SKELETONS
-from pose_tools.cli import app
-from pose_tools.refine_file import read
+from pose_tools.cli.main import app
+from pose_tools.files.refine import read
 
 SKELETON = SKELETONS.get("h36m17")
 FRAMES = 40

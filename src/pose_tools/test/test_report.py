@@ -7,11 +7,11 @@ import threading
 import numpy as np
 import pytest
 
-from pose_core.camera import Camera
+from pose_core.geometry.camera import Camera
 from pose_core.people import JointState, People2D, People3D, Person2D, Person3D, StageTime
 from pose_core.skeleton import MEDIAPIPE33
-from pose_tools.graph import IN_FLIGHT, Bundle, OpenDoor, Pace
-from pose_tools.report import Report, latencies, percentiles, reprojection_errors
+from pose_tools.graph.graph import IN_FLIGHT, Bundle, OpenDoor, Pace
+from pose_tools.graph.report import Report, latencies, percentiles, reprojection_errors
 from pose_tools.summary import table
 
 J = len(MEDIAPIPE33)
@@ -77,7 +77,7 @@ def test_report_counts_frames_people_and_errors() -> None:
 
 
 def test_a_long_run_keeps_a_bounded_number_of_samples(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pose_tools.report.WINDOW", 3)
+    monkeypatch.setattr("pose_tools.graph.report.WINDOW", 3)
     report = Report()
     flat, solid = people()
     for _ in range(5):

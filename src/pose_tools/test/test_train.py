@@ -8,13 +8,13 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from lift3d_node import checkpoint, network
-from lift3d_node.checkpoint import Checkpoint
-from lift3d_node.model_card import ModelCard
-from pose_core import onnx_file
-from pose_tools.cli import app
-from pose_tools.train import evaluate_lifters, export_model
-from pose_train import evaluate
+from lift3d_node.learned.model_card import ModelCard
+from pose_core.networks import onnx_file
+from pose_tools.cli.main import app
+from pose_tools.training.train import evaluate_lifters, export_model
+from pose_train.lifter import checkpoint, network
+from pose_train.lifter.checkpoint import Checkpoint
+from pose_train.studies import lifters as evaluate
 
 
 @pytest.fixture
@@ -36,9 +36,9 @@ def test_a_checkpoint_becomes_an_onnx_file(trained: Path):
 def test_a_checkpoint_becomes_torchscript(trained: Path):
     out = trained.with_suffix(".ts")
     export_model(trained, out, half=True)
-    extra = {"lift3d_node.model_card": ""}
+    extra = {"lift3d_node.learned.model_card": ""}
     script = torch.jit.load(out, _extra_files=extra)
-    assert '"network":"streaming_tcn"' in str(extra["lift3d_node.model_card"])
+    assert '"network":"streaming_tcn"' in str(extra["lift3d_node.learned.model_card"])
     assert script is not None
 
 

@@ -8,11 +8,11 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from pose_core import onnx_file
-from pose_core.checkpoint import Checkpoint
-from pose_tools.cli import app
-from pose_tools.train import export_model
-from refine_node import checkpoint, network
+from pose_core.networks import onnx_file
+from pose_tools.cli.main import app
+from pose_tools.training.train import export_model
+from pose_train.refiner import checkpoint, network
+from pose_train.trunk.checkpoint import Checkpoint
 from refine_node.model_card import RefinerCard
 
 

@@ -19,8 +19,8 @@ from pose_core.people import JointState, People3D, Person3D
 from pose_core.sequence import PoseSequence
 from pose_core.skeleton import MEDIAPIPE33
 from pose_ros.conversions import people3d_to_msg
-from pose_tools.bag import BagWriter, Topic
-from pose_tools.view import ViewJob, name_of, view
+from pose_tools.bag.writer import BagWriter, Topic
+from pose_tools.files.view import ViewJob, name_of, view
 
 J = len(MEDIAPIPE33)
 SECOND = 1_000_000_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pose_train import mocap
+from pose_train.data import mocap
 
 REST = {
     "lhipjoint": (0.09, -0.10, 0.0),

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
 
-from pose_train import mocap
-from pose_train.refiner_data import Made
-from pose_train.synthesis import Synthesizer
+from lift3d_node.learned.model_card import ModelCard
+from lift3d_node.testing import TINY_CARD, make_scene, write_tiny_onnx
+from pose_train.data import mocap
+from pose_train.data.synthesis import Synthesizer
+from pose_train.refiner.data import Made
 from pose_train.testing import motion
 
 
@@ -51,3 +55,76 @@ def made(data: Path, cache: None) -> Made:
 @pytest.fixture(autouse=True)
 def one_thread() -> None:
     torch.set_num_threads(1)
+
+
+TINY_NETWORK = """
+from dataclasses import dataclass
+
+import torch
+
+from pose_train.lifter.network import NETWORKS, LiftingNetwork
+from pose_core.config import param
+
+
+@dataclass(frozen=True)
+class Config:
+    gain: float = param(2.0, "factor", low=0.0)
+
+
+@NETWORKS.register("tiny")
+class Tiny(LiftingNetwork):
+    Config = Config
+    skeleton_in = skeleton_out = "mediapipe33"
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.gain = torch.nn.Parameter(torch.full((3,), config.gain))
+        self.log_std = torch.nn.Parameter(torch.tensor([-3.0, -2.0]))
+
+    def forward(self, joints, context):
+        before = torch.cat([torch.zeros_like(joints[:, :1]), joints[:, :-1]], 1)
+        return self.outputs(joints, before)
+
+    def initial(self, batch):
+        return [self.gain.new_zeros(batch, 33, 3)]
+
+    def step(self, joints, context, state):
+        return self.outputs(joints, state[0]), [joints]
+
+    def outputs(self, joints, before):
+        return {
+            "xyz": self.gain * (joints + 0.5 * before),
+            "log_std": self.log_std.expand(*joints.shape[:-1], 2),
+        }
+"""
+
+
+@pytest.fixture(scope="session")
+def scene():
+    """`scene(root, turn, ...)` makes a Scene."""
+    return make_scene
+
+
+@pytest.fixture(scope="session")
+def tiny_card() -> ModelCard:
+    return TINY_CARD
+
+
+@pytest.fixture(scope="session")
+def tiny_onnx() -> Callable[..., Path]:
+    """`tiny_onnx(path, card, gain)` writes the same network as an ONNX file."""
+    return write_tiny_onnx
+
+
+@pytest.fixture(scope="session")
+def tiny_network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType]:
+    """The module `pose_train.lifter.networks.tiny`, dropped into the folder of networks as anybody would."""
+    from pose_train.lifter import networks
+    from pose_train.lifter.network import NETWORKS, find
+
+    folder = tmp_path_factory.mktemp("networks")
+    (folder / "tiny.py").write_text(TINY_NETWORK)
+    networks.__path__.append(str(folder))
+    yield sys.modules[find("tiny").__module__]
+    networks.__path__.remove(str(folder))
+    del sys.modules["pose_train.lifter.networks.tiny"], NETWORKS._entries["tiny"]

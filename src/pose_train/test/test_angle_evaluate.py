@@ -10,15 +10,27 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from pose_core.calibration import CalibratedCamera
-from pose_core.camera import Camera
+from pose_biomechanics import isb
+from pose_core.filtering.joint_errors import DEPTH_SHARE, HANDED_DOWN, JointErrors
 from pose_core.formats.mot import write_mot
 from pose_core.formats.trc import write_trc
-from pose_core.joint_errors import DEPTH_SHARE, HANDED_DOWN, JointErrors
+from pose_core.geometry.calibration import CalibratedCamera
+from pose_core.geometry.camera import Camera
 from pose_core.markers import MarkerSequence, world_from_camera
 from pose_core.skeleton import MEDIAPIPE33
-from pose_train import angle_evaluate, angle_oracle, mocap, opensim_walk, real_video, segment_chain
-from pose_train.angle_evaluate import (
+from pose_train.data import mocap
+from pose_train.studies import (
+    angles as angle_evaluate,
+)
+from pose_train.studies import (
+    opensim_walk,
+    real_video,
+    segment_chain,
+)
+from pose_train.studies import (
+    oracle as angle_oracle,
+)
+from pose_train.studies.angles import (
     Draws,
     Settings,
     activities,
@@ -29,10 +41,9 @@ from pose_train.angle_evaluate import (
     noisy,
     stated_of,
 )
-from pose_train.refiner_evaluate import Take, filmed
-from pose_train.segment_chain import Placed, place
+from pose_train.studies.refiners import Take, filmed
+from pose_train.studies.segment_chain import Placed, place
 from pose_train.testing import rest
-from refine_node import isb
 
 FRAMES = 40
 OPENSIM = Path(__file__).parents[3] / "data" / "opensim"

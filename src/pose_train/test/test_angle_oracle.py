@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pose_biomechanics import isb
+from pose_biomechanics.angles import AngleOptions, AngleSolver
 from pose_core.angles import AngleFlag
 from pose_core.skeleton import SKELETONS
-from pose_train import angle_oracle, segment_chain
-from pose_train.angle_oracle import MARKER_SET, SKELETONS_KNOWN, degrees, errors, expected, solved, turns_of
-from pose_train.segment_chain import HIP, LIFELIKE, PLAIN, SHOULDER, TRUNK, Values, place, turned
-from refine_node import isb
-from refine_node.angles import AngleOptions, AngleSolver
+from pose_train.studies import oracle as angle_oracle
+from pose_train.studies import segment_chain
+from pose_train.studies.oracle import MARKER_SET, SKELETONS_KNOWN, degrees, errors, expected, solved, turns_of
+from pose_train.studies.segment_chain import HIP, LIFELIKE, PLAIN, SHOULDER, TRUNK, Values, place, turned
 
 EXACT_DEG = 0.01
 

@@ -10,22 +10,27 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
+from pose_biomechanics import angle_encoding
+from pose_biomechanics.angle_refiner import AngleRefiner, corrected
+from pose_biomechanics.angles import angles_of
+from pose_biomechanics.isb import GROUPS, NAMES
 from pose_core.angles import AngleSequence
 from pose_core.config import build
-from pose_train import angle_data, angle_refiner_evaluate, angle_runs, export, refiner_data
-from pose_train.angle_data import MadeAngles
-from pose_train.angle_recipes import RECIPES, AngleRecipe, recipe
-from pose_train.angle_refiner_evaluate import LIFTED, SIZES, AngleScores, People, Settings
-from pose_train.angle_runs import AngleJob
-from pose_train.angle_training import AngleLoss, AngleSource, batch_of, exponential, judge
-from pose_train.evaluate import write_document
-from pose_train.refiner_data import Made
-from pose_train.training import Batches, Training
-from refine_node import angle_checkpoint, angle_encoding
-from refine_node.angle_network import AngleNetwork, find
-from refine_node.angle_refiner import AngleRefiner, corrected
-from refine_node.angles import angles_of
-from refine_node.isb import GROUPS, NAMES
+from pose_train.angle import checkpoint as angle_checkpoint
+from pose_train.angle import data as angle_data
+from pose_train.angle import run as angle_runs
+from pose_train.angle.data import MadeAngles
+from pose_train.angle.network import AngleNetwork, find
+from pose_train.angle.recipes import RECIPES, AngleRecipe, recipe
+from pose_train.angle.run import AngleJob
+from pose_train.angle.task import AngleLoss, AngleSource, batch_of, exponential, judge
+from pose_train.refiner import data as refiner_data
+from pose_train.refiner.data import Made
+from pose_train.studies import angle_refiner as angle_refiner_evaluate
+from pose_train.studies.angle_refiner import LIFTED, SIZES, AngleScores, People, Settings
+from pose_train.studies.lifters import write_document
+from pose_train.trunk import export
+from pose_train.trunk.training import Batches, Training
 
 pytestmark = pytest.mark.usefixtures("cache")
 

@@ -16,12 +16,12 @@ from scipy.spatial.transform import Rotation
 
 from pose2d_node.detector import Detection
 from pose2d_node.testing import FakeDetector, figure, image_of, index_of
-from pose_core.calibration import CalibratedCamera
-from pose_core.camera import Camera
+from pose_core.geometry.calibration import CalibratedCamera
+from pose_core.geometry.camera import Camera
 from pose_core.skeleton import COCO17, MEDIAPIPE33
-from pose_train.datasets import Aist
-from pose_train.datasets.aist import read_cameras, read_joints, read_settings
-from pose_train.datasets.aist_convert import Job, Options, convert, convert_video, main, plan
+from pose_train.data.datasets import Aist
+from pose_train.data.datasets.aist import read_cameras, read_joints, read_settings
+from pose_train.data.datasets.aist_convert import Job, Options, convert, convert_video, main, plan
 
 SEQUENCE = "gBR_sBM_cAll_d04_mBR0_ch01"
 WIDTH, HEIGHT = 64, 48

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from pose_core.skeleton import COCO17, MPI_INF28
-from pose_train.datasets import Amass
-from pose_train.datasets.smpl import BODY22, BodyModel, model_path
+from pose_train.data.datasets import Amass
+from pose_train.data.datasets.smpl import BODY22, BodyModel, model_path
 
 # Parents of SMPL-H's 52 joints as its files have them; the first is stored as 2 ** 32 - 1.
 HAND = [0, 1, 2, 0, 4, 5, 0, 7, 8, 0, 10, 11, 0, 13, 14]  # from the wrist, one more per joint

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pose_train.datasets.archive import mapping, numbers, read_npy, read_npz, read_pickle, text
+from pose_train.data.datasets.archive import mapping, numbers, read_npy, read_npz, read_pickle, text
 
 TREE = {
     "S1": {"Walking 1": np.arange(24, dtype=np.float32).reshape(2, 4, 3)},

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from pose_core.skeleton import H36M17
-from pose_train.datasets import Human36M
-from pose_train.datasets.human36m_cameras import LARGEST_DIFFERENCE_PX, LENSES, PLACES, cameras_of
+from pose_train.data.datasets import Human36M
+from pose_train.data.datasets.human36m_cameras import LARGEST_DIFFERENCE_PX, LENSES, PLACES, cameras_of
 
 # Where the 17 joints stand among the 32: VideoPose3D removes 4 5 9 10 11 16 20-24 28-31.
 KEPT = [0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27]

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pose_core.camera import Camera
+from pose_core.geometry.camera import Camera
 from pose_core.skeleton import MPI_INF28
-from pose_train.datasets import MpiInf17, MpiInf28
-from pose_train.datasets.mpi_inf_3dhp import SEQUENCES, Standardisation
+from pose_train.data.datasets import MpiInf17, MpiInf28
+from pose_train.data.datasets.mpi_inf_3dhp import SEQUENCES, Standardisation
 
 CAMERA = Camera(2048, 2048, np.array([[1497.693, 0.0, 1024.704], [0.0, 1497.103, 1051.394], [0.0, 0.0, 1.0]]))
 FRAMES = {"S1 Seq1": 4, "S1 Seq2": 3, "S8 Seq1": 2}

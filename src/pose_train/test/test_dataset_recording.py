@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from pose_core.camera import Camera
+from pose_core.geometry.camera import Camera
 from pose_core.skeleton import COCO17
-from pose_train.datasets.pinhole import fitted_camera
-from pose_train.datasets.recording import Dataset, Recording
+from pose_train.data.datasets.pinhole import fitted_camera
+from pose_train.data.datasets.recording import Dataset, Recording
 
 T, J = 4, len(COCO17)
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from pose_core.skeleton import SKELETONS
-from pose_train import detector
-from pose_train.detector import CLEAN, FULL, MASKED, Noise
-from pose_train.landmarks import Landmarks
+from pose_train.data import detector
+from pose_train.data.detector import CLEAN, FULL, MASKED, Noise
+from pose_train.data.landmarks import Landmarks
 from pose_train.testing import rest
 
 MP = SKELETONS.get("mediapipe33")

@@ -11,14 +11,16 @@ import numpy as np
 import pytest
 import torch
 
-from lift3d_node import checkpoint, network
-from lift3d_node.model_card import ModelCard
-from lift3d_node.network import LiftingNetwork
+from lift3d_node.learned.model_card import ModelCard
 from pose_core.skeleton import SKELETONS
-from pose_train import evaluate, export, real_video
-from pose_train.evaluate import BASELINES, CONDITIONS, Candidate, Settings
-from pose_train.samples import Batch
-from pose_train.scores import Cost, Scores, Track, score
+from pose_train.data.samples import Batch
+from pose_train.lifter import checkpoint, network
+from pose_train.lifter.network import LiftingNetwork
+from pose_train.studies import lifters as evaluate
+from pose_train.studies import real_video
+from pose_train.studies.lifters import BASELINES, CONDITIONS, Candidate, Settings
+from pose_train.studies.scores import Cost, Scores, Track, score
+from pose_train.trunk import export
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -135,7 +137,7 @@ def test_limbs_alone_become_joints_on_the_rays_of_the_keypoints(held_out: evalua
     card, _ = make("pof_transformer")
     batch = held_out.batch("clean", card.skeleton_in, card.skeleton_out)
     skeleton = SKELETONS.get(card.skeleton_out)
-    from lift3d_node.limbs import directions
+    from lift3d_node.learned.limbs import directions
 
     given = directions(batch.target["xyz"].numpy(), skeleton).astype(np.float32)
     found = scored(card, {"limbs": given}, batch)
@@ -186,7 +188,7 @@ def test_calibration_makes_the_stated_interval_honest(data: Path) -> None:
 def test_frame_by_frame_through_the_exported_file_is_the_same(
     held_out: evaluate.TestSet, tmp_path: Path, name: str
 ) -> None:
-    from lift3d_node import backends
+    from lift3d_node.learned import backends
 
     card, made = make(name)
     export.to_onnx(made, card, tmp_path / "a.onnx", half=False)

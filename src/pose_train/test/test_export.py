@@ -9,17 +9,17 @@ import pytest
 import torch
 from torch import nn
 
-from lift3d_node import checkpoint
-from lift3d_node.backends import open_session
-from lift3d_node.checkpoint import describe
-from lift3d_node.network import NETWORKS, LiftingNetwork, find, names
+from lift3d_node.learned.backends import open_session
 from pose_core.config import param
-from pose_core.onnx_file import card_of
-from pose_core.runtime import OnnxSession, empty_state, try_out
+from pose_core.networks.onnx_file import card_of
+from pose_core.networks.runtime import OnnxSession, empty_state, try_out
 from pose_core.skeleton import SKELETONS
-from pose_train.export import HALF_TOLERANCE, TOLERANCE, to_onnx, to_torchscript
-from refine_node import checkpoint as refiner_checkpoint
-from refine_node import network as refiner_network
+from pose_train.lifter import checkpoint
+from pose_train.lifter.checkpoint import describe
+from pose_train.lifter.network import NETWORKS, LiftingNetwork, find, names
+from pose_train.refiner import checkpoint as refiner_checkpoint
+from pose_train.refiner import network as refiner_network
+from pose_train.trunk.export import HALF_TOLERANCE, TOLERANCE, to_onnx, to_torchscript
 from refine_node.model_card import RefinerCard
 
 torch.set_num_threads(1)

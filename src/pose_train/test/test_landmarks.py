@@ -7,8 +7,8 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from pose_core.skeleton import SKELETONS
-from pose_train.landmarks import HIP_OUTWARD, MIRRORED_JOINTS, MIRRORED_SEGMENTS, Landmarks
-from pose_train.mocap import JOINTS, SEGMENTS
+from pose_train.data.landmarks import HIP_OUTWARD, MIRRORED_JOINTS, MIRRORED_SEGMENTS, Landmarks
+from pose_train.data.mocap import JOINTS, SEGMENTS
 from pose_train.testing import rest
 
 NAMES = ("mediapipe33", "coco17", "h36m17", "mpi_inf28")

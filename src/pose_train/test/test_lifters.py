@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from lift3d_node import backends, checkpoint, network
-from lift3d_node.model_card import ModelCard
-from pose_core import onnx_file, runtime
-from pose_train import lifters
-from pose_train.lifters import Job, Trained
-from pose_train.recipes import Recipe
+from lift3d_node.learned import backends
+from lift3d_node.learned.model_card import ModelCard
+from pose_core.networks import onnx_file, runtime
+from pose_train.lifter import checkpoint, network
+from pose_train.lifter import run as lifters
+from pose_train.lifter.recipes import Recipe
+from pose_train.lifter.run import Job, Trained
 
 TINY = Recipe(
     steps=3,
@@ -29,8 +30,8 @@ TINY = Recipe(
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small networks, few clips."""
-    monkeypatch.setattr("pose_train.training.VALIDATION_CLIPS", 6)
-    monkeypatch.setattr("pose_train.training.VALIDATION_FRAMES", 8)
+    monkeypatch.setattr("pose_train.trunk.training.VALIDATION_CLIPS", 6)
+    monkeypatch.setattr("pose_train.trunk.training.VALIDATION_FRAMES", 8)
 
     def recipe(name: str) -> Recipe:
         if name not in network.names():
@@ -94,7 +95,7 @@ def test_weights_and_biases_that_is_not_installed_says_what_to_do(tmp_path: Path
     try:
         import wandb  # noqa: F401
     except ImportError:
-        from pose_train.logs import open_logs
+        from pose_train.trunk.logs import open_logs
 
         with pytest.raises(ValueError, match="pip install wandb"), open_logs(tmp_path, "project", {}):
             pass

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from lift3d_node.limbs import LIMBS
-from lift3d_node.network import NETWORKS, find
+from lift3d_node.learned.limbs import LIMBS
 from pose_core.skeleton import SKELETONS
-from pose_train.detector import FULL
-from pose_train.losses import Loss, Weights
-from pose_train.samples import Batch, Preparer, answered
-from pose_train.synthesis import Synthesizer
+from pose_train.data.detector import FULL
+from pose_train.data.samples import Batch, Preparer, answered
+from pose_train.data.synthesis import Synthesizer
+from pose_train.lifter.loss import Loss, Weights
+from pose_train.lifter.network import NETWORKS, find
 
 MP = SKELETONS.get("mediapipe33")
 

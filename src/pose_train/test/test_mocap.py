@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pose_train import mocap
+from pose_train.data import mocap
 
 
 def test_a_pack_comes_back_to_its_resolution(tmp_path: Path, pack: mocap.Pack):

@@ -16,13 +16,13 @@ from pose2d_node.estimator import Pose2DEstimator
 from pose2d_node.sources import Frame
 from pose2d_node.testing import fake_estimator, figure, image_of
 from pose_core import assets
-from pose_core.calibration import CalibratedCamera
-from pose_core.camera import Camera
+from pose_core.geometry.calibration import CalibratedCamera
+from pose_core.geometry.camera import Camera
 from pose_core.people import JointState, People2D, People3D
 from pose_core.skeleton import MEDIAPIPE33
-from pose_train import real_video
-from pose_train.landmarks import REFERENCE_HEIGHT, Landmarks
-from pose_train.real_video import PART_OF, RealVideo, Reference, Sightings
+from pose_train.data.landmarks import REFERENCE_HEIGHT, Landmarks
+from pose_train.studies import real_video
+from pose_train.studies.real_video import PART_OF, RealVideo, Reference, Sightings
 from pose_train.testing import motion
 
 FRAMES = 24

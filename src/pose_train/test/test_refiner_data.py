@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from pose_core.skeleton import SKELETONS
-from pose_train import mocap, refiner_data
-from pose_train.refiner_data import MISSING, UNIT, Clip, Made
-from pose_train.synthesis import Synthesizer
+from pose_train.data import mocap
+from pose_train.data.synthesis import Synthesizer
+from pose_train.refiner import data as refiner_data
+from pose_train.refiner.data import MISSING, UNIT, Clip, Made
 from refine_node import encoding
 
 SKELETON = SKELETONS.get("mediapipe33")

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pose_train import refiner_evaluate, tables
-from pose_train.refiner_evaluate import RefinerScores, Scenes, Settings, Variant
+from pose_train.studies import refiners as refiner_evaluate
+from pose_train.studies import tables
+from pose_train.studies.refiners import RefinerScores, Scenes, Settings, Variant
 
 RAW = Variant("raw", "raw", bones=False)
 

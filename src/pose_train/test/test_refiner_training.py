@@ -10,18 +10,19 @@ import pytest
 import torch
 
 from pose_core.config import build
-from pose_core.runtime import OnnxSession, empty_state
-from pose_train import refiner_data, refiners
-from pose_train.refiner_data import Made
-from pose_train.refiner_losses import delayed
-from pose_train.refiner_recipes import RECIPES, RefinerRecipe, recipe
-from pose_train.refiner_training import RefinerSource, judge
-from pose_train.refiners import RefinerJob
-from pose_train.samples import Batch
-from pose_train.training import Batches, Training
-from refine_node import checkpoint
+from pose_core.networks.runtime import OnnxSession, empty_state
+from pose_train.data.samples import Batch
+from pose_train.refiner import checkpoint
+from pose_train.refiner import data as refiner_data
+from pose_train.refiner import run as refiners
+from pose_train.refiner.data import Made
+from pose_train.refiner.loss import delayed
+from pose_train.refiner.network import RefiningNetwork, find
+from pose_train.refiner.recipes import RECIPES, RefinerRecipe, recipe
+from pose_train.refiner.run import RefinerJob
+from pose_train.refiner.task import RefinerSource, judge
+from pose_train.trunk.training import Batches, Training
 from refine_node.model_card import RefinerCard
-from refine_node.network import RefiningNetwork, find
 
 pytestmark = pytest.mark.usefixtures("cache")
 

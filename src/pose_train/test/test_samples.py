@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from lift3d_node.encoding import Encoder
+from lift3d_node.learned.encoding import Encoder
 from pose_core.skeleton import SKELETONS
-from pose_train.detector import CLEAN, FULL
-from pose_train.samples import Preparer
-from pose_train.synthesis import Synthesizer
+from pose_train.data.detector import CLEAN, FULL
+from pose_train.data.samples import Preparer
+from pose_train.data.synthesis import Synthesizer
 
 
 def test_targets_project_onto_the_encoded_joints(synthesizer: Synthesizer):

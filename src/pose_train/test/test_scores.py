@@ -8,17 +8,9 @@ import math
 import numpy as np
 import pytest
 
-from lift3d_node import limbs
+from lift3d_node.learned import limbs
 from pose_core.skeleton import COCO17, MEDIAPIPE33
-from pose_train.scores import (
-    Cost,
-    Result,
-    Scores,
-    Track,
-    mean_scores,
-    score,
-    temperatures,
-)
+from pose_train.studies.scores import Cost, Result, Scores, Track, mean_scores, score, temperatures
 
 FRAMES = 12
 STEP = np.full(FRAMES, 1.0 / 30.0)

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from pose_core.skeleton import MEDIAPIPE33
-from pose_train import statistics2d, tables
-from pose_train.real_video import PART_OF
-from pose_train.statistics2d import FRAMES, GROUP_OF, GROUPS, Detections, statistics
-from pose_train.synthesis import Clips
+from pose_train.data.synthesis import Clips
+from pose_train.studies import statistics2d, tables
+from pose_train.studies.real_video import PART_OF
+from pose_train.studies.statistics2d import FRAMES, GROUP_OF, GROUPS, Detections, statistics
 
 PIECES = 40
 DIAGONAL = 5.0  # of a box of 3 by 4

@@ -8,8 +8,8 @@ from scipy.spatial.transform import Rotation
 
 from pose_core.markers import tilt_of
 from pose_core.skeleton import SKELETONS
-from pose_train import detector, mocap, synthesis
-from pose_train.synthesis import Bodies, Clips, Synthesizer
+from pose_train.data import detector, mocap, synthesis
+from pose_train.data.synthesis import Bodies, Clips, Synthesizer
 from pose_train.testing import motion, rest
 
 MP = SKELETONS.get("mediapipe33")

@@ -7,8 +7,8 @@ import math
 
 import pytest
 
-from pose_train import tables
-from pose_train.scores import Cost, Result, Scores
+from pose_train.studies import tables
+from pose_train.studies.scores import Cost, Result, Scores
 
 
 def test_numbers() -> None:

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 import torch
 
-from lift3d_node.network import LiftingNetwork, find
 from pose_core.config import build
 from pose_core.skeleton import SKELETONS
-from pose_train import mocap
-from pose_train.recipes import RECIPES, Recipe, recipe
-from pose_train.samples import Batch
+from pose_train.data import mocap
+from pose_train.data.samples import Batch
+from pose_train.lifter.network import LiftingNetwork, find
+from pose_train.lifter.recipes import RECIPES, Recipe, recipe
 from pose_train.testing import motion
-from pose_train.training import Batches, Source, Training, judge, validation
+from pose_train.trunk.training import Batches, Source, Training, judge, validation
 
 TINY = Recipe(
     steps=6,
@@ -58,8 +58,8 @@ def train(data: Path, folder: Path, stop_after: int = 10**9, plan: Recipe = TINY
 
 @pytest.fixture(autouse=True)
 def few_validation_clips(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pose_train.training.VALIDATION_CLIPS", 4)
-    monkeypatch.setattr("pose_train.training.VALIDATION_FRAMES", 8)
+    monkeypatch.setattr("pose_train.trunk.training.VALIDATION_CLIPS", 4)
+    monkeypatch.setattr("pose_train.trunk.training.VALIDATION_FRAMES", 8)
 
 
 def test_an_interrupted_run_ends_with_the_same_weights(data: Path, tmp_path: Path):
@@ -145,7 +145,7 @@ def test_the_plateau_schedule_halves_after_six_validations_without_gain(data: Pa
 
 
 def test_early_stopping(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("pose_train.training.judge", lambda network, batch: {"mpjpe_mm": 1.0})
+    monkeypatch.setattr("pose_train.trunk.training.judge", lambda network, batch: {"mpjpe_mm": 1.0})
     run = train(data, tmp_path, plan=dataclasses.replace(TINY, steps=50, validate_every=1, patience=3))
     assert run.step == 4
 
@@ -159,7 +159,7 @@ def test_who_stops_early_keeps_the_best_weights_and_does_not_go_on(
         seen.append({name: value.clone() for name, value in network.state_dict().items()})
         return {"mpjpe_mm": next(errors)}
 
-    monkeypatch.setattr("pose_train.training.judge", measured)
+    monkeypatch.setattr("pose_train.trunk.training.judge", measured)
     plan = dataclasses.replace(TINY, steps=50, validate_every=1, patience=3)
     run = train(data, tmp_path, plan=plan)
     assert run.step == 5

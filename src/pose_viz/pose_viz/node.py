@@ -14,7 +14,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
-from pose_core.camera import Camera
+from pose_core.geometry.camera import Camera
 from pose_core.people import People3D
 from pose_ros import frames, topics
 from pose_ros.conversions import camera_from_msg, header, people2d_from_msg, people3d_from_msg, stamp_to_ns

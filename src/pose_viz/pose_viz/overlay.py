@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from pose_core.camera import Camera
+from pose_core.geometry.camera import Camera
 from pose_core.people import People2D, People3D, Person2D, Person3D, StageTime
 from pose_core.skeleton import SKELETONS, Skeleton, side
 from pose_viz.palette import SIDES, Colour, bgr255, person_colour, side_colour

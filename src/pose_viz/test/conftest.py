@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pose_core.camera import Camera
+from pose_core.geometry.camera import Camera
 from pose_core.people import JointState, People2D, People3D, Person2D, Person3D, ScaleSource
 from pose_core.skeleton import MEDIAPIPE33
 from pose_ros.testing import ros_context  # noqa: F401

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from matplotlib.colors import to_rgb, to_rgba
 
 from pose_core.angles import AngleFlag, AngleSequence
-from pose_viz import plots
-from pose_viz.angle_curves import (
+from pose_viz.figures import plots
+from pose_viz.figures.angle_curves import (
     SPAN_DEG,
     flagged,
     grouping_of,
@@ -23,7 +23,7 @@ from pose_viz.angle_curves import (
     thinned,
     title_of,
 )
-from pose_viz.angle_plots import REASONS, group_figure, overview_figure
+from pose_viz.figures.angle_plots import REASONS, group_figure, overview_figure
 from pose_viz.palette import side_colour
 
 SIDED = ("hip", "knee", "ankle", "shoulder", "elbow")

@@ -12,7 +12,7 @@ from matplotlib.colors import to_rgb
 from pose_core.markers import up_in_camera, world_from_camera
 from pose_core.people import People3D, Person3D
 from pose_core.skeleton import MEDIAPIPE33
-from pose_viz import plots
+from pose_viz.figures import plots
 from pose_viz.palette import SIDES, person_colour
 
 COUNT = 12

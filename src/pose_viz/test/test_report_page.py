@@ -10,25 +10,21 @@ import plotly.graph_objects as go
 import pytest
 
 from pose_core.angles import AngleFlag, AngleSequence
+from pose_core.measures.quality import Change, Gap, IdChange, id_changes, quality_of
 from pose_core.people import JointState
 from pose_core.sequence import PoseSequence
 from pose_core.skeleton import MEDIAPIPE33
-from pose_viz.palette import side_colour
-from pose_viz.report_page import (
+from pose_viz.pages.report import (
     PIECES,
-    Change,
     FileEntry,
-    Gap,
-    IdChange,
     PersonReport,
     RunReport,
     angle_chart,
-    id_changes,
-    quality_of,
     remarks_of,
     report_page,
 )
-from pose_viz.web_page import css
+from pose_viz.pages.web_page import css
+from pose_viz.palette import side_colour
 
 HOSTILE = "</script><script>alert(1)</script>"
 FRAMES, RATE_HZ = 20, 50

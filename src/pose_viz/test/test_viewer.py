@@ -11,9 +11,9 @@ import pytest
 from pose_core.markers import MarkerSequence, marker_name
 from pose_core.sequence import PoseSequence
 from pose_core.skeleton import MEDIAPIPE33, POSE2SIM22
+from pose_viz.pages.viewer import FRAMES_MAX, MARKER_BONES, PLAYER, marker_side, viewer_page
+from pose_viz.pages.web_page import css
 from pose_viz.palette import person_colour, side_colour
-from pose_viz.viewer import FRAMES_MAX, MARKER_BONES, PLAYER, marker_side, viewer_page
-from pose_viz.web_page import css
 
 HOSTILE = "</script><script>alert(1)</script>"
 PERIOD = 20_000_000

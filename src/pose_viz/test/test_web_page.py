@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pose_viz import web_page
+from pose_viz.pages import web_page
 
 HOSTILE = "</script><script>alert(1)</script><!-- & \"quoted\" 'too'"
 

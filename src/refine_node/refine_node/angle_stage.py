@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from pose_biomechanics.angle_refiner import AngleRefiner
+from pose_biomechanics.angles import PeopleAngleSolver
 from pose_core.angles import PeopleAngles
 from pose_core.people import People3D
-from refine_node.angle_refiner import AngleRefiner
-from refine_node.angles import PeopleAngleSolver
 from refine_node.params import RefineParams
 
 

@@ -1,14 +1,14 @@
 """Bone lengths of one person: learnt online by a running median, and enforced by the least move of all joints.
 
-A body's bones keep their length while a lifter's do not. `pose_core.kinematics.BoneTree` holds the geometry of a skeleton,
-`BoneLengths` what has been learnt of one person.
+A body's bones keep their length while a lifter's do not. `pose_core.geometry.kinematics.BoneTree` holds the geometry of a
+skeleton, `BoneLengths` what has been learnt of one person.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from pose_core.kinematics import MIN_LENGTH, BoneTree, typical_lengths
+from pose_core.geometry.kinematics import MIN_LENGTH, BoneTree, typical_lengths
 from pose_core.people import JointState, Person3D
 from refine_node.params import RefineParams
 
@@ -31,8 +31,8 @@ FEW = 10
 class BoneLengths:
     """What has been learnt of one person's bones.
 
-    Each bone's length is the one behind its last `WINDOW` observations (see `pose_core.kinematics.typical_lengths`), with
-    weights confidence / variance.
+    Each bone's length is the one behind its last `WINDOW` observations (see `pose_core.geometry.kinematics.typical_lengths`),
+    with weights confidence / variance.
 
     Left and right share one length, the weighted mean of both, unless both are known and differ by more than
     `symmetry`; bones to the two joints of a virtual point always do.

@@ -7,12 +7,10 @@ from collections import deque
 
 import numpy as np
 
-from pose_core.filters import ConstantVelocityKalman
-from pose_core.smoothing import FixedLagSmoother
+from pose_core.filtering.filters import SECONDS, ConstantVelocityKalman
+from pose_core.filtering.smoothing import FixedLagSmoother
 from refine_node.params import RefineParams
 
-SECONDS = 1e-9
-"""One nanosecond."""
 JOINT_SPEED = 2.0
 """Metres per second: standard deviation of the unknown velocity of a joint about the root, along one axis."""
 ROOT_SPEED = 1.0
@@ -21,8 +19,6 @@ JOINT_COAST = 0.1
 """Seconds after which a joint that is not seen has lost most of its velocity (limbs swing back)."""
 ROOT_COAST = 0.25
 """The same of a person, who has more inertia."""
-DRIFT = 0.6
-"""Metres per second along one axis at which what is not seen may have left where it is expected."""
 VELOCITY_TIME = 0.1
 """Seconds over which the velocity of positions without a filter of their own is averaged."""
 

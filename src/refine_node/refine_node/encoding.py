@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from pose_core.networks.step import CONTEXT as CONTEXT
+from pose_core.networks.step import MAX_STEP as MAX_STEP
+from pose_core.networks.step import context as context
+
 VERSION = 1
 """Stands in every trained file; changes with anything that changes the numbers below."""
 
 FEATURES = ("x", "y", "z", "log_std", "confidence")
 """What is said of each joint."""
-
-CONTEXT = ("log_step",)
-"""What is said of the frame as a whole: see `context`."""
 
 DEFAULT_HEIGHT = 1.7
 """Metres; stands in for a height that is not known. Only the scale of what the network sees depends on it."""
@@ -24,9 +25,6 @@ MAX_OFFSET = 2.0
 """Bound on a coordinate about the root, in heights; a hand stretched up is 0.8 away."""
 MIN_LOG_STD, MAX_LOG_STD = -7.0, 0.0
 """Bounds on the logarithm of a standard deviation in heights: 1.6 mm of a person of 1.7 m, and their height."""
-NOMINAL_STEP = 1.0 / 30.0
-MIN_STEP, MAX_STEP = 1.0 / 120.0, 0.5
-"""Seconds between two frames; beyond them steps count as these."""
 
 
 def scale(height: np.ndarray | float) -> np.ndarray:
@@ -53,14 +51,3 @@ def encode(
     joints[..., 3] = np.where(known, log_std, 0.0)
     joints[..., 4] = np.where(known, np.minimum(confidence, 1.0), 0.0)
     return joints
-
-
-def context(step: np.ndarray | float) -> np.ndarray:
-    """(..., 1) float32, `CONTEXT`: logarithm of the `step` (...,) in seconds since the frame before over one of 1/30 s.
-
-    NaN, where there was no frame before, counts as 1/30 s.
-    """
-    step = np.asarray(step, float)
-    step = np.clip(np.where(np.isnan(step), NOMINAL_STEP, step), MIN_STEP, MAX_STEP)
-    logarithm: np.ndarray = np.log(step / NOMINAL_STEP)[..., None].astype(np.float32)
-    return logarithm

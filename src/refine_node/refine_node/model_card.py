@@ -1,11 +1,11 @@
-"""What a trained refining network is: see `pose_core.model_card`."""
+"""What a trained refining network is: see `pose_core.networks.model_card`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pose_core.model_card import Card, Shape, all_of, expect
+from pose_core.networks.model_card import Card, Shape, all_of, expect
 from pose_core.skeleton import SKELETONS
 from refine_node import encoding
 
@@ -14,7 +14,7 @@ from refine_node import encoding
 class RefinerCard(Card):
     """Raises ValueError for a card that this version cannot run, naming what it has and what is known.
 
-    `network` is a name in `refine_node.networks`, `outputs` are names as in `refine_node.network.OUTPUTS`.
+    `network` is a name in `pose_train.refiner.networks`, `outputs` are names as in `pose_train.refiner.network.OUTPUTS`.
     """
 
     KEY: ClassVar[str] = "refine_node.model_card"

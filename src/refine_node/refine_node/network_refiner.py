@@ -16,11 +16,13 @@ from typing import ClassVar
 
 import numpy as np
 
+from pose_core.filtering.filters import SECONDS
+from pose_core.filtering.joint_errors import DRIFT
+from pose_core.networks.runtime import OnnxSession, Session, empty_state, try_out
 from pose_core.people import Person3D
-from pose_core.runtime import OnnxSession, Session, empty_state, try_out
 from pose_core.skeleton import Skeleton
 from refine_node import encoding
-from refine_node.coasting import DRIFT, JOINT_COAST, SECONDS, Coast, RootFilter
+from refine_node.coasting import JOINT_COAST, Coast, RootFilter
 from refine_node.model_card import RefinerCard
 from refine_node.params import RefineParams
 from refine_node.relative import RootRelativeRefiner, Split
@@ -65,7 +67,7 @@ class NetworkRefiner(RootRelativeRefiner):
     looks_ahead = True
     runs_network = True
     network: ClassVar[str]
-    """Name in `refine_node.networks`."""
+    """Name in `pose_train.refiner.networks`."""
 
     def __init__(self, params: RefineParams, skeleton: Skeleton) -> None:
         self.check(params, skeleton)

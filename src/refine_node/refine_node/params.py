@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pose_core.angles import PELVIS_SEQUENCES
-from pose_core.config import TiltParams, param
+from pose_biomechanics.params import AngleParams
+from pose_core.config import param
 
 
 @dataclass(frozen=True)
-class RefineParams(TiltParams):
+class RefineParams(AngleParams):
     """Defaults that were measured state on what: MediaPipe's world landmarks, placed in the camera frame, of Pose2Sim's demo
     videos (people walking and balancing, 60 and 30 frames per second), against triangulation from four views.
     """
@@ -156,18 +156,4 @@ class RefineParams(TiltParams):
     joint_states: bool = param(True, "publish the angles as sensor_msgs/JointState as well", live=True)
     angle_refinement: bool = param(
         False, "correct implausible angles by a network, none by more than its standard deviation", live=True
-    )
-    pelvis_sequence: str = param(
-        "YXZ",
-        "order of tilt (Z), drop (X) and rotation (Y) of the pelvis: YXZ after Baker, or ZXY as ISB and OpenSim have it",
-        choices=PELVIS_SEQUENCES,
-        live=True,
-    )
-    # Joints that err by 20 mm turn the plane of a leg that is bent by 20 degrees by 15 degrees.
-    straight_deg: float = param(
-        20.0,
-        "degrees of bend below which an arm or leg does not tell how it is turned about its length",
-        low=0.0,
-        high=80.0,
-        live=True,
     )

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from pose_core.filtering.swaps import SwapRepair, exchanged_person
 from pose_core.people import JointState, People3D, Person3D, ScaleSource, with_missing
 from pose_core.skeleton import SKELETONS
-from pose_core.swaps import SwapRepair, exchanged_person
 from refine_node.bones import BoneLengths, BoneTree
 from refine_node.params import RefineParams
 from refine_node.refiner import Refiner

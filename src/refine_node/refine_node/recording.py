@@ -14,12 +14,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from pose_core.filters import AccelerationDensity
-from pose_core.kinematics import BoneTree, typical_lengths
+from pose_core.filtering.filters import AccelerationDensity
+from pose_core.filtering.smoothing import rts_smooth
+from pose_core.geometry.kinematics import BoneTree, typical_lengths
 from pose_core.people import JointState, People3D
 from pose_core.sequence import ARRAYS, PoseSequence
 from pose_core.skeleton import SKELETONS
-from pose_core.smoothing import rts_smooth
 from refine_node.coasting import JOINT_SPEED, ROOT_SPEED
 from refine_node.network_refiner import NetworkRefiner
 from refine_node.params import RefineParams

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from pose_core.filtering.filters import SECONDS
 from pose_core.people import JointState, Person3D
-from refine_node.coasting import SECONDS
 from refine_node.refiner import Refiner
 
 ASTRAY = 0.2

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
+from pose_core.networks.runtime import Outputs, Session, State
 from pose_core.people import JointState, People3D, Person3D, ScaleSource
-from pose_core.runtime import Outputs, Session, State
 from pose_core.skeleton import SKELETONS, Skeleton, mirror
 from refine_node.model_card import RefinerCard
 from refine_node.network_refiner import NetworkRefiner

@@ -13,16 +13,16 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import JointState
 
+from pose_biomechanics.angle_encoding import rotations
+from pose_biomechanics.angle_refiner import AngleRefiner
+from pose_biomechanics.angles import AngleOptions, AngleSolver
+from pose_biomechanics.isb import NAMES
 from pose_core.angles import AngleFlag
+from pose_core.geometry.rotations import angle_between
 from pose_core.people import People3D, StageTime
-from pose_core.rotations import angle_between
 from pose_ros import qos, topics
 from pose_ros.conversions import angles_from_msg, people3d_from_msg, people3d_to_msg, stamp_to_ns
 from pose_ros.testing import executing, ros_context, spin_until  # noqa: F401 (pytest finds the fixture by its name)
-from refine_node.angle_encoding import rotations
-from refine_node.angle_refiner import AngleRefiner
-from refine_node.angles import AngleOptions, AngleSolver
-from refine_node.isb import NAMES
 from refine_node.node import RefineNode
 from refine_node.params import RefineParams
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.spatial.transform import Rotation
 
-from pose_core.kinematics import SHARED, BoneTree, weighted_quantiles
+from pose_core.geometry.kinematics import SHARED, BoneTree, weighted_quantiles
 from pose_core.people import JointState, with_missing
 from pose_core.skeleton import SKELETONS, Skeleton
 from refine_node.bones import WINDOW, BoneLengths

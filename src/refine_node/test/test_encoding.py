@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pose_core.networks.step import context
 from refine_node import encoding
-from refine_node.encoding import context, encode
+from refine_node.encoding import encode
 
 JOINTS = 4
 

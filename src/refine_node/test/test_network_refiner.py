@@ -338,7 +338,7 @@ def test_a_lifting_network_is_told_from_a_refining_one(tmp_path: Path):
     import onnx
 
     model = onnx.load(write(tmp_path / "a.onnx", None))
-    onnx.helper.set_model_props(model, {"lift3d_node.model_card": "{}"})
+    onnx.helper.set_model_props(model, {"lift3d_node.learned.model_card": "{}"})
     onnx.save(model, tmp_path / "a.onnx")
     with pytest.raises(ValueError, match="a.onnx' is a network of lift3d_node, not of refine_node"):
         PeopleRefiner(RefineParams(refiner="smoothnet", model=str(tmp_path / "a.onnx")))

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pose_core import metrics
-from pose_core.kinematics import BoneTree
+from pose_core.geometry.kinematics import BoneTree
+from pose_core.measures import metrics
 from pose_core.people import JointState
 from pose_core.sequence import PoseSequence
 from refine_node import recording

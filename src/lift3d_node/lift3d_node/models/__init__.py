@@ -9,12 +9,11 @@ import importlib
 import pkgutil
 from pathlib import Path
 
-from lift3d_node import networks
-from lift3d_node.backends import open_session
+from lift3d_node.learned.backends import open_session
+from lift3d_node.learned.network_lifter import NetworkLifter
 from lift3d_node.lifter import LIFTERS, Lifter
-from lift3d_node.network_lifter import NetworkLifter
 from lift3d_node.params import Lift3DParams
-from pose_core.registry import files_of, suggest
+from pose_core.registry import suggest
 
 __all__ = ["LIFTERS", "make", "names"]
 
@@ -56,12 +55,9 @@ def expect_known(lifter: str) -> None:
     """Raise ValueError for a name that is not among `names`."""
     if lifter in names():
         return
-    if lifter in files_of(networks):
-        raise ValueError(
-            f"the weights of lifter '{lifter}' do not ship; train it (pose train lifter --model {lifter}) and set model to its "
-            "file"
-        )
-    raise ValueError(f"unknown lifter '{lifter}'; {suggest(lifter, names())}")
+    raise ValueError(
+        f"unknown lifter '{lifter}'; {suggest(lifter, names())}; a network that you trained runs by its file: set model to it"
+    )
 
 
 def _network(params: Lift3DParams, path: Path) -> Lifter:

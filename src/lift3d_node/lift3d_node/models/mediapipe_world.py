@@ -16,7 +16,7 @@ import numpy as np
 from lift3d_node.lifter import LIFTERS, Lifter, Shape
 from lift3d_node.params import Lift3DParams
 from lift3d_node.stature import Stature
-from pose_core.camera import Camera
+from pose_core.geometry.camera import Camera
 from pose_core.people import JointState, People2D, People3D, Person3D
 from pose_core.skeleton import SKELETONS
 

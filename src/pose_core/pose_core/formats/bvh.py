@@ -16,9 +16,9 @@ import numpy as np
 
 from pose_core.files import write_pieces
 from pose_core.formats.rate import expect_even
-from pose_core.kinematics import MIN_LENGTH, BodyTree
+from pose_core.geometry.kinematics import MIN_LENGTH, BodyTree
+from pose_core.geometry.rotations import mean_rotation
 from pose_core.markers import WORLD_FROM_CAMERA
-from pose_core.rotations import mean_rotation
 from pose_core.sequence import PoseSequence
 from pose_core.skeleton import SKELETONS
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pose_core.files import write_whole
-from pose_core.filters import SECONDS
+from pose_core.filtering.filters import SECONDS
 from pose_core.formats.rate import expect_even
 from pose_core.formats.text import expect_file
 from pose_core.formats.trc import DECIMALS, METRES

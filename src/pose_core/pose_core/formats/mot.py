@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from pose_core.files import write_pieces
-from pose_core.filters import SECONDS
+from pose_core.filtering.filters import SECONDS
 from pose_core.formats.rate import MOST_FRAMES
 from pose_core.formats.text import count_of, expect_file, fields_of, lines_of, numbers_of
 from pose_core.types import Stamps

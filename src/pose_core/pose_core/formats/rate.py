@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from pose_core.filters import SECONDS
+from pose_core.filtering.filters import SECONDS
 from pose_core.markers import MarkerSequence
 from pose_core.people import JointState
 from pose_core.sequence import PoseSequence

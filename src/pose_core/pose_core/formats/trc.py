@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from pose_core.files import write_pieces
-from pose_core.filters import SECONDS
+from pose_core.filtering.filters import SECONDS
 from pose_core.formats.rate import MOST_FRAMES, expect_even
 from pose_core.formats.text import count_of, expect_file, fields_of, lines_of, numbers_of
 from pose_core.markers import MarkerSequence

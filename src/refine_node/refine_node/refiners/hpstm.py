@@ -8,6 +8,6 @@ from refine_node.refiner import REFINERS
 
 @REFINERS.register("hpstm")
 class Hpstm(NetworkRefiner):
-    """See `refine_node.networks.hpstm`."""
+    """See `pose_train.refiner.networks.hpstm`."""
 
     network = "hpstm"

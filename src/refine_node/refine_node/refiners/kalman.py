@@ -11,7 +11,7 @@ from collections import deque
 
 import numpy as np
 
-from pose_core.filters import AccelerationDensity, ConstantVelocityKalman
+from pose_core.filtering.filters import AccelerationDensity, ConstantVelocityKalman
 from pose_core.people import Person3D
 from refine_node.coasting import JOINT_COAST, JOINT_SPEED, CoastingFilter, RootFilter
 from refine_node.refiner import REFINERS

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from pose_core.filters import OneEuro
+from pose_core.filtering.filters import SECONDS, OneEuro
+from pose_core.filtering.joint_errors import DRIFT
 from pose_core.people import Person3D
-from refine_node.coasting import DRIFT, SECONDS
 from refine_node.refiner import REFINERS
 from refine_node.relative import RootRelativeRefiner, Split
 

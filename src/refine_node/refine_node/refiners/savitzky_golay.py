@@ -1,16 +1,17 @@
 """Savitzky-Golay filter: a polynomial fitted to the last frames, at their end; with look-ahead, towards their middle.
 
-Savitzky and Golay, Analytical Chemistry 36 (1964); `pose_core.filters.SavitzkyGolay`.
+Savitzky and Golay, Analytical Chemistry 36 (1964); `pose_core.filtering.filters.SavitzkyGolay`.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from pose_core.filters import SavitzkyGolay
+from pose_core.filtering.filters import SavitzkyGolay
+from pose_core.filtering.joint_errors import DRIFT
 from pose_core.people import Person3D
 from pose_core.skeleton import Skeleton
-from refine_node.coasting import DRIFT, JOINT_COAST, ROOT_COAST, Coast
+from refine_node.coasting import JOINT_COAST, ROOT_COAST, Coast
 from refine_node.params import RefineParams
 from refine_node.refiner import REFINERS
 from refine_node.relative import RootRelativeRefiner, Split

@@ -8,6 +8,6 @@ from refine_node.refiner import REFINERS
 
 @REFINERS.register("smoothnet")
 class SmoothNet(NetworkRefiner):
-    """See `refine_node.networks.smoothnet`."""
+    """See `pose_train.refiner.networks.smoothnet`."""
 
     network = "smoothnet"

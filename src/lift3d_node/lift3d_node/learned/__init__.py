@@ -1,0 +1,1 @@
+"""Lifting by trained networks: what they see, what they are, and what runs them."""

@@ -1,0 +1,1 @@
+"""Cameras, rotations, alignment, and bodies as trees of bones."""

@@ -1,0 +1,1 @@
+"""Trained networks at run time: what one is (its card), its file, and what computes it."""

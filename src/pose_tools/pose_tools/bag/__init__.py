@@ -1,0 +1,1 @@
+"""Bags without ROS: writing, reading, recovering, and the people in them."""

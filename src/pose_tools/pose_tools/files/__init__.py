@@ -1,0 +1,1 @@
+"""Commands that turn results into other files and pictures."""

@@ -1,0 +1,1 @@
+"""The running graph: live, replay, demo, recording."""

@@ -1,0 +1,128 @@
+"""`pose live`: the whole graph in one process, from a source to topics and a bag."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rclpy.executors import SingleThreadedExecutor
+from sensor_msgs.msg import CameraInfo
+
+from pose_ros import topics
+from pose_ros.conversions import camera_from_msg
+from pose_ros.domains import own_context
+from pose_ros.qos import IMAGES
+from pose_ros.signals import Signals
+from pose_tools.bag.writer import BagWriter, Recorder
+from pose_tools.graph.graph import Bundle, Graph, Setup, running
+from pose_tools.graph.report import Report
+
+DRAIN_S = 5.0
+"""How long to wait for the results of the last images after the source ended."""
+
+SETTLE_S = 0.5
+"""How long the last image and markers may take to the recorder; they are sent behind the people in them."""
+
+
+@dataclass
+class Run:
+    """What to run and what to do with each result."""
+
+    setup: Setup
+    record: Path | None = None
+    record_images: bool = False
+    max_frames: int = 0
+    """Stop after this many images; 0: all."""
+    max_seconds: float = 0.0
+    """Stop after this time on the clock; 0: never."""
+    stay: bool = False
+    """Keep the nodes up after the source has ended, until interrupted."""
+    observers: list[Callable[[Bundle], None]] = field(default_factory=list)
+    progress: Callable[[int], None] = lambda frames: None
+
+
+def run(job: Run) -> dict[str, Any]:
+    """Run until the source has ended (or an interrupt came). Returns the report."""
+    report = Report()
+    with ExitStack() as stack:
+        signals = stack.enter_context(Signals())
+        writer = stack.enter_context(BagWriter(job.record)) if job.record is not None else None
+        graph = stack.enter_context(running(job.setup))
+        _learn_camera(graph, report)
+        report.field_of_view_deg = graph.lift3d.params.field_of_view_deg
+        lifter = graph.lift3d.lifter
+        recorder = None
+        if writer is not None:
+            where: dict[str, Any] = {"context": graph.context, "namespace": job.setup.namespace}
+            recorder = Recorder(writer, images=job.record_images, **where)
+            graph.add(recorder)
+            graph.spin_until(graph.connected)
+        graph.monitor.observers += [report, *job.observers, lambda bundle: job.progress(report.frames)]
+        graph.pace.open()
+        deadline = time.monotonic() + (job.max_seconds or math.inf)
+        graph.spin_until(
+            lambda: signals.received or time.monotonic() > deadline or _ended(graph, job, report)
+        )
+        graph.pace.stop()
+        _drain(graph, report)
+        if recorder is not None:
+            settled = time.monotonic() + SETTLE_S
+            graph.spin_until(lambda: time.monotonic() > settled)
+        if job.stay:
+            graph.spin_until(lambda: signals.received)
+    result = {
+        "lifter": lifter,
+        **report.as_dict(),
+        "interrupted": signals.received,
+        "stalls": graph.pace.stalls,
+    }
+    if recorder is not None:
+        result["recording"] = recorder.failure or f"complete, {recorder.dropped} messages dropped"
+    return result
+
+
+def _learn_camera(graph: Graph, report: Report) -> None:
+    def learn(message: CameraInfo) -> None:
+        report.camera = report.camera or camera_from_msg(message)
+
+    graph.monitor.create_subscription(CameraInfo, topics.CAMERA_INFO, learn, IMAGES)
+
+
+def _ended(graph: Graph, job: Run, report: Report) -> bool:
+    enough = bool(job.max_frames) and report.frames >= job.max_frames
+    return enough or (graph.pose2d is not None and graph.pose2d.finished.is_set())
+
+
+def _drain(graph: Graph, report: Report) -> None:
+    deadline = time.monotonic() + DRAIN_S
+    read = graph.pose2d.frames_read if graph.pose2d is not None else 0
+    graph.spin_until(lambda: report.frames >= read or time.monotonic() > deadline)
+
+
+def record(out: Path, *, images: bool, ros_args: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Record the results of nodes in other processes until a signal comes. Returns what was recorded.
+
+    `ros_args`: remappings and the like, as after --ros-args.
+    """
+    with ExitStack() as stack:
+        signals = stack.enter_context(Signals())
+        context = stack.enter_context(own_context())
+        writer = stack.enter_context(BagWriter(out))
+        cli_args = ["--ros-args", *ros_args] if ros_args else None
+        recorder = Recorder(writer, images=images, context=context, cli_args=cli_args)
+        stack.callback(recorder.destroy_node)
+        executor = SingleThreadedExecutor(context=context)
+        executor.add_node(recorder)
+        stack.callback(executor.shutdown)
+        signals.spin(executor)
+    return {
+        "bag": str(out),
+        "messages": writer.messages,
+        "dropped": recorder.dropped,
+        "failure": recorder.failure or "none",
+    }

@@ -1,0 +1,144 @@
+"""The bag that `pose process` leaves: what the live graph would record, with refined people that know the whole recording."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rclpy.serialization import serialize_message
+from sensor_msgs.msg import CameraInfo
+
+from lift3d_node.intrinsics import Intrinsics
+from pose_core.angles import AngleSequence, PeopleAngles, PersonAngles
+from pose_core.people import People3D
+from pose_core.sequence import PoseSequence
+from pose_core.skeleton import SKELETONS
+from pose_ros import topics
+from pose_ros.conversions import (
+    angles_to_msg,
+    camera_to_msg,
+    header,
+    people2d_to_msg,
+    people3d_to_msg,
+    skeleton_to_msg,
+)
+from pose_tools.bag.writer import BagWriter, result_topics
+from pose_tools.process.overlay import Reader
+from pose_tools.process.people import Sighting
+from pose_tools.process.stages import Lifted
+
+
+@dataclass(frozen=True)
+class Result:
+    """One person, refined."""
+
+    refined: PoseSequence
+    angles: AngleSequence
+
+
+def write_bag(
+    folder: Path,
+    sighting: Sighting,
+    lifted: Lifted,
+    results: Iterable[Result],
+    intrinsics: Intrinsics,
+    watch: Callable[[], None],
+    up: np.ndarray | None = None,
+) -> None:
+    """Write everything of everybody into a bag, image by image. `watch` is called for each image, and may raise.
+
+    `up`: (3,) unit vector that points up before the camera, where that is known.
+
+    The same people give the same bytes: messages carry no processing times. Raises OSError where the disk is full, and ValueError
+    for people whose pelvises were taken apart in different sequences, which one message cannot say.
+    """
+    results = list(results)
+    stated = sorted({result.angles.pelvis_sequence for result in results})
+    if len(stated) > 1:
+        raise ValueError(f"angles of one bag must have one pelvis_sequence, got {' and '.join(stated)}")
+    lifted_people = [Reader(track.lifted) for track in lifted.tracks]
+    refined_people = [Reader(result.refined) for result in results]
+    angles = [_Angles(result.angles) for result in results]
+    skeleton2d = ""
+    with BagWriter(folder) as writer:
+        out = _Outlet(writer)
+        for seen in sighting.images():
+            watch()
+            people, stamp, frame_id = seen.people, seen.people.stamp, seen.people.frame_id
+            if not skeleton2d:
+                skeleton2d = people.skeleton
+                out.describe(topics.SKELETON2D, skeleton2d)
+                out.describe(topics.LIFTED_SKELETON, lifted.skeleton)
+                out.describe(topics.REFINED_SKELETON, lifted.skeleton)
+            out.put(
+                topics.CAMERA_INFO,
+                _camera_info(intrinsics, people.width, people.height, stamp, frame_id),
+                stamp,
+            )
+            if seen.world is not None:
+                out.put(topics.WORLD, people3d_to_msg(seen.world), stamp)
+            out.put(topics.PEOPLE2D, people2d_to_msg(people), stamp)
+            solid = People3D(stamp, frame_id, lifted.skeleton, up=up)
+            for topic, readers in ((topics.LIFTED, lifted_people), (topics.REFINED, refined_people)):
+                here = tuple(person for one in readers if (person := one.at(stamp)) is not None)
+                out.put(topic, people3d_to_msg(replace(solid, people=here)), stamp)
+            if results:
+                names = results[0].angles.names
+                turned = tuple(known for each in angles if (known := each.at(stamp)) is not None)
+                everybody = PeopleAngles(stamp, frame_id, names, turned, pelvis_sequence=stated[0])
+                out.put(topics.ANGLES, angles_to_msg(everybody), stamp)
+
+
+class _Outlet:
+    """A bag's topics by their relative names, stated when something comes on them."""
+
+    TOPICS = (
+        topics.SKELETON2D,
+        topics.LIFTED_SKELETON,
+        topics.REFINED_SKELETON,
+        topics.CAMERA_INFO,
+        topics.WORLD,
+        topics.PEOPLE2D,
+        topics.LIFTED,
+        topics.REFINED,
+        topics.ANGLES,
+    )
+
+    def __init__(self, writer: BagWriter) -> None:
+        self._writer = writer
+        recorded = {topic.name: topic for topic in result_topics()}
+        for name in self.TOPICS:
+            writer.add(replace(recorded[name], name=f"/{name}"))
+
+    def put(self, topic: str, message: Any, stamp: int | None) -> None:
+        self._writer.write(f"/{topic}", serialize_message(message), stamp)
+
+    def describe(self, topic: str, skeleton: str) -> None:
+        self.put(topic, skeleton_to_msg(SKELETONS.get(skeleton)), None)
+
+
+class _Angles:
+    """One person's angles, image by image; stamps increase from call to call."""
+
+    def __init__(self, angles: AngleSequence) -> None:
+        self._angles = angles
+        self._next = 0
+
+    def at(self, stamp: int) -> PersonAngles | None:
+        row = self._next + int(np.searchsorted(self._angles.stamps[self._next :], stamp))
+        self._next = row
+        if row == len(self._angles) or self._angles.stamps[row] != stamp:
+            return None
+        one = self._angles
+        return PersonAngles(one.person, one.angle[row], one.std[row], one.flags[row])
+
+
+def _camera_info(intrinsics: Intrinsics, width: int, height: int, stamp: int, frame_id: str) -> CameraInfo:
+    """All zero K where the camera is not calibrated (sensor_msgs/CameraInfo)."""
+    camera = intrinsics.of(width, height)
+    if camera.source == "field_of_view":
+        return CameraInfo(header=header(stamp, frame_id), width=width, height=height)
+    return camera_to_msg(camera, stamp, frame_id)

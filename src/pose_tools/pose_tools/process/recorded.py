@@ -1,0 +1,263 @@
+"""Bags as input of `pose process`: the people in 2D that they hold, else their images."""
+
+from __future__ import annotations
+
+import shutil
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from pose_msgs.msg import People2D as People2DMsg
+from pose_msgs.msg import People3D as People3DMsg
+from rclpy.serialization import deserialize_message
+from rosbags.rosbag2 import Reader, ReaderError
+from sensor_msgs.msg import CameraInfo, CompressedImage
+from sensor_msgs.msg import Image as ImageMsg
+
+from pose_core.geometry.camera import Camera
+from pose_core.people import People3D, ScaleSource
+from pose_ros import topics
+from pose_ros.conversions import (
+    MalformedMessage,
+    camera_from_msg,
+    people2d_from_msg,
+    people3d_from_msg,
+    stamp_to_ns,
+)
+from pose_ros.images import compressed_from_msg, image_from_msg
+from pose_tools.bag import writer as bag
+from pose_tools.bag.level import Tilt, recorded_tilt
+from pose_tools.process.footage import Footage, Image, Segment, Sparse
+from pose_tools.process.people import Seen, Sighting
+from pose_tools.terminal import silent
+
+WAITING = 10
+"""People who wait for the detector's own 3D of the same image, which may have been recorded behind them."""
+
+DECODERS: dict[str, tuple[type, Callable[[Any], np.ndarray]]] = {
+    topics.IMAGE_COMPRESSED: (CompressedImage, compressed_from_msg),
+    topics.IMAGE: (ImageMsg, image_from_msg),
+}
+"""Message class and decoder of the topics with images, the one to prefer first."""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A whole bag, and what it holds of the topics that matter here."""
+
+    path: Path
+    original: Path
+    """As the user named it; `path` is a copy of what could be read where that was cut short."""
+    counts: dict[str, int]
+    """Messages by topic, names without the slash in front."""
+    start: int
+    end: int
+    """ns, log times."""
+
+    @property
+    def has_people(self) -> bool:
+        """Whether it holds people in 2D."""
+        return bool(self.counts.get(topics.PEOPLE2D))
+
+    @property
+    def image_topic(self) -> str | None:
+        """The topic of its images."""
+        return next((topic for topic in DECODERS if self.counts.get(topic)), None)
+
+
+def open_bag(path: Path, scratch: Path, say: Callable[[str], None]) -> Recorded:
+    """The bag at `path`; of one that was cut short, what can be read, copied to the folder `scratch`.
+
+    Raises FileNotFoundError, or ValueError for a bag that cannot be read or has neither people nor images.
+    """
+    warnings: list[str] = []
+    with _reading(path, (), warnings.append) as messages:
+        next(messages, None)
+    whole = path
+    if warnings:
+        say(warnings[0])
+        shutil.rmtree(scratch, ignore_errors=True)
+        bag.recover(path, scratch)
+        whole = scratch
+    try:
+        with Reader(whole) as reader:
+            counts: dict[str, int] = {}
+            for connection in reader.connections:
+                topic = connection.topic.lstrip("/")
+                counts[topic] = counts.get(topic, 0) + connection.msgcount
+            recorded = Recorded(whole, path, counts, reader.start_time, reader.end_time)
+    except (ReaderError, FileNotFoundError) as error:
+        raise ValueError(f"{path} cannot be read: {error}") from error
+    if not recorded.has_people and recorded.image_topic is None:
+        held = ", ".join(f"/{topic}" for topic, count in counts.items() if count) or "nothing"
+        wanted = " nor ".join(f"/{topic}" for topic in (topics.PEOPLE2D, *DECODERS))
+        raise ValueError(f"{path} has no messages on {wanted}; it holds {held}")
+    return recorded
+
+
+def camera_of(recorded: Recorded) -> Camera | None:
+    """The first calibration in the bag; None where it holds none."""
+    if not recorded.counts.get(topics.CAMERA_INFO):
+        return None
+    with _reading(recorded.path, [topics.CAMERA_INFO]) as messages:
+        message: CameraInfo = next(messages).decode()
+    return camera_from_msg(message)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What those who lifted people for a bag were told."""
+
+    tilt: Tilt | None = None
+    """Of the camera; None where nobody knew it, and where it turned."""
+    height: float = 0.0
+    """Metres, of everybody; 0 where none was stated, or several."""
+
+
+def known_of(recorded: Recorded) -> Known:
+    """From the people in 3D that a bag holds besides those in 2D; they are made anew, but what is known of them stays known."""
+    if not recorded.counts.get(topics.LIFTED):
+        return Known()
+    ups, heights = [np.full(3, np.nan)], set()
+    with _reading(recorded.path, [topics.LIFTED]) as messages:
+        for message in messages:
+            try:
+                people = people3d_from_msg(message.decode())
+            except MalformedMessage:
+                continue
+            if people.up is not None:
+                ups.append(people.up)
+            heights |= {
+                round(one.height, 4) for one in people.people if one.scale_source == ScaleSource.SUBJECT
+            }
+    return Known(recorded_tilt(np.array(ups)), heights.pop() if len(heights) == 1 else 0.0)
+
+
+@contextmanager
+def _reading(
+    path: Path, names: Iterable[str], warn: Callable[[str], None] = silent
+) -> Iterator[Iterator[bag.BagMessage]]:
+    """The messages on some topics, or on all; the bag is closed again however few of them are read."""
+    messages = bag.read(path, [f"/{name}" for name in names] or None, warn=warn)
+    with closing(cast("Generator[bag.BagMessage, None, None]", messages)):
+        yield messages
+
+
+class RecordedPeople(Sighting):
+    """The people in 2D of a bag, as they were recorded, with their ids."""
+
+    def __init__(self, recorded: Recorded) -> None:
+        self._recorded = recorded
+        self.length = recorded.counts[topics.PEOPLE2D]
+
+    def images(self) -> Iterator[Seen]:
+        self.dropped = 0
+        last = -1
+        for seen in self._paired():
+            if seen.people.stamp <= last:
+                self.dropped += 1
+                continue
+            last = seen.people.stamp
+            yield seen
+
+    def _paired(self) -> Iterator[Seen]:
+        """People and world landmarks of one stamp; both come in the order of stamps."""
+        has_world = bool(self._recorded.counts.get(topics.WORLD))
+        names = [f"/{topic}" for topic in (topics.PEOPLE2D, topics.WORLD) if self._recorded.counts.get(topic)]
+        people: deque[Seen] = deque()
+        worlds: dict[int, People3D] = {}
+        for message in bag.read(self._recorded.path, names):
+            try:
+                if message.topic.lstrip("/") == topics.WORLD:
+                    world = people3d_from_msg(deserialize_message(message.cdr, People3DMsg))
+                    worlds[world.stamp] = replace(world, times=())
+                else:
+                    flat = people2d_from_msg(deserialize_message(message.cdr, People2DMsg))
+                    people.append(Seen(replace(flat, times=()), None))
+            except MalformedMessage:
+                self.dropped += 1
+            newest = max(worlds, default=-1)
+            while people and (not has_world or people[0].people.stamp <= newest or len(people) > WAITING):
+                seen = people.popleft()
+                yield replace(seen, world=worlds.pop(seen.people.stamp, None))
+            while len(worlds) > WAITING:
+                worlds.pop(min(worlds))
+        for seen in people:
+            yield replace(seen, world=worlds.pop(seen.people.stamp, None))
+
+
+@dataclass(frozen=True)
+class BagFootage(Footage):
+    """The images of a bag. Its segments are cut by log time, in which bags can be searched; stamps are those of the headers."""
+
+    path: Path
+    original: Path
+    topic: str
+    frames: int
+    start_ns: int
+    end_ns: int
+    frame_id: str
+
+    @classmethod
+    def of(cls, recorded: Recorded) -> BagFootage:
+        """Raises ValueError for a bag without images."""
+        topic = recorded.image_topic
+        if topic is None:
+            raise ValueError(f"{recorded.path} holds no images")
+        with _reading(recorded.path, [topic]) as messages:
+            frame_id = next(messages).decode().header.frame_id
+        return cls(
+            recorded.path,
+            recorded.original,
+            topic,
+            recorded.counts[topic],
+            recorded.start,
+            recorded.end,
+            frame_id or Footage.frame_id,
+        )
+
+    @property
+    def length(self) -> int:
+        return self.frames
+
+    @property
+    def period(self) -> int:
+        return max((self.end_ns - self.start_ns) // self.frames, 1)
+
+    @property
+    def start(self) -> int:
+        return self.start_ns
+
+    def describe(self) -> str:
+        return f"{self.original.name}, {self.frames} images on /{self.topic}"
+
+    def files(self) -> list[Path]:
+        return bag_files(self.original)
+
+    def images(self, segment: Segment, warm_up: int = 0, rate: float = 0.0) -> Iterator[Image]:
+        kind, decode = DECODERS[self.topic]
+        sparse = Sparse(rate)
+        begin = max(segment.start - warm_up * self.period, 0)
+        with Reader(self.path) as reader:
+            chosen = [one for one in reader.connections if one.topic.lstrip("/") == self.topic]
+            for _, time, cdr in reader.messages(chosen, begin, segment.end):
+                message: Any = deserialize_message(bytes(cdr), kind)
+                try:
+                    stamp = stamp_to_ns(message.header.stamp)
+                    if not sparse.takes(stamp):
+                        continue
+                    bgr = decode(message)
+                except MalformedMessage:
+                    stamp, bgr = time, None
+                yield Image(stamp, bgr, time >= segment.start)
+
+
+def bag_files(path: Path) -> list[Path]:
+    """The files of a bag that hold its messages."""
+    if path.is_file():
+        return [path]
+    return sorted(file for file in path.iterdir() if file.suffix in bag.BAG_FILES)

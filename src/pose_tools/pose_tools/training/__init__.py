@@ -1,0 +1,1 @@
+"""`pose train` and `pose evaluate`."""

@@ -1,0 +1,1 @@
+"""Networks that refine joint angles: data, loss, recipes."""

@@ -1,0 +1,1 @@
+"""Networks that lift keypoints to 3D: data, loss, recipes."""

@@ -1,0 +1,1 @@
+"""Networks that refine lifted people: data, loss, recipes."""

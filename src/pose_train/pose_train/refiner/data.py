@@ -1,0 +1,408 @@
+"""What refiners learn from: people as the lifting stage publishes them, beside how they really moved.
+
+Half of it is real noise: clips of motion capture, seen by the simulated detector, go through the whole lifting stage (network
+and placement), as on a robot. Some show people whom the lifter was not trained on; these are so few that a refiner learns by
+heart how they move, and so others show those whom it was trained on, where it errs by a tenth less. The other half is motion of
+the latter with noise of `refiner_noise`, new in every batch. The first takes minutes, so it is made once and kept in a file that
+is named by all that it depends on.
+
+Positions are about the root, in standing heights, axes of the camera (`refine_node.encoding`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import inspect
+import io
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from lift3d_node import correspondence, geometry, models, pipeline
+from lift3d_node.learned import encoding as keypoint_encoding
+from lift3d_node.learned import network_lifter
+from lift3d_node.params import Lift3DParams
+from lift3d_node.pipeline import PeopleLifter
+from lift3d_node.placing import placement, pnp
+from pose_core.assets import cache_dir
+from pose_core.files import sha256, write_whole
+from pose_core.geometry.camera import Camera
+from pose_core.people import People2D, Person2D
+from pose_core.sequence import DAMAGE
+from pose_core.skeleton import SKELETONS, Skeleton
+from pose_train.data import detector, landmarks, mocap, synthesis
+from pose_train.data.mocap import Pack
+from pose_train.data.samples import Batch
+from pose_train.data.synthesis import Clips, Synthesizer
+from pose_train.trunk.training import PACKS
+from refine_node import encoding
+
+Generator = np.random.Generator
+Progress = Callable[[int, int], None]
+
+RATES = (15.0, 20.0, 24.0, 25.0, 30.0, 50.0, 60.0)
+"""Images per second of cameras and what is left of them when every second image is lost."""
+GROUP = 64
+"""Clips that go through the lifter together, as people of one image."""
+IMAGE, FIELD_OF_VIEW_DEG = 2000, 130.0
+"""Sides in pixels and angle of the image that holds what any camera of the synthesis sees."""
+SECOND = 1_000_000_000
+UNIT = 1e-4
+"""Heights: positions are stored as multiples of it. Floats of 16 bits would round by five times as much, and a rounding error
+becomes two and a half times as large an error of acceleration."""
+MISSING = -32768
+HELD_OUT = 4
+"""Every so many'th of the subjects is kept for validation."""
+CODE = (
+    *(correspondence, geometry, keypoint_encoding, network_lifter, pipeline, placement, pnp),
+    *(detector, landmarks, mocap, synthesis),
+)
+"""Modules whose change makes a stored file stale, with this one."""
+
+
+@dataclass(frozen=True)
+class Lifted:
+    """n clips of T frames as the lifting stage publishes them: metres, camera frame; NaN where nothing is published."""
+
+    xyz: np.ndarray  # (n, T, J, 3)
+    std: np.ndarray  # (n, T, J)
+    root_std: np.ndarray  # (n, T, 3)
+    confidence: np.ndarray  # (n, T, J)
+    truth: np.ndarray  # (n, T, J, 3)
+    step: np.ndarray  # (n, T) seconds since the frame before
+    height: np.ndarray  # (n,) standing height, which the stage was told
+
+
+@dataclass(frozen=True)
+class Made:
+    """Where the data come from and how much is made."""
+
+    data: Path
+    """Folder of the motion capture packs."""
+    lifter: Path = models.WEIGHTS / f"{Lift3DParams.lifter}.onnx"
+    """File of the lifter whose errors are to be mended."""
+    clips: int = 1024
+    """Of lifted people, `held_out` among them."""
+    trained: int = 640
+    """How many of them show people whom the lifter was trained on."""
+    held_out: int = 48
+    """Clips that training is judged by."""
+    truths: int = 1024
+    """Clips of true motion, to which noise is added."""
+    frames: int = 128
+    seed: int = 5
+
+    def __post_init__(self) -> None:
+        for name, least in (("clips", 2), ("trained", 0), ("held_out", 1), ("truths", 1), ("frames", 4)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        if self.trained + self.held_out >= self.clips:
+            raise ValueError(
+                f"trained and held_out must be less than clips ({self.clips}) together, got {self.trained} and {self.held_out}"
+            )
+        for file in (self.lifter, *(self.data / PACKS[split] for split in ("train", "val"))):
+            if not file.is_file():
+                what = "--lifter a lifter's file" if file == self.lifter else "--data where the packs are"
+                raise ValueError(f"there is no file {file}; say with {what}")
+
+    def digest(self) -> str:
+        """Changes with anything that changes the data."""
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        del values["data"], values["lifter"]
+        files = [self.lifter, *(self.data / PACKS[split] for split in ("train", "val"))]
+        files += [Path(__file__), *(Path(inspect.getfile(module)) for module in CODE)]
+        values["files"] = [sha256(file) for file in files]
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+    def cached_file(self) -> Path:
+        """Where `prepare` keeps the data."""
+        return cache_dir() / f"refiner_data-{self.digest()[:16]}.npz"
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One person for T frames: what is known of them, and the truth; about the root, in heights; NaN where missing."""
+
+    xyz: np.ndarray  # (..., T, J, 3)
+    std: np.ndarray  # (..., T, J) along one axis
+    confidence: np.ndarray  # (..., T, J)
+    truth: np.ndarray  # (..., T, J, 3)
+    step: np.ndarray  # (..., T) seconds
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """All clips, as they are stored: positions in `UNIT`, `MISSING` where there is none."""
+
+    skeleton: str
+    xyz: np.ndarray  # (n, T, J, 3) int16
+    std: np.ndarray  # (n, T, J) float16
+    confidence: np.ndarray  # (n, T, J) float16
+    truth: np.ndarray  # (n, T, J, 3) int16
+    step: np.ndarray  # (n, T) float32
+    held_out: int
+    """The last so many clips are for validation."""
+    motion: np.ndarray  # (m, T, J, 3) int16: true motion without anything lifted
+    motion_step: np.ndarray  # (m, T) float32
+
+    def lifted(self, clips: np.ndarray, frames: np.ndarray) -> Clip:
+        """Frames (k, F) of clips (k,)."""
+        rows = clips[:, None], frames
+        return Clip(
+            _metric(self.xyz[rows]),
+            self.std[rows].astype(np.float32),
+            self.confidence[rows].astype(np.float32),
+            _metric(self.truth[rows]),
+            self.step[rows],
+        )
+
+    def motions(self, clips: np.ndarray, frames: np.ndarray) -> np.ndarray:
+        """(k, F, J, 3) true motion in frames (k, F) of its clips (k,)."""
+        return _metric(self.motion[clips[:, None], frames])
+
+    def validation(self) -> Clip:
+        """The clips that are held out, whole."""
+        count, frames = self.step.shape
+        return self.lifted(
+            np.arange(count - self.held_out, count), np.tile(np.arange(frames), (self.held_out, 1))
+        )
+
+
+def prepare(made: Made, progress: Progress = lambda _done, _total: None) -> Path:
+    """The file with the data, made where it is not there yet. `progress` gets frames done, and all."""
+    file = made.cached_file()
+    if file.is_file():
+        return file
+    content = io.BytesIO()
+    sequences = make(made, progress)
+    np.savez_compressed(
+        content, **{f.name: getattr(sequences, f.name) for f in dataclasses.fields(sequences)}
+    )
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(file, content.getvalue())
+    return file
+
+
+def read(file: Path) -> Sequences:
+    """What `prepare` wrote. Raises ValueError for anything else."""
+    try:
+        with np.load(file, allow_pickle=False) as stored:
+            values: dict[str, Any] = {f.name: stored[f.name] for f in dataclasses.fields(Sequences)}
+    except (*DAMAGE, OSError) as error:
+        raise ValueError(
+            f"{file} holds no data of refiners ({error}); remove it, it is made again"
+        ) from error
+    return Sequences(**{**values, "skeleton": str(values["skeleton"]), "held_out": int(values["held_out"])})
+
+
+def make(made: Made, progress: Progress = lambda _done, _total: None) -> Sequences:
+    """Lift clips of all people, and take true motion of the training people."""
+    random = np.random.default_rng(made.seed)
+    skeleton = lifter_of(made.lifter).lifter.skeleton_out
+    learning, held_out = _by_subject(mocap.read(made.data / PACKS["val"]))
+    known = mocap.read(made.data / PACKS["train"])
+    parts = []
+    total, done = made.clips * made.frames, 0
+    for pack, count in (
+        (known, made.trained),
+        (learning, made.clips - made.trained - made.held_out),
+        (held_out, made.held_out),
+    ):
+        if not count:
+            continue
+        synthesizer = Synthesizer([pack], (skeleton,))
+        while count:
+            clips = synthesizer.clips(
+                min(count, GROUP), made.frames, random, rates=(float(random.choice(RATES)),)
+            )
+            before = done
+            parts.append(
+                lift(made.lifter, clips, lambda now, before=before: progress(before + now, total))  # type: ignore[misc]
+            )
+            count -= len(clips.height)
+            done += clips.step.size
+    motion, steps = _true_motion(known, made, skeleton, random)
+    lifted = joined(parts)
+    about = SKELETONS.get(skeleton)
+    metres = lifted.height[:, None, None, None]
+    return Sequences(
+        skeleton=skeleton,
+        xyz=_stored((lifted.xyz - about.root_of(lifted.xyz)[:, :, None]) / metres),
+        std=(lifted.std / metres[..., 0]).astype(np.float16),
+        confidence=lifted.confidence.astype(np.float16),
+        truth=_stored((lifted.truth - about.root_of(lifted.truth)[:, :, None]) / metres),
+        step=lifted.step.astype(np.float32),
+        held_out=made.held_out,
+        motion=motion,
+        motion_step=steps,
+    )
+
+
+def lifter_of(file: Path) -> PeopleLifter:
+    """The lifting stage with the network of a file, on the CPU."""
+    return PeopleLifter(Lift3DParams(model=str(file), device="cpu"))
+
+
+def lift(file: Path, clips: Clips, progress: Callable[[int], None] = lambda _done: None) -> Lifted:
+    """Clips through the lifting stage, which is told how tall people are; `progress` gets frames done.
+
+    People of one image have one stamp, so all clips must have the same steps, as `Synthesizer.clips` makes them at one rate.
+    Raises ValueError otherwise.
+    """
+    if np.ptp(clips.step, axis=0).any():
+        raise ValueError("clips that are lifted together must have the same steps; make them at one rate")
+    stage = lifter_of(file)
+    skeleton = stage.lifter.skeleton_out
+    count, frames = clips.step.shape
+    joints = len(SKELETONS.get(skeleton))
+    camera = Camera.from_field_of_view(IMAGE, IMAGE, FIELD_OF_VIEW_DEG)
+    focal, centre = camera.matrix[0, 0], camera.matrix[:2, 2]
+    xy_px = focal * clips.xy.astype(float) + centre
+    seen = np.isfinite(xy_px).all(-1) & (clips.confidence > 0.0)
+    stamps = SECOND + np.rint(np.cumsum(clips.step[0]) * SECOND).astype(np.int64)
+    for row, height in enumerate(clips.height.tolist()):
+        stage.subjects.state(f"p{row}", height, 0.0)
+    found = Lifted(
+        xyz=np.full((count, frames, joints, 3), np.nan),
+        std=np.full((count, frames, joints), np.nan),
+        root_std=np.full((count, frames, 3), np.nan),
+        confidence=np.zeros((count, frames, joints)),
+        truth=clips.truth(skeleton),
+        step=clips.step,
+        height=clips.height,
+    )
+    for t in range(frames):
+        people = tuple(
+            Person2D(
+                f"p{row}", 1.0, _box(xy_px[row, t][seen[row, t]]), xy_px[row, t], clips.confidence[row, t]
+            )
+            for row in np.flatnonzero(seen[:, t].any(-1))
+        )
+        image = People2D(int(stamps[t]), "camera", synthesis.SKELETON, IMAGE, IMAGE, people)
+        for person in stage.process(image, None, camera).people:
+            row = int(person.id[1:])
+            found.xyz[row, t], found.std[row, t] = person.xyz, person.std
+            found.root_std[row, t], found.confidence[row, t] = person.root_std, person.joint_confidence
+        progress((t + 1) * count)
+    return found
+
+
+def joined(parts: Sequence[Lifted]) -> Lifted:
+    """All clips of several, which have equally many frames and joints."""
+    return Lifted(
+        **{
+            f.name: np.concatenate([getattr(part, f.name) for part in parts])
+            for f in dataclasses.fields(Lifted)
+        }
+    )
+
+
+def batch_of(clip: Clip) -> Batch:
+    """Clips (n, T, ...) as a refining network sees them, each from an empty past, with the truth."""
+    joints = encoding.encode(clip.xyz, clip.std, clip.confidence, np.ones(clip.step.shape))
+    step = np.array(clip.step, float)
+    step[:, 0] = np.nan
+    return Batch(
+        joints=torch.from_numpy(joints),
+        context=torch.from_numpy(encoding.context(step)),
+        target={"xyz": torch.from_numpy(clip.truth.astype(np.float32))},
+        known=torch.from_numpy(np.isfinite(clip.truth).all((-2, -1))),
+        height=torch.full((len(clip.step),), encoding.DEFAULT_HEIGHT),
+        step=torch.from_numpy(clip.step.astype(np.float32)),
+    )
+
+
+def mirrored(clip: Clip, which: np.ndarray, skeleton: Skeleton) -> Clip:
+    """Those clips of (n, T, ...) that the mask `which` (n,) marks as a camera in a mirror sees them."""
+    flip = skeleton.flip
+    sign = np.array([-1.0, 1.0, 1.0], np.float32)
+
+    def positions(xyz: np.ndarray) -> np.ndarray:
+        return np.where(which[:, None, None, None], xyz[:, :, flip] * sign, xyz)
+
+    def numbers(values: np.ndarray) -> np.ndarray:
+        return np.where(which[:, None, None], values[:, :, flip], values)
+
+    return Clip(
+        positions(clip.xyz), numbers(clip.std), numbers(clip.confidence), positions(clip.truth), clip.step
+    )
+
+
+def resized(clip: Clip, factor: np.ndarray) -> Clip:
+    """Clips of people whose height is believed to be 1 / `factor` (n,) times what it is."""
+    size = factor[:, None, None].astype(np.float32)
+    return dataclasses.replace(
+        clip,
+        xyz=clip.xyz * size[..., None],
+        std=clip.std * size,
+        truth=clip.truth * size[..., None],
+    )
+
+
+def kept_frames(frames: int, spare: int, random: Generator) -> np.ndarray:
+    """(frames,) rising numbers below `frames` + `spare`: up to `spare` frames are lost, one by one or all in a row."""
+    lost = int(random.integers(0, spare + 1))
+    if lost and random.random() < 0.5:
+        start = int(random.integers(1, frames + 1))
+        return np.concatenate([np.arange(start), np.arange(start + lost, frames + lost)])
+    return np.sort(random.choice(frames + lost, frames, replace=False))
+
+
+def steps_between(step: np.ndarray, frames: np.ndarray) -> np.ndarray:
+    """(n, F) seconds since the frame before of those `frames` (n, F) that are kept of clips with `step` (n, T)."""
+    time = np.cumsum(step.astype(float), 1)
+    kept = np.take_along_axis(time, frames, 1)
+    first = np.take_along_axis(step.astype(float), frames[:, :1], 1)
+    return np.concatenate([first, np.diff(kept, axis=1)], 1).astype(np.float32)
+
+
+def _true_motion(people: Pack, made: Made, skeleton: str, random: Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Joints (m, T, J, 3) about the root, stored, and steps (m, T) of `people`."""
+    synthesizer = Synthesizer([people], (skeleton,))
+    about = SKELETONS.get(skeleton)
+    motion, steps, left = [], [], made.truths
+    while left:
+        clips = synthesizer.clips(min(left, GROUP), made.frames, random, detector.CLEAN, rates=RATES)
+        truth = clips.truth(skeleton)
+        motion.append(_stored((truth - about.root_of(truth)[:, :, None]) / clips.height[:, None, None, None]))
+        steps.append(clips.step.astype(np.float32))
+        left -= len(clips.height)
+    return np.concatenate(motion), np.concatenate(steps)
+
+
+def _by_subject(pack: Pack) -> tuple[Pack, Pack]:
+    """The motions of some people, and those of all others who are kept for validation.
+
+    Raises ValueError for a pack with one person.
+    """
+    subjects = sorted({motion.subject for motion in pack.motions})
+    if len(subjects) < 2:
+        raise ValueError(f"the validation pack must have motions of at least 2 people, got {len(subjects)}")
+    apart = set(subjects[::HELD_OUT])
+    return tuple(  # type: ignore[return-value]
+        dataclasses.replace(pack, motions=tuple(m for m in pack.motions if (m.subject in apart) is held))
+        for held in (False, True)
+    )
+
+
+def _box(xy_px: np.ndarray) -> np.ndarray:
+    """(4,) smallest box around points (k, 2)."""
+    return np.concatenate([xy_px.min(0), xy_px.max(0)])
+
+
+def _stored(xyz: np.ndarray) -> np.ndarray:
+    """Positions in heights as int16 multiples of `UNIT`."""
+    known = np.isfinite(xyz)
+    scaled = np.rint(np.where(known, xyz, 0.0) / UNIT)
+    return np.where(known, np.clip(scaled, MISSING + 1, -MISSING - 1), MISSING).astype(np.int16)
+
+
+def _metric(stored: np.ndarray) -> np.ndarray:
+    """The inverse of `_stored`, float32."""
+    return np.where(stored == MISSING, np.float32(np.nan), stored * np.float32(UNIT))

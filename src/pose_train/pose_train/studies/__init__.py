@@ -1,0 +1,1 @@
+"""Studies: what lifters, refiners and angles reach, in the tables of the documents."""

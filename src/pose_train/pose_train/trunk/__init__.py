@@ -1,0 +1,1 @@
+"""What all learned families share: training, runs, checkpoints, export."""

@@ -1,0 +1,582 @@
+"""What every refining network must do; a file dropped into pose_train/refiner/networks is tested by being there.
+
+Each is tried as `Config.small()`, for two skeletons, with every switch turned over, every other choice made and every number of
+parts that may be 0 at 0. What only one of them promises stands at the end.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import sys
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pose_core.config import build
+from pose_core.geometry.kinematics import BodyTree
+from pose_core.geometry.rotations import matrix_of_rotation_vector
+from pose_core.networks.step import CONTEXT
+from pose_core.skeleton import SKELETONS
+from pose_train.refiner.network import (
+    LOOK_AHEADS,
+    OUTPUTS,
+    REFINING_NETWORKS,
+    Outputs,
+    RefiningNetwork,
+    find,
+    names,
+    parameters,
+)
+from pose_train.refiner.networks.hpstm import FADE, UNSEEN_LOG_STD
+from refine_node.encoding import FEATURES, MAX_OFFSET
+
+FRAMES = 20
+MOST = 2_000_000
+"""Parameters of a default configuration."""
+SKELETON = ("mediapipe33", "h36m17")
+LOG_STD = -3.5
+
+
+def variants(name: str) -> Iterator[tuple[str, Any]]:
+    """(label, configuration) to try of a network."""
+    small = find(name).Config.small()
+    yield name, small
+    for field in dataclasses.fields(small):
+        value = getattr(small, field.name)
+        others: tuple[Any, ...] = field.metadata["choices"]
+        if isinstance(value, bool):
+            others = (not value,)
+        elif field.name == "skeleton":
+            others = SKELETON
+        elif isinstance(value, int) and field.metadata["low"] == 0:
+            others = (0,)
+        for other in others:
+            if other != value:
+                yield f"{name}-{field.name}={other}", dataclasses.replace(small, **{field.name: other})
+
+
+CASES = [pytest.param(name, config, id=label) for name in names() for label, config in variants(name)]
+networks = pytest.mark.parametrize(("name", "config"), CASES)
+defaults = pytest.mark.parametrize("name", names())
+skeletons = pytest.mark.parametrize("skeleton", SKELETON)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(3)
+
+
+def untrained(name: str, config: Any) -> RefiningNetwork:
+    return find(name)(config).eval()
+
+
+def make(name: str, config: Any) -> RefiningNetwork:
+    """A network as if it had been trained: untrained ones change nothing."""
+    network = untrained(name, config)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter += 0.1 * torch.randn_like(parameter)
+    return network
+
+
+def inputs(network: RefiningNetwork, batch: int, frames: int) -> tuple[Tensor, Tensor]:
+    """Joints, a fifth of them missing, and context."""
+    joints = 0.3 * torch.randn(batch, frames, len(network.skeleton), len(FEATURES))
+    joints[..., 3] = LOG_STD + 0.5 * torch.randn_like(joints[..., 3])
+    joints[..., 4] = 0.1 + 0.9 * torch.rand_like(joints[..., 4])
+    joints[torch.rand(joints.shape[:-1]) < 0.2] = 0.0
+    return joints, 0.3 * torch.randn(batch, frames, len(CONTEXT))
+
+
+def motion(skeleton: str, batch: int, frames: int) -> Tensor:
+    """Joints (B, T, J, 3) of somebody who moves and whose bones do not stretch."""
+    tree = BodyTree(SKELETONS.get(skeleton))
+    random = np.random.default_rng(5)
+    start, speed = random.normal(0.0, (0.5, 0.05), (batch, len(tree.heads), 3, 2)).transpose(3, 0, 1, 2)
+    turned = start[:, None] + np.arange(frames)[:, None, None] * speed[:, None]
+    lengths = tree.standing_lengths
+    lengths = (lengths + lengths[tree.mirror]) / 2
+    return torch.from_numpy(tree.forward(matrix_of_rotation_vector(turned), lengths)).float()
+
+
+def known(xyz: Tensor) -> tuple[Tensor, Tensor]:
+    """Joints and context of a camera that sees everything, 30 times a second."""
+    rest = torch.tensor([LOG_STD, 1.0]).expand(*xyz.shape[:-1], 2)
+    return torch.cat([xyz, rest], -1), torch.zeros(*xyz.shape[:2], len(CONTEXT))
+
+
+def stream(network: RefiningNetwork, joints: Tensor, context: Tensor) -> Outputs:
+    """The same as `forward`, one frame after the other."""
+    state = network.initial(len(joints))
+    frames = []
+    for t in range(joints.shape[1]):
+        outputs, state = network.step(joints[:, t], context[:, t], state)
+        frames.append(outputs)
+    return {name: torch.stack([frame[name] for frame in frames], 1) for name in frames[0]}
+
+
+def difference(a: Outputs, b: Outputs) -> float:
+    """The largest difference of any number."""
+    assert a.keys() == b.keys()
+    assert all(a[name].shape == b[name].shape for name in a)
+    return max(float((a[name] - b[name]).abs().max()) for name in a)
+
+
+def part(outputs: Outputs, *index: Any) -> Outputs:
+    return {name: value[index] for name, value in outputs.items()}
+
+
+def finite(outputs: Outputs) -> bool:
+    return all(bool(torch.isfinite(value).all()) for value in outputs.values())
+
+
+@defaults
+def test_a_file_registers_a_network_of_its_name_and_names_its_source(name):
+    network = find(name)
+    assert REFINING_NETWORKS.get(name) is network
+    assert network.__module__ == f"pose_train.refiner.networks.{name}"
+    assert sys.modules[network.__module__].__doc__
+
+
+def test_an_unknown_network_is_refused_with_the_nearest_known():
+    with pytest.raises(ValueError, match="unknown network 'smoothnett'; did you mean 'smoothnet'"):
+        find("smoothnett")
+
+
+@defaults
+def test_an_unknown_skeleton_is_refused(name):
+    with pytest.raises(ValueError, match="unknown skeleton 'h37m17'"):
+        find(name)(dataclasses.replace(find(name).Config.small(), skeleton="h37m17"))
+
+
+@defaults
+@skeletons
+def test_default_size(name, skeleton):
+    network = find(name)
+    assert parameters(network(build(network.Config, {"skeleton": skeleton}))) <= MOST
+    assert parameters(network(network.Config.small())) < MOST / 20
+
+
+@networks
+def test_configuration_survives_a_file_and_is_described(name, config):
+    again = build(find(name).Config, json.loads(json.dumps(dataclasses.asdict(config))))
+    assert again == config
+    assert all(field.metadata.get("description") for field in dataclasses.fields(config))
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(config, dataclasses.fields(config)[0].name, None)
+
+
+@defaults
+def test_values_out_of_range_are_refused_by_name(name):
+    small = find(name).Config.small()
+    low = [field for field in dataclasses.fields(small) if field.metadata["low"] is not None]
+    assert low
+    for field in low:
+        below = type(getattr(small, field.name))(field.metadata["low"] - 1)
+        with pytest.raises(ValueError, match=field.name):
+            find(name)(dataclasses.replace(small, **{field.name: below}))
+
+
+@networks
+def test_look_aheads_ascend_and_are_the_common_ones_unless_for_recordings(name, config):
+    network = untrained(name, config)
+    if getattr(config, "centred", False):
+        assert len(network.look_aheads) == 1
+        assert network.look_aheads[0] > 0
+    else:
+        assert network.look_aheads == tuple(ahead for ahead in LOOK_AHEADS if ahead <= config.look_ahead)
+
+
+@networks
+def test_outputs_have_their_names_and_shapes(name, config):
+    network = make(name, config)
+    answers, joints = len(network.look_aheads), len(network.skeleton)
+    shapes = {"xyz": (answers, joints, 3), "log_std": (answers, joints)}
+    x, context = inputs(network, 2, FRAMES)
+    outputs = network(x, context)
+    stepped, _ = network.step(x[:, 0], context[:, 0], network.initial(2))
+    assert "xyz" in outputs
+    assert set(stepped) == set(outputs) <= set(OUTPUTS)
+    for output, value in outputs.items():
+        assert (value.shape, value.dtype) == ((2, FRAMES, *shapes[output]), torch.float32)
+        assert (stepped[output].shape, stepped[output].dtype) == ((2, *shapes[output]), torch.float32)
+
+
+@networks
+@torch.no_grad()
+def test_an_untrained_network_gives_back_the_frame_that_each_entry_describes(name, config):
+    network = untrained(name, config)
+    xyz = motion(config.skeleton, 2, FRAMES)
+    outputs = network(*known(xyz))
+    for k, ahead in enumerate(network.look_aheads):
+        torch.testing.assert_close(
+            outputs["xyz"][:, ahead:, k], xyz[:, : FRAMES - ahead], atol=1e-4, rtol=0.0
+        )
+        if "log_std" in outputs:
+            torch.testing.assert_close(
+                outputs["log_std"][:, ahead:, k], torch.full_like(xyz[:, ahead:, :, 0], LOG_STD)
+            )
+
+
+@networks
+@torch.no_grad()
+def test_the_root_is_the_origin(name, config):
+    network = make(name, config)
+    joints, context = inputs(network, 2, FRAMES)
+    joints[:, 0, :, 4] += 0.1  # every joint has been seen
+    xyz = network(joints, context)["xyz"]
+    root = network.skeleton.root_of(xyz[:, network.look_aheads[-1] :].numpy())
+    np.testing.assert_allclose(root, 0.0, atol=1e-6)
+
+
+@networks
+@torch.no_grad()
+def test_little_or_nothing_seen_gives_finite_numbers(name, config):
+    network = make(name, config)
+    joints, context = inputs(network, 4, 2 * FRAMES)
+    joints[:2], context[0] = 0.0, 0.0  # nobody
+    joints[1, :, 4] = torch.tensor(
+        [MAX_OFFSET, -MAX_OFFSET, 1.0, 0.0, 1e-9]
+    )  # one joint, far out, of the least confidence
+    joints[2, 5:19] = 0.0  # out of sight for longer than the window
+    joints[3, :, :, :3] = 0.0  # all joints in one place
+    for trained in (network, untrained(name, config)):
+        assert finite(trained(joints, context))
+        assert finite(stream(trained, joints, context))
+
+
+@networks
+@torch.no_grad()
+def test_people_of_a_batch_do_not_depend_on_each_other(name, config):
+    network = make(name, config)
+    joints, context = inputs(network, 3, FRAMES)
+    together = network(joints, context)
+    assert difference(part(together, slice(1, 2)), network(joints[1:2], context[1:2])) < 1e-5
+    order = [2, 0, 1]
+    assert difference(network(joints[order], context[order]), part(together, order)) < 1e-5
+
+
+@networks
+@torch.no_grad()
+def test_the_future_changes_nothing_and_the_frame_described_does(name, config):
+    network = make(name, config)
+    joints, context = inputs(network, 2, FRAMES)
+    before = network(joints, context)
+    other, moved = inputs(network, 2, FRAMES)
+    changed = 9
+    joints[:, changed:], context[:, changed:] = other[:, changed:], moved[:, changed:]
+    after = network(joints, context)
+    past = (slice(None), slice(changed))
+    assert difference(part(after, *past), part(before, *past)) < 1e-6
+    for k, ahead in enumerate(network.look_aheads):
+        answer = (slice(None), changed + ahead, k)
+        assert difference(part(after, *answer), part(before, *answer)) > 1e-3
+
+
+@networks
+@torch.no_grad()
+def test_frame_by_frame_equals_the_whole_sequence(name, config):
+    network = make(name, config)
+    joints, context = inputs(network, 2, 3 * FRAMES)
+    # Noise may put a direction between two that are nearly opposite, where rounding counts for more.
+    assert difference(stream(network, joints, context), network(joints, context)) < 5e-5
+
+
+@networks
+@torch.no_grad()
+def test_state_starts_as_zero_keeps_its_size_and_is_not_written_to(name, config):
+    network = make(name, config)
+    joints, context = inputs(network, 2, FRAMES)
+    state = network.initial(2)
+    shapes = [tuple(s.shape) for s in state]
+    assert not any(bool(s.any()) for s in state)
+    assert all(shape[0] == 2 and 0 not in shape for shape in shapes)
+    assert [(1, *shape[1:]) for shape in shapes] == [tuple(s.shape) for s in network.initial(1)]
+    for t in range(FRAMES):
+        kept = [s.clone() for s in state]
+        _, following = network.step(joints[:, t], context[:, t], state)
+        assert all(torch.equal(a, b) for a, b in zip(state, kept, strict=True))
+        assert [tuple(s.shape) for s in following] == shapes
+        assert all(s.dtype == torch.float32 and bool(torch.isfinite(s).all()) for s in following)
+        state = following
+
+
+@networks
+@torch.no_grad()
+def test_people_who_came_at_different_times_share_a_batch(name, config):
+    network = make(name, config)
+    joints, context = inputs(network, 2, FRAMES)
+    came, now = (0, 3), FRAMES - 1
+    states = []
+    for person, first in enumerate(came):
+        state = network.initial(1)
+        for t in range(first, now):
+            _, state = network.step(joints[person, t][None], context[person, t][None], state)
+        states.append(state)
+    both = [torch.cat(pair) for pair in zip(*states, strict=True)]
+    together, _ = network.step(joints[:, now], context[:, now], both)
+    for person, first in enumerate(came):
+        whole = network(joints[person : person + 1, first:], context[person : person + 1, first:])
+        assert difference(part(together, slice(person, person + 1)), part(whole, slice(None), -1)) < 1e-5
+
+
+@networks
+@torch.no_grad()
+def test_a_saved_network_is_the_same_again(name, config):
+    network = make(name, config)
+    file = io.BytesIO()
+    torch.save(network.state_dict(), file)
+    file.seek(0)
+    again = make(name, config)
+    joints, context = inputs(network, 1, FRAMES)
+    assert difference(again(joints, context), network(joints, context)) > 1e-4
+    again.load_state_dict(torch.load(file, weights_only=True), strict=True)
+    assert difference(again(joints, context), network(joints, context)) == 0.0
+
+
+class Exported(nn.Module):
+    """`step` with its names flattened, as an exported file has it."""
+
+    def __init__(self, network: RefiningNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, joints: Tensor, context: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        outputs, following = self.network.step(joints, context, list(state))
+        return (*(outputs[name] for name in OUTPUTS if name in outputs), *following)
+
+
+def export(network: RefiningNetwork) -> onnxruntime.InferenceSession:
+    """ONNX Runtime with the step of a network, for any batch. A branch of ours on values is an error."""
+    joints, context = inputs(network, 2, 1)
+    state = network.initial(2)
+    given = [name for name in OUTPUTS if name in network(joints, context)]
+    names_in = ["joints", "context", *(f"state_{i}" for i in range(len(state)))]
+    names_out = [*given, *(f"next_{i}" for i in range(len(state)))]
+    file = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.filterwarnings("error", "Converting a tensor to a Python boolean", module="refine_node")
+        torch.onnx.export(
+            Exported(network).eval(),
+            (joints[:, 0], context[:, 0], *state),
+            file,
+            input_names=names_in,
+            output_names=names_out,
+            dynamic_axes={name: {0: "people"} for name in (*names_in, *names_out)},
+            opset_version=17,
+            dynamo=False,
+        )
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(file.getvalue(), options, providers=["CPUExecutionProvider"])
+
+
+@networks
+@torch.no_grad()
+def test_exported_step_gives_the_same_for_any_number_of_people(name, config):
+    network = make(name, config)
+    session = export(network)
+    names_out = [output.name for output in session.get_outputs()]
+    for people in (1, 3):
+        joints, context = inputs(network, people, FRAMES)
+        joints[:, 5:8], context[:, 5:8] = 0.0, 0.0
+        expected = network(joints, context)
+        state = [s.numpy() for s in network.initial(people)]
+        for t in range(FRAMES):
+            feeds = {"joints": joints[:, t].numpy(), "context": context[:, t].numpy()}
+            feeds |= {f"state_{i}": s for i, s in enumerate(state)}
+            found = dict(zip(names_out, session.run(None, feeds), strict=True))
+            state = [found[f"next_{i}"] for i in range(len(state))]
+            for output, value in expected.items():
+                np.testing.assert_allclose(found[output], value[:, t].numpy(), atol=1e-4)
+
+
+@networks
+def test_every_parameter_takes_part(name, config):
+    network = make(name, config)
+    outputs = network(*inputs(network, 4, FRAMES))
+    sum(value.square().mean() for value in outputs.values()).backward()
+    assert all(bool(torch.isfinite(p.grad).all()) for p in network.parameters() if p.grad is not None)
+    assert not [key for key, p in network.named_parameters() if p.grad is None or not p.grad.any()]
+
+
+@networks
+def test_learns_to_take_the_noise_from_one_batch(name, config):
+    network = untrained(name, config).train()
+    xyz = motion(config.skeleton, 2, FRAMES)
+    noisy = xyz + 0.02 * torch.randn_like(xyz)
+    joints, context = known(noisy - noisy[:, :, :1] + xyz[:, :, :1])
+    optimiser = torch.optim.Adam(network.parameters(), lr=3e-3)
+    first = last = float("nan")
+    for step in range(400):
+        optimiser.zero_grad()
+        answers = network(joints, context)["xyz"]
+        error = torch.stack(
+            [
+                functional.mse_loss(answers[:, ahead:, k], xyz[:, : FRAMES - ahead])
+                for k, ahead in enumerate(network.look_aheads)
+            ]
+        ).mean()
+        error.backward()
+        optimiser.step()
+        first, last = (error.item() if step == 0 else first), error.item()
+        if last < 0.6 * first:
+            break
+    assert last < 0.6 * first
+
+
+def hpstm(**changed: Any) -> tuple[str, Any]:
+    return "hpstm", dataclasses.replace(find("hpstm").Config.small(), **changed)
+
+
+@skeletons
+@torch.no_grad()
+def test_hpstm_gives_bones_one_length_on_both_sides_for_all_look_aheads(skeleton):
+    network = make(*hpstm(skeleton=skeleton))
+    tree = BodyTree(network.skeleton)
+    xyz = network(*inputs(network, 2, FRAMES))["xyz"]
+    lengths = torch.from_numpy(network.skeleton.bone_lengths(xyz.double().numpy()))
+    assert lengths.min() > 0.0
+    torch.testing.assert_close(lengths, lengths[..., tree.mirror], atol=1e-5, rtol=0.0)
+    torch.testing.assert_close(lengths, lengths[:, :, :1].expand_as(lengths), atol=1e-5, rtol=0.0)
+
+
+@skeletons
+@torch.no_grad()
+def test_hpstm_lengths_settle_at_the_mean_of_what_was_measured(skeleton):
+    network = untrained(*hpstm(skeleton=skeleton, memory=1_000_000, layers=0))
+    xyz = motion(skeleton, 1, 400)
+    truth = network.skeleton.bone_lengths(xyz.numpy())[0, 0]
+    random = np.random.default_rng(7)
+    stretched = xyz * torch.from_numpy(random.normal(1.0, 0.05, (1, 400, 1, 1))).float()
+    found = network.skeleton.bone_lengths(network(*known(stretched))["xyz"][0, :, 0].double().numpy())
+    # 5 % over the root of 400; and from one frame to the next a four hundredth of what that frame is off.
+    np.testing.assert_allclose(found[-1], truth, rtol=3 * 0.05 / 20)
+    assert (np.abs(np.diff(found[300:], axis=0)) < 4 * 0.05 / 300 * truth).all()
+    assert (found[300:].std(0) < 0.003 * truth).all()
+
+
+@torch.no_grad()
+def test_hpstm_does_not_learn_lengths_from_what_is_not_seen_or_not_sure():
+    network = untrained(*hpstm(skeleton="h36m17"))
+    skeleton = network.skeleton
+    joints, context = known(motion("h36m17", 1, 40))
+    expected = skeleton.bone_lengths(joints[0, 0, :, :3].numpy())
+    knee, ankle, wrist = skeleton.indices("left_knee", "left_ankle", "left_wrist")
+    joints[:, 5:, ankle, :3] = 3.0 * joints[:, 5:, knee, :3]
+    joints[:, 5:, ankle, 3] = 0.0  # as uncertain as the whole person is tall
+    joints[:, 5:, wrist] = 0.0
+    found = skeleton.bone_lengths(network(joints, context)["xyz"][0, :, 0].numpy())
+    np.testing.assert_allclose(found, np.broadcast_to(expected, found.shape), rtol=3e-3)
+
+
+@torch.no_grad()
+def test_hpstm_keeps_a_bone_that_is_no_longer_seen_and_then_trusts_the_decoder():
+    network = untrained(*hpstm(skeleton="h36m17"))
+    skeleton = network.skeleton
+    tree = BodyTree(skeleton)
+    elbow, wrist = skeleton.indices("left_elbow", "left_wrist")
+    bone = int(np.flatnonzero(tree.child == wrist)[0])
+    joints, context = known(motion("h36m17", 1, 1).expand(1, 60, -1, -1))
+    joints[:, 10:, wrist] = 0.0
+    outputs = network(joints, context)
+    xyz = outputs["xyz"][0, :, 0].double().numpy()
+    vector = xyz[:, wrist] - xyz[:, elbow]
+    length = np.linalg.norm(vector[0])
+    before, alone = vector[0] / length, tree.rest[bone] * (1, -1, -1)
+    for gap in (0, 1, 3):
+        mixed = FADE**gap * before + (1 - FADE**gap) * alone
+        np.testing.assert_allclose(vector[9 + gap], length * mixed / np.linalg.norm(mixed), atol=1e-4)
+    np.testing.assert_allclose(vector[-1], length * alone, atol=1e-4)
+    np.testing.assert_allclose(
+        outputs["log_std"][0, 9:12, 0, wrist], (LOG_STD, UNSEEN_LOG_STD, UNSEEN_LOG_STD)
+    )
+
+
+@torch.no_grad()
+def test_hpstm_takes_the_body_from_one_hip():
+    network = untrained(*hpstm(skeleton="mediapipe33"))
+    xyz = motion("mediapipe33", 1, 1).expand(1, 3, -1, -1)
+    joints, context = known(xyz)
+    joints[:, 1:, network.skeleton.index("right_hip")] = 0.0
+    found = network(joints, context)["xyz"][0, :, 0]
+    hips = network.skeleton.indices("left_hip", "right_hip")
+    torch.testing.assert_close(found[:, hips], xyz[0, :, hips], atol=1e-4, rtol=0.0)
+
+
+@torch.no_grad()
+def test_hpstm_for_recordings_waits_for_half_a_window_per_layer():
+    network = make(*hpstm(centred=True, window=7, layers=3))
+    assert network.look_aheads == (9,)
+    joints, context = inputs(network, 1, 40)
+    before = network(joints, context)
+    joints[:, 20, :, :3] += 0.2
+    moved = (network(joints, context)["xyz"] - before["xyz"]).abs().amax((0, 2, 3, 4)) > 1e-6
+    # Frames 11 to 29 are described at 20 to 38; lengths are of all frames so far.
+    assert not moved[:20].any()
+    assert moved[20:39].all()
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"width": 30, "heads": 4}, "heads must divide width, got 4 heads for width 30"),
+        ({"centred": True, "window": 6}, "window must be odd, got 6"),
+        ({"centred": True, "layers": 0}, "centred must be false without layers"),
+        ({"decoder": "fx"}, "decoder must be one of fk, positions, got 'fx'"),
+    ],
+)
+def test_hpstm_refuses_what_cannot_work(changed, message):
+    with pytest.raises(ValueError, match=message):
+        untrained(*hpstm(**changed))
+
+
+def test_smoothnet_refuses_to_look_ahead_of_its_window():
+    with pytest.raises(ValueError, match="look_ahead must be below window, got 8 of 8"):
+        untrained("smoothnet", dataclasses.replace(find("smoothnet").Config.small(), window=8))
+
+
+@torch.no_grad()
+def test_smoothnet_repeats_what_was_first_and_last_seen():
+    config = find("smoothnet").Config.small()
+    network = make("smoothnet", dataclasses.replace(config, skeleton="h36m17"))
+    joints, context = known(motion("h36m17", 1, 1).expand(1, FRAMES, -1, -1))
+    expected = network(joints, context)["xyz"]
+    joints = joints.clone()
+    joints[:, 10:, 3] = 0.0
+    torch.testing.assert_close(network(joints, context)["xyz"], expected)
+    joints[:, :4] = 0.0
+    torch.testing.assert_close(network(joints, context)["xyz"][:, 4:], expected[:, 4:])
+
+
+@torch.no_grad()
+def test_smoothnet_treats_all_joints_and_axes_alike_and_moves_with_them():
+    network = make("smoothnet", find("smoothnet").Config.small())
+    joints, context = known(motion("mediapipe33", 1, FRAMES))
+    elbow, index = network.skeleton.indices("left_elbow", "left_index")
+    network.root.zero_()  # which couples the joints
+    expected = network(joints, context)["xyz"]
+    order = torch.arange(33)
+    order[[elbow, index]] = order[[index, elbow]]
+    swapped = joints[:, :, order]
+    swapped[..., :3] = swapped[..., [1, 2, 0]] + 0.3
+    found = network(swapped, context)["xyz"]
+    torch.testing.assert_close(found, expected[..., order, :][..., [1, 2, 0]] + 0.3, atol=1e-5, rtol=0.0)

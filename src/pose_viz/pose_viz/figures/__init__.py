@@ -1,0 +1,1 @@
+"""Figures for people who read: skeletons and joint angles over time."""
