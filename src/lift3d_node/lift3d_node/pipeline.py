@@ -17,8 +17,7 @@ from pose_core.geometry.camera import Camera
 from pose_core.markers import tilt_of, up_in_camera
 from pose_core.people import People2D, People3D
 from pose_core.skeleton import SKELETONS
-
-SECOND = 1_000_000_000
+from pose_core.units import NS_PER_S
 
 
 class PeopleLifter:
@@ -143,7 +142,7 @@ class PeopleLifter:
             self.reset()
         self._stamp = people.stamp
         self._seen.update({person.id: people.stamp for person in people.people})
-        oldest = people.stamp - int(self._params.forget_after * SECOND)
+        oldest = people.stamp - int(self._params.forget_after * NS_PER_S)
         for id in [id for id, stamp in self._seen.items() if stamp < oldest]:
             self.reset(id)
 

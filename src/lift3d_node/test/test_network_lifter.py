@@ -21,8 +21,8 @@ from pose_core.conversion import conversion
 from pose_core.markers import up_in_camera
 from pose_core.people import JointState, People2D, Person2D
 from pose_core.skeleton import COCO17, H36M17, MEDIAPIPE33
+from pose_core.units import NS_PER_S
 
-SECOND = 1_000_000_000
 PERIOD = 40_000_000
 HEIGHT = 1.75
 CARD = ModelCard(
@@ -62,7 +62,7 @@ def told(log_std: tuple[float, float] = (-3.0, -3.0)) -> Callable:
     return answer
 
 
-def image(persons: dict[str, Person2D], stamp: int = SECOND, skeleton: str = "mediapipe33") -> People2D:
+def image(persons: dict[str, Person2D], stamp: int = NS_PER_S, skeleton: str = "mediapipe33") -> People2D:
     people = tuple(replace(person, id=id) for id, person in persons.items())
     return People2D(stamp, "camera", skeleton, 1280, 960, people)
 
@@ -271,17 +271,17 @@ def test_frames_are_encoded_as_in_training(scene) -> None:
     shots = walk(scene, 6)
     shots[3] = replace(shots[3], person=without(shots[3].person))
     steps = np.array([1, 1, 3, 1, 1, 2]) * PERIOD
-    stamps = SECOND + np.cumsum(steps)
+    stamps = NS_PER_S + np.cumsum(steps)
     session = Played(told())
     lifter = NetworkLifter(Lift3DParams(), session)
     for shot, stamp in zip(shots, stamps.tolist(), strict=True):
         lifter.lift(image({"p1": shot.person}, stamp), shot.camera, None)
     xy = np.stack([shot.camera.undistort(shot.person.xy_px) for shot in shots])
     confidence = np.stack([shot.person.joint_confidence for shot in shots])
-    view, context = Encoder("mediapipe33").sequence(xy, confidence, steps / SECOND)
+    view, context = Encoder("mediapipe33").sequence(xy, confidence, steps / NS_PER_S)
     np.testing.assert_array_equal(np.concatenate([joints for joints, _, _ in session.asked]), view.joints)
     np.testing.assert_allclose(np.concatenate([c for _, c, _ in session.asked]), context, atol=1e-6)
-    assert context[2, 4] == pytest.approx(np.log(3 * PERIOD / SECOND * 30.0))
+    assert context[2, 4] == pytest.approx(np.log(3 * PERIOD / NS_PER_S * 30.0))
     for before, (_, _, state) in zip(view.joints, session.asked[1:], strict=False):
         np.testing.assert_array_equal(state[0][0], before)
     assert not session.asked[0][2][0].any()
@@ -294,7 +294,7 @@ def test_networks_that_ask_for_it_are_told_what_points_up(scene) -> None:
     lifter = NetworkLifter(Lift3DParams(), session)
     ups = [None, up_in_camera(pitch_deg=20.0, roll_deg=5.0), None]
     for i, (shot, lifter.up) in enumerate(zip(shots, ups, strict=True)):
-        lifter.lift(image({"p1": shot.person}, SECOND + i * PERIOD), shot.camera, None)
+        lifter.lift(image({"p1": shot.person}, NS_PER_S + i * PERIOD), shot.camera, None)
     given = np.stack([context[0, -3:] for _, context, _ in session.asked])
     xy, confidence = shots[1].camera.undistort(shots[1].person.xy_px), shots[1].person.joint_confidence
     R_cam_view = Encoder("mediapipe33").view(xy, confidence).R_cam_view
@@ -325,7 +325,7 @@ def test_a_person_does_not_depend_on_who_else_comes_and_goes(scene) -> None:
     others = {name: walk(scene, 6, offset) for name, offset in (("a", -1.0), ("b", 1.0))}
     orders = [("p1",), ("a", "p1"), ("p1", "b", "a"), ("b", "p1"), ("a", "p1", "b"), ("p1", "a")]
     for i, (shot, order) in enumerate(zip(walk(scene, 6), orders, strict=True)):
-        stamp = SECOND + i * PERIOD
+        stamp = NS_PER_S + i * PERIOD
         (reference,) = alone.lift(image({"p1": shot.person}, stamp), shot.camera, None)
         persons = {id: (shot if id == "p1" else others[id][i]).person for id in order}
         shapes = together.lift(image(persons, stamp), shot.camera, None)
@@ -339,12 +339,12 @@ def run(lifter: NetworkLifter, shot, stamp: int, id: str = "p1") -> Shape:
 @pytest.mark.parametrize(
     ("stamp", "kept"),
     [
-        (3 * SECOND, True),  # the same stamp again
-        (3 * SECOND + 1, True),
-        (4 * SECOND, True),
-        (4 * SECOND + 1, False),  # longer ago than forget_after
-        (3 * SECOND - 1, False),  # back in time
-        (3 * SECOND + 7200 * SECOND, False),
+        (3 * NS_PER_S, True),  # the same stamp again
+        (3 * NS_PER_S + 1, True),
+        (4 * NS_PER_S, True),
+        (4 * NS_PER_S + 1, False),  # longer ago than forget_after
+        (3 * NS_PER_S - 1, False),  # back in time
+        (3 * NS_PER_S + 7200 * NS_PER_S, False),
         (0, False),
     ],
 )
@@ -352,7 +352,7 @@ def test_the_past_is_kept_for_a_while_and_never_from_the_future(stamp: int, kept
     session = Played(told())
     lifter = NetworkLifter(Lift3DParams(forget_after=1.0), session)
     shots = walk(scene, 2)
-    run(lifter, shots[0], 3 * SECOND)
+    run(lifter, shots[0], 3 * NS_PER_S)
     shape = run(lifter, shots[1], stamp)
     assert session.asked[1][2][0].any() == kept
     assert (session.asked[1][1][0, 1:] != 0.0).any() == kept
@@ -365,9 +365,9 @@ def test_memory_is_bounded_by_the_people_seen_lately(scene) -> None:
     lifter = NetworkLifter(Lift3DParams(forget_after=1.0), Played(told()))
     shot = scene()
     for i in range(200):
-        run(lifter, shot, SECOND + i * 100_000_000, f"p{i}")
+        run(lifter, shot, NS_PER_S + i * 100_000_000, f"p{i}")
     assert len(lifter._past) == 11
-    lifter.lift(image({}, 60 * SECOND), shot.camera, None)
+    lifter.lift(image({}, 60 * NS_PER_S), shot.camera, None)
     assert lifter._past == {}
 
 
@@ -380,7 +380,7 @@ def test_reset_forgets(whom: str | None, scene) -> None:
     lifter.lift(people, shot.camera, None)
     lifter.reset(whom)
     lifter.reset("nobody")
-    lifter.lift(replace(people, stamp=SECOND + PERIOD), shot.camera, None)
+    lifter.lift(replace(people, stamp=NS_PER_S + PERIOD), shot.camera, None)
     state = session.asked[1][2][0]
     assert not state[0].any()
     assert state[1].any() == (whom == "p1")
@@ -417,7 +417,7 @@ def test_who_cannot_be_seen_is_missing_and_harms_nobody(spoil, scene) -> None:
     )
     shot = scene()
     for i in range(3):
-        stamp = SECOND + i * PERIOD
+        stamp = NS_PER_S + i * PERIOD
         bad, good = lifter.lift(
             image({"p1": spoil(shot.person), "p2": shot.person}, stamp), shot.camera, None
         )
@@ -428,9 +428,9 @@ def test_who_cannot_be_seen_is_missing_and_harms_nobody(spoil, scene) -> None:
 def test_a_person_who_is_seen_again_is_lifted_again(scene) -> None:
     lifter = NetworkLifter(Lift3DParams(), Played(told()))
     shot = scene()
-    assert not is_missing(run(lifter, shot, SECOND))
-    assert is_missing(run(lifter, replace(shot, person=without(shot.person)), SECOND + PERIOD))
-    assert not is_missing(run(lifter, shot, SECOND + 2 * PERIOD))
+    assert not is_missing(run(lifter, shot, NS_PER_S))
+    assert is_missing(run(lifter, replace(shot, person=without(shot.person)), NS_PER_S + PERIOD))
+    assert not is_missing(run(lifter, shot, NS_PER_S + 2 * PERIOD))
 
 
 @pytest.mark.parametrize("what", ["xyz", "log_std", "state"])
@@ -451,7 +451,7 @@ def test_numbers_that_are_none_do_not_stay(what: str, scene) -> None:
     assert is_missing(bad)
     assert not is_missing(good)
     session.answer = told()
-    assert np.isfinite(run(lifter, shot, SECOND + PERIOD).xyz).all()
+    assert np.isfinite(run(lifter, shot, NS_PER_S + PERIOD).xyz).all()
 
 
 def test_look_ahead_is_refused() -> None:

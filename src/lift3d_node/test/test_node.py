@@ -25,6 +25,7 @@ from pose_core.geometry.camera import Camera
 from pose_core.markers import up_in_camera
 from pose_core.people import JointState, People2D, People3D, Person3D, ScaleSource, StageTime
 from pose_core.skeleton import H36M17, MEDIAPIPE33
+from pose_core.units import NS_PER_S
 from pose_ros import qos, topics
 from pose_ros.conversions import (
     camera_to_msg,
@@ -36,8 +37,6 @@ from pose_ros.conversions import (
 from pose_ros.testing import executing, ros_context, spin_until  # noqa: F401 (pytest finds the fixture by its name)
 
 pytestmark = pytest.mark.usefixtures("ros_context")
-
-SECOND = 1_000_000_000
 
 
 class Probe(Node):
@@ -129,7 +128,7 @@ def graph(**params) -> Iterator[Graph]:
 def shot(scene):
     """`shot(stamp, ids, camera)`: people of 1.75 m and their world landmarks in one image, as messages carry them."""
 
-    def build(stamp: int = SECOND, ids: tuple[str, ...] = ("p1",), camera: Camera | None = None) -> tuple:
+    def build(stamp: int = NS_PER_S, ids: tuple[str, ...] = ("p1",), camera: Camera | None = None) -> tuple:
         one = scene(**({"camera": camera} if camera else {}))
         people = tuple(replace(one.person, id=id) for id in ids)
         nan = np.full(33, np.nan)
@@ -153,8 +152,8 @@ FOV = Camera.from_field_of_view(1280, 960, 60.0)
 def test_people_are_lifted_and_placed(shot, scene) -> None:
     """Without CameraInfo the field of view is used, and said; the figure is seen with that camera."""
     with graph(height=1.75) as g:
-        lifted = g.lifted(shot(7 * SECOND + 1, ("p1", "p2"), FOV))
-        assert (lifted.stamp, lifted.frame_id, lifted.skeleton) == (7 * SECOND + 1, "eye", "mediapipe33")
+        lifted = g.lifted(shot(7 * NS_PER_S + 1, ("p1", "p2"), FOV))
+        assert (lifted.stamp, lifted.frame_id, lifted.skeleton) == (7 * NS_PER_S + 1, "eye", "mediapipe33")
         assert [time.stage for time in lifted.times] == ["source", "pose2d", "lift3d"]
         assert lifted.times[2].start <= lifted.times[2].end
         assert [person.id for person in lifted.people] == ["p1", "p2"]
@@ -190,7 +189,7 @@ def test_joint_centres_are_published_on_demand(shot) -> None:
                 probe.people.get_subscription_count() and probe.count_publishers(topics.CENTRES) and skeletons
             ),
         )
-        people, _ = shot(7 * SECOND, ("p1", "p2"), FOV)
+        people, _ = shot(7 * NS_PER_S, ("p1", "p2"), FOV)
         probe.people.publish(people2d_to_msg(people))
         assert spin_until(executor, lambda: centres and probe.out)
     inner, outer = people3d_from_msg(centres[0]), people3d_from_msg(probe.out[0])
@@ -219,7 +218,7 @@ def test_without_stage_times_bytes_repeat(shot) -> None:
     for _ in range(2):
         with graph(stage_times=False) as g:
             for i in range(3):
-                g.lifted(shot((i + 1) * SECOND))
+                g.lifted(shot((i + 1) * NS_PER_S))
             runs.append([serialize_message(msg) for msg in g.probe.out])
             assert list(g.probe.out[0].times.stage) == []
     assert runs[0] == runs[1]
@@ -228,7 +227,7 @@ def test_without_stage_times_bytes_repeat(shot) -> None:
 def test_people_and_world_meet_in_any_order(shot) -> None:
     with graph() as g:
         for i, world_first in enumerate([True, False, True, False]):
-            people, world = shot((i + 1) * SECOND)
+            people, world = shot((i + 1) * NS_PER_S)
             sends = [
                 lambda p=people: g.probe.people.publish(people2d_to_msg(p)),
                 lambda w=world: g.probe.world.publish(people3d_to_msg(w)),
@@ -236,18 +235,18 @@ def test_people_and_world_meet_in_any_order(shot) -> None:
             for send in reversed(sends) if world_first else sends:
                 send()
                 g.spin_a_little()
-        assert g.stamps() == [SECOND, 2 * SECOND, 3 * SECOND, 4 * SECOND]
+        assert g.stamps() == [NS_PER_S, 2 * NS_PER_S, 3 * NS_PER_S, 4 * NS_PER_S]
 
 
 def test_people_without_world_landmarks_are_counted(shot) -> None:
     with graph() as g:
         for i in range(3):
-            g.probe.people.publish(people2d_to_msg(shot((i + 1) * SECOND)[0]))
-        g.lifted(shot(4 * SECOND))
-        assert g.stamps() == [4 * SECOND]
+            g.probe.people.publish(people2d_to_msg(shot((i + 1) * NS_PER_S)[0]))
+        g.lifted(shot(4 * NS_PER_S))
+        assert g.stamps() == [4 * NS_PER_S]
         assert g.stage.health.dropped() == {"no world landmarks for this frame": 3}
         for i in range(SIZE + 2):
-            g.probe.people.publish(people2d_to_msg(shot((i + 5) * SECOND)[0]))
+            g.probe.people.publish(people2d_to_msg(shot((i + 5) * NS_PER_S)[0]))
             if i % 6 == 5:
                 g.spin_a_little()
         assert g.stage.health.dropped() == {"no world landmarks for this frame": 5}
@@ -257,13 +256,13 @@ def test_people_wait_for_the_calibration_when_there_is_a_camera(shot, scene) -> 
     with graph(height=1.75) as g:
         camera = g.camera()
         for i in range(3):
-            g.send(shot((i + 1) * SECOND))
+            g.send(shot((i + 1) * NS_PER_S))
             g.spin_a_little()
         assert g.stamps() == []
         truth = scene()
-        camera.publish(camera_to_msg(truth.camera, SECOND, "eye"))
+        camera.publish(camera_to_msg(truth.camera, NS_PER_S, "eye"))
         g.until(lambda: len(g.probe.out) == 3)
-        assert g.stamps() == [SECOND, 2 * SECOND, 3 * SECOND]
+        assert g.stamps() == [NS_PER_S, 2 * NS_PER_S, 3 * NS_PER_S]
         person = people3d_from_msg(g.probe.out[0]).people[0]
         np.testing.assert_allclose(person.xyz, truth.xyz, atol=2e-5)
         assert g.report()[1]["intrinsics"] == "camera_info"
@@ -273,19 +272,19 @@ def test_a_camera_that_says_nothing_is_given_up(shot) -> None:
     with graph() as g:
         camera = g.camera()
         for i in range(SIZE - 1):
-            g.send(shot((i + 1) * SECOND))
+            g.send(shot((i + 1) * NS_PER_S))
         g.spin_a_little()
         assert g.stamps() == []
-        g.send(shot(SIZE * SECOND))
+        g.send(shot(SIZE * NS_PER_S))
         g.until(lambda: len(g.probe.out) == SIZE)
-        assert g.stamps() == [(i + 1) * SECOND for i in range(SIZE)]
+        assert g.stamps() == [(i + 1) * NS_PER_S for i in range(SIZE)]
         status, values = g.report()
         assert status.level == DiagnosticStatus.WARN
         assert "has a publisher but nothing came" in values["fault: intrinsics"]
-        g.lifted(shot(20 * SECOND))
-        camera.publish(camera_to_msg(FOV, SECOND, "eye"))
+        g.lifted(shot(20 * NS_PER_S))
+        camera.publish(camera_to_msg(FOV, NS_PER_S, "eye"))
         g.spin_a_little()
-        g.lifted(shot(21 * SECOND))
+        g.lifted(shot(21 * NS_PER_S))
         assert g.report()[1]["intrinsics"] == "camera_info"
         assert g.stage.health.faults() == {}
 
@@ -307,7 +306,7 @@ def test_a_calibration_of_half_the_size_is_scaled(shot, scene) -> None:
     with graph(height=1.75) as g:
         camera = g.camera()
         truth = scene()
-        camera.publish(camera_to_msg(truth.camera.scaled(640, 480), SECOND, "eye"))
+        camera.publish(camera_to_msg(truth.camera.scaled(640, 480), NS_PER_S, "eye"))
         g.spin_a_little()
         person = g.lifted(shot()).people[0]
         np.testing.assert_allclose(person.xyz, truth.xyz, atol=1e-4)
@@ -317,7 +316,7 @@ def test_a_calibration_of_half_the_size_is_scaled(shot, scene) -> None:
 def test_a_calibration_of_another_shape_is_a_warning(shot, scene) -> None:
     with graph(height=1.75) as g:
         camera = g.camera()
-        camera.publish(camera_to_msg(Camera(1280, 720, FOV.matrix), SECOND, "eye"))
+        camera.publish(camera_to_msg(Camera(1280, 720, FOV.matrix), NS_PER_S, "eye"))
         g.spin_a_little()
         person = g.lifted(shot(camera=FOV)).people[0]
         np.testing.assert_allclose(person.xyz, scene(camera=FOV).xyz, atol=2e-5)
@@ -326,16 +325,16 @@ def test_a_calibration_of_another_shape_is_a_warning(shot, scene) -> None:
 
 def test_set_subject_counts_from_the_next_image(shot) -> None:
     with graph() as g:
-        before = g.lifted(shot(SECOND, ("p1", "p2"))).people
+        before = g.lifted(shot(NS_PER_S, ("p1", "p2"))).people
         assert all(person.scale_source == ScaleSource.DEFAULT for person in before)
         answer = g.call(g.probe.set_subject, SetSubject.Request(person_id="p2", height=1.87, mass=80.0))
         assert (answer.success, answer.message) == (True, "p2: 1.87 m, 80 kg")
-        first, second = g.lifted(shot(2 * SECOND, ("p1", "p2"))).people
+        first, second = g.lifted(shot(2 * NS_PER_S, ("p1", "p2"))).people
         np.testing.assert_array_equal(first.xyz, before[0].xyz)
         np.testing.assert_allclose(second.xyz, before[1].xyz * 1.87 / 1.70, atol=1e-4)
         assert (second.scale_source, second.height) == (ScaleSource.SUBJECT, pytest.approx(1.87))
         assert g.call(g.probe.set_subject, SetSubject.Request(person_id="p2")).success
-        second = g.lifted(shot(3 * SECOND, ("p1", "p2"))).people[1]
+        second = g.lifted(shot(3 * NS_PER_S, ("p1", "p2"))).people[1]
         assert second.scale_source == ScaleSource.DEFAULT
 
 
@@ -357,13 +356,13 @@ def test_set_subject_refuses_what_nobody_is(person: str, height: float, mass: fl
 
 def test_height_is_a_live_parameter(shot) -> None:
     with graph() as g:
-        assert g.lifted(shot(SECOND)).people[0].height == pytest.approx(1.70)
+        assert g.lifted(shot(NS_PER_S)).people[0].height == pytest.approx(1.70)
         assert g.stage.set_parameters([Parameter("height", value=1.6)])[0].successful
-        assert g.lifted(shot(2 * SECOND)).people[0].height == pytest.approx(1.6)
+        assert g.lifted(shot(2 * NS_PER_S)).people[0].height == pytest.approx(1.6)
         refused = g.stage.set_parameters([Parameter("height", value=0.2)])[0]
         assert not refused.successful
         assert "got 0.2" in refused.reason
-        assert g.lifted(shot(3 * SECOND)).people[0].height == pytest.approx(1.6)
+        assert g.lifted(shot(3 * NS_PER_S)).people[0].height == pytest.approx(1.6)
 
 
 def test_the_cameras_tilt_is_a_live_parameter(shot) -> None:
@@ -398,19 +397,19 @@ def test_the_tilt_follows_tf_image_by_image(shot, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("lift3d_node.node.Gravity", PlayedGravity)
     with graph(camera_tilt="tf", level_frame="map") as g:
         gravity = g.stage._gravity
-        g.lifted(shot(SECOND))
+        g.lifted(shot(NS_PER_S))
         status, values = g.report()
         assert status.level == DiagnosticStatus.WARN
         assert "tf does not tell the way from 'eye' to 'map'" in status.message
         assert values["camera tilt"] == "unknown"
         gravity.told = up_in_camera(40.0, 3.0)
-        g.lifted(shot(2 * SECOND))
+        g.lifted(shot(2 * NS_PER_S))
         status, values = g.report()
         assert "tf does not tell" not in status.message
         assert values["camera tilt"] == "looks 40.0 degrees down, rolled by 3.0"
         assert g.stage.set_parameters([Parameter("camera_tilt", value="unknown")])[0].successful
         assert gravity.closed
-        g.lifted(shot(3 * SECOND))
+        g.lifted(shot(3 * NS_PER_S))
         assert g.report()[1]["camera tilt"] == "unknown"
 
 
@@ -425,7 +424,7 @@ def test_tf_that_is_not_installed_is_refused(shot, monkeypatch: pytest.MonkeyPat
 
 def test_reset_names_whom_it_forgot(shot) -> None:
     with graph() as g:
-        g.lifted(shot(SECOND, ("p1", "p2")))
+        g.lifted(shot(NS_PER_S, ("p1", "p2")))
         unknown = g.call(g.probe.reset, ResetPerson.Request(person_id="p9"))
         assert (unknown.success, unknown.message) == (False, "person 'p9' is not known; known: p1, p2")
         assert g.call(g.probe.reset, ResetPerson.Request(person_id="p2")).message == "forgot p2"
@@ -435,18 +434,18 @@ def test_reset_names_whom_it_forgot(shot) -> None:
 def test_stamps_that_go_back_start_anew(shot) -> None:
     with graph() as g:
         for stamp in (5, 6, 1, 2):
-            g.lifted(shot(stamp * SECOND))
-        assert g.stamps() == [5 * SECOND, 6 * SECOND, SECOND, 2 * SECOND]
+            g.lifted(shot(stamp * NS_PER_S))
+        assert g.stamps() == [5 * NS_PER_S, 6 * NS_PER_S, NS_PER_S, 2 * NS_PER_S]
         assert g.report()[1]["rewinds"] == "1"
-        g.send(shot(2 * SECOND))
+        g.send(shot(2 * NS_PER_S))
         g.until(lambda: g.stage.health.dropped())
         assert g.stage.health.dropped() == {"the same stamp twice": 1}
-        assert g.lifted(shot(3 * SECOND)).stamp == 3 * SECOND
+        assert g.lifted(shot(3 * NS_PER_S)).stamp == 3 * NS_PER_S
 
 
 def test_a_person_without_keypoints_is_missing_not_dropped(shot) -> None:
     with graph() as g:
-        people, world = shot(SECOND, ("p1", "p2"))
+        people, world = shot(NS_PER_S, ("p1", "p2"))
         nothing = replace(people.people[0], xy_px=np.full((33, 2), np.nan), joint_confidence=np.zeros(33))
         first, second = g.lifted((replace(people, people=(nothing, people.people[1])), world)).people
         assert (first.state == JointState.MISSING).all()
@@ -485,17 +484,17 @@ def test_malformed_messages_are_dropped_and_the_next_one_works(kind: str, shot) 
             g.probe.world.publish(world)
         topic = "/" + (topics.PEOPLE2D if people is not None else topics.WORLD)
         g.until(lambda: g.stage.health.dropped() == {f"malformed message on {topic}": 1})
-        assert g.lifted(shot(2 * SECOND)).people[0].id == "p1"
+        assert g.lifted(shot(2 * NS_PER_S)).people[0].id == "p1"
 
 
 def test_a_malformed_calibration_is_dropped(shot) -> None:
     with graph() as g:
         camera = g.camera()
-        bad = camera_to_msg(FOV, SECOND, "eye")
+        bad = camera_to_msg(FOV, NS_PER_S, "eye")
         bad.k[0] = -5.0
         camera.publish(bad)
         g.until(lambda: g.stage.health.dropped())
-        camera.publish(camera_to_msg(FOV, SECOND, "eye"))
+        camera.publish(camera_to_msg(FOV, NS_PER_S, "eye"))
         g.spin_a_little()
         assert g.lifted(shot()).people[0].id == "p1"
         assert g.report()[1]["intrinsics"] == "camera_info"
@@ -522,12 +521,12 @@ def test_wrong_parameters_refuse_to_start(params: dict, said: str) -> None:
 
 def test_pause_and_restart_keep_working(shot) -> None:
     with graph() as g:
-        g.lifted(shot(SECOND))
+        g.lifted(shot(NS_PER_S))
         for step in ("deactivate", "cleanup", "configure", "activate"):
             getattr(g.stage, f"trigger_{step}")()
         g.until(lambda: g.probe.people.get_subscription_count() and g.probe.world.get_subscription_count())
         g.until(lambda: g.probe.output.get_publisher_count())
-        assert g.lifted(shot(2 * SECOND)).stamp == 2 * SECOND
+        assert g.lifted(shot(2 * NS_PER_S)).stamp == 2 * NS_PER_S
 
 
 # Networks
@@ -541,7 +540,7 @@ def network(tiny_onnx, tmp_path) -> str:
 def test_a_network_needs_no_world_landmarks(network: str, shot) -> None:
     with graph(model=network, max_misfit=10.0, device="cpu") as g:
         for i in range(3):
-            people, _ = shot((i + 1) * SECOND, ("p1", "p2"), FOV)
+            people, _ = shot((i + 1) * NS_PER_S, ("p1", "p2"), FOV)
             g.probe.people.publish(people2d_to_msg(people))
         g.until(lambda: len(g.probe.out) == 3)
         assert [person.id for person in people3d_from_msg(g.probe.out[-1]).people] == ["p1", "p2"]
@@ -555,7 +554,7 @@ def test_nothing_that_is_seen_ends_a_network(network: str, shot) -> None:
     nothing, one = np.full((33, 2), np.nan), np.full((33, 2), np.nan)
     one[25] = (640.0, 480.0)
     with graph(model=network, max_misfit=10.0) as g:
-        people, _ = shot(SECOND, ("p1", "p2"), FOV)
+        people, _ = shot(NS_PER_S, ("p1", "p2"), FOV)
         first, second = people.people
 
         def handled() -> int:
@@ -570,12 +569,12 @@ def test_nothing_that_is_seen_ends_a_network(network: str, shot) -> None:
                 odd = replace(first, xy_px=xy_px, joint_confidence=np.isfinite(xy_px[:, 0]).astype(float))
                 before = handled()
                 g.probe.people.publish(
-                    people2d_to_msg(replace(people, stamp=stamp * SECOND, people=(odd, second)))
+                    people2d_to_msg(replace(people, stamp=stamp * NS_PER_S, people=(odd, second)))
                 )
                 g.until(lambda before=before: handled() == before + 1)
-        g.probe.people.publish(people2d_to_msg(replace(people, stamp=7 * SECOND, people=())))
-        g.until(lambda: g.stamps()[-1] == 7 * SECOND)
-        assert g.stamps() == [stamp * SECOND for stamp in (1, 2, 7202, 7203, 5, 6, 7)]
+        g.probe.people.publish(people2d_to_msg(replace(people, stamp=7 * NS_PER_S, people=())))
+        g.until(lambda: g.stamps()[-1] == 7 * NS_PER_S)
+        assert g.stamps() == [stamp * NS_PER_S for stamp in (1, 2, 7202, 7203, 5, 6, 7)]
         missing, seen = people3d_from_msg(g.probe.out[0]).people
         assert (missing.state == JointState.MISSING).all()
         assert np.isnan(missing.xyz).all()

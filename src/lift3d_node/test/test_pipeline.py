@@ -13,8 +13,7 @@ from lift3d_node.placing.placement import Placed
 from lift3d_node.placing.quality import WINDOW, Quality
 from pose_core.people import JointState, People2D, People3D, Person3D, ScaleSource
 from pose_core.skeleton import COCO17, MEDIAPIPE33
-
-SECOND = 1_000_000_000
+from pose_core.units import NS_PER_S
 
 
 class Remembering(Lifter):
@@ -46,7 +45,7 @@ def remembering(monkeypatch: pytest.MonkeyPatch) -> PeopleLifter:
 def shot(scene):
     """`shot(stamp, ids)`: people and world landmarks of one image."""
 
-    def build(stamp: int = SECOND, ids: tuple[str, ...] = ("p1",)) -> tuple:
+    def build(stamp: int = NS_PER_S, ids: tuple[str, ...] = ("p1",)) -> tuple:
         one = scene((0.3, 0.1, 4.0))
         people = tuple(replace(one.person, id=id) for id in ids)
         world = tuple(
@@ -96,7 +95,7 @@ def test_people_come_out_where_they_are(shot) -> None:
     people, world, truth = shot(ids=("p1", "p2"))
     lifted = lifter.process(people, world, truth.camera)
     assert (lifted.stamp, lifted.frame_id, lifted.skeleton, lifted.delay) == (
-        SECOND,
+        NS_PER_S,
         "camera",
         "mediapipe33",
         0.0,
@@ -124,7 +123,7 @@ def test_a_stated_height_counts_from_the_next_image(shot) -> None:
     people, world, truth = shot(ids=("p1", "p2"))
     lifter.process(people, world, truth.camera)
     lifter.subjects.state("p2", 2.0, 0.0)
-    first, second = lifter.process(replace(people, stamp=2 * SECOND), world, truth.camera).people
+    first, second = lifter.process(replace(people, stamp=2 * NS_PER_S), world, truth.camera).people
     np.testing.assert_allclose(first.xyz, truth.xyz * 1.70 / 1.75, atol=1e-6)
     np.testing.assert_allclose(second.xyz, truth.xyz * 2.0 / 1.75, atol=1e-6)
 
@@ -162,19 +161,19 @@ def test_a_skeleton_that_tells_too_little_is_refused(remembering) -> None:
 
 
 def test_who_is_gone_for_a_second_is_forgotten(remembering, shot) -> None:
-    for stamp, ids in ((0, ("p1", "p2")), (SECOND // 2, ("p1",)), (SECOND, ("p1",))):
-        people, world, truth = shot(SECOND + stamp, ids)
+    for stamp, ids in ((0, ("p1", "p2")), (NS_PER_S // 2, ("p1",)), (NS_PER_S, ("p1",))):
+        people, world, truth = shot(NS_PER_S + stamp, ids)
         remembering.process(people, world, truth.camera)
     assert remembering.lifter.forgotten == []
     assert remembering.known() == ["p1", "p2"]
-    people, world, truth = shot(2 * SECOND + 1, ("p1",))
+    people, world, truth = shot(2 * NS_PER_S + 1, ("p1",))
     remembering.process(people, world, truth.camera)
     assert remembering.lifter.forgotten == ["p2"]
     assert remembering.known() == ["p1"]
 
 
 def test_time_that_goes_back_forgets_everybody(remembering, shot) -> None:
-    for stamp in (SECOND, 2 * SECOND, SECOND):
+    for stamp in (NS_PER_S, 2 * NS_PER_S, NS_PER_S):
         people, world, truth = shot(stamp)
         remembering.process(people, world, truth.camera)
     assert remembering.lifter.forgotten == [None]

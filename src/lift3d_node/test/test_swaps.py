@@ -12,9 +12,9 @@ from lift3d_node.params import Lift3DParams
 from lift3d_node.pipeline import PeopleLifter
 from pose_core.people import People2D, People3D, Person3D
 from pose_core.skeleton import COCO17, MEDIAPIPE33, side
+from pose_core.units import NS_PER_S
 
-SECOND = 1_000_000_000
-STEP = SECOND // 30
+STEP = NS_PER_S // 30
 SIDED = np.array([side(joint) != "centre" for joint in MEDIAPIPE33.joints])
 
 
@@ -43,7 +43,7 @@ class Images:
         monkeypatch.setitem(LIFTERS._entries, "watching", Watching)
         self.lifter = PeopleLifter(Lift3DParams(lifter="watching", **params))
         self.one = one
-        self.stamp = SECOND
+        self.stamp = NS_PER_S
 
     def show(self, swapped: tuple[str, ...] = (), ids: tuple[str, ...] = ("p1",), step: int = STEP):
         """What the lifter is told of an image in which the detector has swapped left and right of some people."""
@@ -125,7 +125,7 @@ def test_whoever_is_forgotten_begins_anew(images):
     shown.show(swapped=("p1",))
     assert shown.lifter.swapped == 0
     shown.watch(1.0, swapped=("p1",))
-    shown.show(step=-SECOND)
+    shown.show(step=-NS_PER_S)
     shown.watch(0.2)
     assert shown.lifter.swapped == 0
 
@@ -143,7 +143,7 @@ def test_keypoints_of_another_skeleton_are_put_right_by_their_own_names(images):
             joint_confidence=np.full(17, 0.8),
         )
         camera = shown.one.camera
-        people = People2D(SECOND + k * STEP, "camera", "coco17", camera.width, camera.height, (person,))
+        people = People2D(NS_PER_S + k * STEP, "camera", "coco17", camera.width, camera.height, (person,))
         shown.lifter.process(people, None, camera)
         told.append(shown.lifter.lifter.told[-1][0].people[0].xy_px)
     assert shown.lifter.swapped == 10

@@ -24,13 +24,13 @@ import numpy as np
 from pose2d_node.params import Pose2DParams
 from pose_core import assets
 from pose_core.skeleton import MEDIAPIPE33
+from pose_core.units import NS_PER_S
 
 MODELS = ("lite", "full", "heavy")
 SUFFIX = ".task"
 
 MS = 1_000_000
 """Nanoseconds in the unit of MediaPipe's times."""
-NS = 1_000_000_000
 
 
 class BadImage(ValueError):
@@ -93,7 +93,7 @@ class PoseDetector:
             "min_tracking_confidence": min_tracking_confidence,
         }
         self._model, self._create, self._clock = model, create, clock
-        self._max_frame_gap = round(max_frame_gap * NS)
+        self._max_frame_gap = round(max_frame_gap * NS_PER_S)
         self.device = "cpu" if delegate == "cpu" else "gpu"
         self.restarts, self.restart_reason = 0, ""
         self.inference = (0, 0)
@@ -129,9 +129,9 @@ class PoseDetector:
         if self._stamp is not None:
             step = stamp - self._stamp
             if step < 0:
-                self._restart(f"time went back by {-step / NS:.3f} s")
+                self._restart(f"time went back by {-step / NS_PER_S:.3f} s")
             elif step > self._max_frame_gap:
-                self._restart(f"no image for {step / NS:.3f} s")
+                self._restart(f"no image for {step / NS_PER_S:.3f} s")
         if self._stamp is None:
             self._origin, self._time_ms = stamp, -1
         self._stamp = stamp

@@ -29,8 +29,9 @@ import cv2
 import numpy as np
 
 from pose2d_node.params import Pose2DParams
+from pose_core.units import NS_PER_S
 
-VIDEO_ORIGIN_NS = 1_000_000_000
+VIDEO_ORIGIN_NS = NS_PER_S
 """Stamp of a recording's first image: a ROS stamp of zero would mean that there is none."""
 
 AHEAD = 2
@@ -58,7 +59,6 @@ CAMERA_MODE = {
     "fps": cv2.CAP_PROP_FPS,
 }
 
-NS = 1_000_000_000
 PTS_MS = 1_000_000
 """Nanoseconds in the unit of CAP_PROP_POS_MSEC."""
 
@@ -369,7 +369,7 @@ class Video(Recording):
                 )
             fps = capture.get(cv2.CAP_PROP_FPS)
             self._states_fps = math.isfinite(fps) and 0.0 < fps <= MAX_FPS
-            self.period = round(NS / (fps if self._states_fps else DEFAULT_FPS))
+            self.period = round(NS_PER_S / (fps if self._states_fps else DEFAULT_FPS))
             self._stated = max(capture.get(cv2.CAP_PROP_FRAME_COUNT), 0.0)
             if not capture.grab() or not capture.retrieve()[0]:
                 raise ValueError(
@@ -380,7 +380,7 @@ class Video(Recording):
             capture.release()
 
     def describe(self) -> str:
-        return f"{self.path.name}, {self._size[0]:.0f} x {self._size[1]:.0f} at {NS / self.period:g} Hz"
+        return f"{self.path.name}, {self._size[0]:.0f} x {self._size[1]:.0f} at {NS_PER_S / self.period:g} Hz"
 
     def shots(self, report: Report) -> Iterator[tuple[int, Shot]]:
         if not self._states_fps:
@@ -408,7 +408,7 @@ class Video(Recording):
         durations are compared.
         """
         stated = self._stated * self.period
-        if duration < 0.98 * stated - 0.1 * NS:
+        if duration < 0.98 * stated - 0.1 * NS_PER_S:
             report(
                 "recording",
                 f"{self.path} broke off after {count} of the {self._stated:.0f} images it states; "
@@ -429,7 +429,7 @@ class Folder(Recording):
     """
 
     def __init__(self, path: Path, rate_hz: float) -> None:
-        self.path, self.period = path, round(NS / rate_hz)
+        self.path, self.period = path, round(NS_PER_S / rate_hz)
         self._files = sorted(
             (file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES), key=natural_order
         )
@@ -443,7 +443,7 @@ class Folder(Recording):
             )
 
     def describe(self) -> str:
-        return f"{self.path.name}, {len(self._files)} images at {NS / self.period:g} Hz"
+        return f"{self.path.name}, {len(self._files)} images at {NS_PER_S / self.period:g} Hz"
 
     def shots(self, report: Report) -> Iterator[tuple[int, Shot]]:
         unreadable: list[str] = []
@@ -533,7 +533,7 @@ class Playback(Source):
             if bgr is None:
                 return False
             early = steady + at - self._clock.steady()
-            if early > 0 and not handover.pause(early / NS):
+            if early > 0 and not handover.pause(early / NS_PER_S):
                 return False
             return handover.put(Frame(system + at, bgr, system + at, self._clock.system()))
 

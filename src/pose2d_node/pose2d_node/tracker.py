@@ -35,8 +35,7 @@ from scipy.optimize import linear_sum_assignment
 from pose2d_node.detector import Detection
 from pose_core.filtering.filters import ConstantVelocityKalman
 from pose_core.skeleton import MEDIAPIPE33
-
-NS = 1_000_000_000
+from pose_core.units import NS_PER_S
 
 KEYPOINT_TOLERANCE = 0.1
 """Standard deviation of a keypoint about its expected place, in diagonals of the person's box."""
@@ -73,12 +72,12 @@ class Track:
 
     def shift(self, stamp: int) -> np.ndarray:
         """(2,) pixels that the person is expected to have moved since it was seen."""
-        expected, _ = self.motion.predict(min(stamp, self.stamp + round(LONGEST_PREDICTION * NS)))
+        expected, _ = self.motion.predict(min(stamp, self.stamp + round(LONGEST_PREDICTION * NS_PER_S)))
         return expected[0] - torso(self.seen)
 
     def tolerance(self, stamp: int) -> float:
         """Standard deviation of a keypoint about its expected place, in diagonals."""
-        return KEYPOINT_TOLERANCE + TOLERANCE_GROWTH * min((stamp - self.stamp) / NS, LONGEST_GROWTH)
+        return KEYPOINT_TOLERANCE + TOLERANCE_GROWTH * min((stamp - self.stamp) / NS_PER_S, LONGEST_GROWTH)
 
 
 class Tracker:
@@ -89,7 +88,7 @@ class Tracker:
 
         `min_similarity`: what is less like a person than that is another one.
         """
-        self._max_gap, self._min_similarity = round(max_gap * NS), min_similarity
+        self._max_gap, self._min_similarity = round(max_gap * NS_PER_S), min_similarity
         self._numbers = count(1)
         self._tracks: list[Track] = []
         self._stamp: int | None = None

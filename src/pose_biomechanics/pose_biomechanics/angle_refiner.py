@@ -19,10 +19,10 @@ from pose_biomechanics import angle_encoding
 from pose_biomechanics.angle_card import AngleCard
 from pose_biomechanics.isb import GROUPS, NAMES, angles_of_group
 from pose_core.angles import PELVIS_SEQUENCES, AngleSequence, PeopleAngles
-from pose_core.filtering.filters import SECONDS
 from pose_core.geometry.rotations import matrix_of_rotation_vector
 from pose_core.networks.runtime import OnnxSession, Session, State, empty_state, try_out
 from pose_core.networks.step import MAX_STEP
+from pose_core.units import S_PER_NS
 
 WEIGHTS = Path(__file__).parent / "weights"
 NETWORK = "angle_transformer"
@@ -103,7 +103,7 @@ class AngleRefiner:
         self._memory = {
             id: known
             for id, known in self._memory.items()
-            if 0.0 <= (people.stamp - known.stamp) * SECONDS <= MAX_STEP
+            if 0.0 <= (people.stamp - known.stamp) * S_PER_NS <= MAX_STEP
         }
         refined = [
             dataclasses.replace(one, angle=after[row], std=stated[row])
@@ -257,7 +257,7 @@ def _step(known: _Known | None, stamp: int) -> float:
     """Seconds since a person's latest frame; infinite without one, and where time has gone back."""
     if known is None or stamp <= known.stamp:
         return math.inf
-    return (stamp - known.stamp) * SECONDS
+    return (stamp - known.stamp) * S_PER_NS
 
 
 def _check(angles: PeopleAngles | AngleSequence) -> None:

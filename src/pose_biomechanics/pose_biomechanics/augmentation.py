@@ -25,11 +25,11 @@ import numpy as np
 from pose_biomechanics.marker_set import MARKERS
 from pose_biomechanics.segments import MARKER_JOINTS
 from pose_core import assets
-from pose_core.filtering.filters import SECONDS
 from pose_core.filtering.joint_errors import RIGID, JointErrors
 from pose_core.markers import MarkerSequence
 from pose_core.networks.runtime import open_network
 from pose_core.skeleton import POSE2SIM22
+from pose_core.units import S_PER_NS
 
 VERSION = "0.3"
 ASSETS = "MarkerAugmenter/LSTM"
@@ -247,7 +247,7 @@ class _Person:
     @property
     def seconds(self) -> np.ndarray:
         """(T,) since the first frame."""
-        return (self.stamps - self.stamps[:1]) * SECONDS
+        return (self.stamps - self.stamps[:1]) * S_PER_NS
 
     def pieces(self, network: Network) -> list[np.ndarray]:
         """Numbers of the frames in which all inputs of a network are there, parted where it must start anew."""
@@ -255,7 +255,7 @@ class _Person:
         with np.errstate(invalid="ignore"):  # of what is not finite
             away = np.linalg.norm(self.xyz[:, needed] - self.xyz[:, needed[:1]], axis=-1)
             rows = np.flatnonzero((away <= REACH * self.height).all(1))
-        cuts = np.flatnonzero(np.diff(self.stamps[rows]) * SECONDS > MAX_GAP) + 1
+        cuts = np.flatnonzero(np.diff(self.stamps[rows]) * S_PER_NS > MAX_GAP) + 1
         return [piece for piece in np.split(rows, cuts) if len(piece)]
 
 

@@ -17,12 +17,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from pose_core.conversion import Conversion, conversion
-from pose_core.filtering.filters import SECONDS
 from pose_core.filtering.joint_errors import DRIFT
 from pose_core.filtering.missing_joints import MissingJoints
 from pose_core.markers import MarkerSequence, marker_name, world_from_camera
 from pose_core.sequence import PoseSequence
 from pose_core.skeleton import POSE2SIM22, SIDES, side
+from pose_core.units import S_PER_NS
 
 MARKERS = tuple(marker_name(joint) for joint in POSE2SIM22.joints)
 """In the order in which Pose2Sim writes them."""
@@ -262,7 +262,7 @@ def _interpolated(track: _Track, stamps: np.ndarray) -> _Track:
 
     A deviation grows by `DRIFT` with the time from the nearest such frame. Missing throughout where the Hip, or the marker, is.
     """
-    seconds = (stamps - stamps[0]) * SECONDS if len(stamps) else np.zeros(0)
+    seconds = (stamps - stamps[0]) * S_PER_NS if len(stamps) else np.zeros(0)
     there = ~track.missing
     xyz, std = np.full_like(track.xyz, np.nan), np.full_like(track.std, np.nan)
     if there[:, HIP].any():

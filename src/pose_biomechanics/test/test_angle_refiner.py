@@ -20,9 +20,9 @@ from pose_biomechanics.angle_refiner import FILLED_STD, AngleRefiner, corrected
 from pose_biomechanics.isb import GROUPS, NAMES
 from pose_core.angles import PELVIS_SEQUENCES, AngleFlag, AngleSequence, PeopleAngles, PersonAngles
 from pose_core.networks.runtime import Outputs, Session, State
+from pose_core.units import NS_PER_S
 
-SECOND = 1_000_000_000
-FRAME = SECOND // 30
+FRAME = NS_PER_S // 30
 HARM = 0.4
 few = settings(max_examples=50, deadline=None)
 SHIPPED = angle_refiner.WEIGHTS / f"{angle_refiner.NETWORK}.onnx"
@@ -75,7 +75,7 @@ def person(id: str = "p1", std: float = 0.1, **angles: float) -> PersonAngles:
 
 
 def image(frame: int, *people: PersonAngles) -> PeopleAngles:
-    return PeopleAngles(SECOND + frame * FRAME, "camera", NAMES, people, pelvis_sequence=SEQUENCE)
+    return PeopleAngles(NS_PER_S + frame * FRAME, "camera", NAMES, people, pelvis_sequence=SEQUENCE)
 
 
 def knee(people: PeopleAngles, row: int = 0) -> float:
@@ -166,7 +166,7 @@ def test_a_sequence_is_refined_as_its_frames_and_on_its_own(refiner: AngleRefine
     angle = random.normal(0.0, 0.4, (6, len(NAMES)))
     angle[2] = np.nan
     flags = np.where(np.isnan(angle), np.uint8(AngleFlag.JOINT_MISSING), 0)
-    stamps = SECOND + FRAME * np.array([0, 1, 2, 3, 30, 31])
+    stamps = NS_PER_S + FRAME * np.array([0, 1, 2, 3, 30, 31])
     sequence = AngleSequence(
         NAMES, stamps, angle, np.full(angle.shape, 0.2), flags, "p1", pelvis_sequence=SEQUENCE
     )
@@ -200,7 +200,7 @@ def test_corrections_are_added_up(refiner: AngleRefiner):
 
 def test_an_empty_image_and_other_angles(refiner: AngleRefiner):
     assert refiner.process(image(0)) == image(0)
-    other = PeopleAngles(SECOND, "camera", NAMES[:-1], ())
+    other = PeopleAngles(NS_PER_S, "camera", NAMES[:-1], ())
     with pytest.raises(ValueError, match="left_shoulder_axial_rotation"):
         refiner.process(other)
 
@@ -255,7 +255,7 @@ def standing(frames: int = 20, std_deg: float = 4.0) -> AngleSequence:
         one.angle[at(name)] = np.radians(degrees)
     angle = np.repeat(one.angle[None], frames, 0)
     angle += np.radians(0.5) * np.sin(np.arange(frames) / 10.0)[:, None]
-    stamps = SECOND + FRAME * np.arange(frames)
+    stamps = NS_PER_S + FRAME * np.arange(frames)
     return AngleSequence(
         names=NAMES,
         stamps=stamps,

@@ -29,9 +29,9 @@ from pose_core.markers import WORLD_FROM_CAMERA, MarkerSequence, up_in_camera, w
 from pose_core.people import JointState, People3D, Person3D
 from pose_core.sequence import PoseSequence
 from pose_core.skeleton import SKELETONS
+from pose_core.units import NS_PER_S
 from refine_node.params import RefineParams
 
-SECOND = 1_000_000_000
 MISSING, UNOBSERVABLE, LOCKED = AngleFlag.JOINT_MISSING, AngleFlag.UNOBSERVABLE, AngleFlag.NEAR_GIMBAL_LOCK
 INDEPENDENT = AngleOptions(errors="independent")
 few = settings(max_examples=25, deadline=None)
@@ -171,7 +171,7 @@ def sequence(xyz: np.ndarray, skeleton: str, std: float = 0.01) -> PoseSequence:
     missing = ~np.isfinite(xyz).all(2)
     return PoseSequence(
         skeleton,
-        np.arange(frames) * SECOND // 30,
+        np.arange(frames) * NS_PER_S // 30,
         xyz,
         np.where(missing, 0.0, 1.0),
         np.where(missing, np.nan, std),
@@ -187,7 +187,7 @@ def sequence(xyz: np.ndarray, skeleton: str, std: float = 0.01) -> PoseSequence:
 def marker_sequence(bodies: list[dict[str, np.ndarray]], std: float = 0.01) -> MarkerSequence:
     names = tuple(bodies[0])
     xyz = np.array([[body[name] for name in names] for body in bodies])
-    return MarkerSequence(names, np.arange(len(bodies)) * SECOND // 30, xyz, np.full(xyz.shape[:2], std))
+    return MarkerSequence(names, np.arange(len(bodies)) * NS_PER_S // 30, xyz, np.full(xyz.shape[:2], std))
 
 
 def degrees_of(angle: np.ndarray) -> dict[str, float]:

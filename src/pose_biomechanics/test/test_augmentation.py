@@ -29,12 +29,12 @@ from pose_core.filtering.joint_errors import HANDED_DOWN, RIGID
 from pose_core.filtering.missing_joints import standing_joints
 from pose_core.markers import MarkerSequence
 from pose_core.skeleton import POSE2SIM22
+from pose_core.units import NS_PER_S
 
 onnx = pytest.importorskip(
     "onnx", reason="networks made for these tests need onnx, see requirements/train.txt"
 )
 
-SECOND = 1_000_000_000
 HEIGHT, MASS = 1.8, 75.0
 BODY, ARMS = NETWORKS
 IS_ARM = np.isin(ADDED, list(ARMS.outputs))
@@ -42,7 +42,7 @@ LEGS = [i for i, name in enumerate(MARKERS) if any(part in name for part in ("Kn
 
 
 def sequence(xyz: np.ndarray, rate_hz: float = 60.0) -> MarkerSequence:
-    stamps = np.round(np.arange(len(xyz)) * SECOND / rate_hz).astype(np.int64)
+    stamps = np.round(np.arange(len(xyz)) * NS_PER_S / rate_hz).astype(np.int64)
     return MarkerSequence(MARKERS, stamps, xyz, np.full(xyz.shape[:2], 0.01), "p1", {"height": HEIGHT})
 
 

@@ -17,8 +17,8 @@ from pose_core.people import JointState
 from pose_core.sequence import PoseSequence
 from pose_core.skeleton import MEDIAPIPE33 as SKELETON
 from pose_core.skeleton import SKELETONS
+from pose_core.units import NS_PER_S
 
-SECOND = 1_000_000_000
 HEIGHT = 2.0
 STD = 0.05
 
@@ -28,7 +28,7 @@ def sequence(xyz: np.ndarray, rate_hz: float = 50.0, skeleton: str = "mediapipe3
     missing = np.isnan(xyz).any(-1)
     return PoseSequence(
         skeleton=skeleton,
-        stamps=np.arange(len(xyz)) * round(SECOND / rate_hz),
+        stamps=np.arange(len(xyz)) * round(NS_PER_S / rate_hz),
         xyz=xyz,
         confidence=np.where(missing, 0.0, 0.8),
         std=np.where(missing, np.nan, STD),

@@ -24,15 +24,14 @@ import sys
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pose_core.callbacks import Say
 from pose_core.registry import suggest
-
-Progress = Callable[[str], None]
 
 
 class MissingAsset(FileNotFoundError):
@@ -195,7 +194,7 @@ def verify(name: str) -> Path:
     return file
 
 
-def fetch(names: Iterable[str], progress: Progress | None = None) -> list[Path]:
+def fetch(names: Iterable[str], progress: Say | None = None) -> list[Path]:
     """Bring assets or groups into the cache and return where they lie, in the order asked for.
 
     What is there and intact stays as it is; a damaged file is replaced. A package is downloaded at most once,
@@ -251,7 +250,7 @@ def _only_one_process(root: Path) -> Iterator[None]:
         yield
 
 
-def _download(source: Source, folder: Path, tell: Progress) -> Path:
+def _download(source: Source, folder: Path, tell: Say) -> Path:
     """The archive of a package, as its own client downloads it into a folder of its own."""
     target = Path(tempfile.mkdtemp(dir=folder))
     name = f"{source.package} {source.version}"

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from pose_core.files import write_whole
-from pose_core.filtering.filters import SECONDS
 from pose_core.people import JointState, People2D, People3D, Person3D, ScaleSource, expect_joints
 from pose_core.types import Stamps, Track, TrackMask, TrackScalars, TrackState, TrackStd, TrackVectors
+from pose_core.units import S_PER_NS
 
 FORMAT = "pose_sequence 1"
 """Stands in each file: what it is, and the version of its layout."""
@@ -98,7 +98,7 @@ class PoseSequence:
     @property
     def duration(self) -> float:
         """Seconds from the first frame to the last."""
-        return float(self.stamps[-1] - self.stamps[0]) * SECONDS if len(self) else 0.0
+        return float(self.stamps[-1] - self.stamps[0]) * S_PER_NS if len(self) else 0.0
 
     @property
     def missing(self) -> TrackMask:
@@ -108,7 +108,7 @@ class PoseSequence:
     def gaps(self, longest: float) -> list[tuple[int, int]]:
         """Stamps (before, after) of each pause of more than `longest` seconds without any joint."""
         seen = self.stamps[~self.missing.all(1)]
-        wide = np.flatnonzero(np.diff(seen) * SECONDS > longest)
+        wide = np.flatnonzero(np.diff(seen) * S_PER_NS > longest)
         return [(int(seen[i]), int(seen[i + 1])) for i in wide]
 
     def resampled(self, rate_hz: float, longest_gap: float) -> PoseSequence:
@@ -121,7 +121,7 @@ class PoseSequence:
         if not rate_hz > 0.0:
             raise ValueError(f"rate_hz must be positive, got {rate_hz}")
         count = int(self.duration * rate_hz + 1e-6) + 1 if len(self) else 0
-        stamps = self.stamps[:1] + np.rint(np.arange(count) / (rate_hz * SECONDS)).astype(np.int64)
+        stamps = self.stamps[:1] + np.rint(np.arange(count) / (rate_hz * S_PER_NS)).astype(np.int64)
         new = _blank(count, *self.xyz.shape[1:])
         for joint in range(self.xyz.shape[1]):
             blend = _Blend.over(self.stamps, ~self.missing[:, joint], stamps, longest_gap)
@@ -244,7 +244,7 @@ class _Blend:
             np.where(exact, before, kept[np.minimum(place[inside], len(kept) - 1)]) if len(kept) else before
         )
         span = stamps[after] - stamps[before]
-        good = exact | (~ends & (span * SECONDS <= longest_gap))
+        good = exact | (~ends & (span * S_PER_NS <= longest_gap))
         weight = (wanted[inside] - stamps[before]) / np.where(span > 0, span, 1)
         return cls(inside[good], before[good], after[good], weight[good])
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from pose_core import files
 from pose_core.formats.mot import filled, read_mot, write_mot
+from pose_core.units import NS_PER_S
 
 NAN = float("nan")
-SECOND = 1_000_000_000
 
 OURS = (
     "Coordinates\nversion=1\nnRows=2\nnColumns=3\ninDegrees=yes\n\nhip_flexion_r: 1 of 2 rows interpolated\n\nendheader\n"
@@ -43,7 +43,7 @@ def test_a_file_to_the_byte(tmp_path: Path):
     columns = {"hip_flexion_r": np.array([30.25, -31.0]), "pelvis_tx": np.array([-0.1, -1e-9])}
     stamps = np.array([2_500_000_000, 2_520_000_000])
     notes = ["hip_flexion_r: 1 of 2 rows interpolated"]
-    write_mot(tmp_path / "a.mot", stamps, columns, origin=2 * SECOND, notes=notes)
+    write_mot(tmp_path / "a.mot", stamps, columns, origin=2 * NS_PER_S, notes=notes)
     assert (tmp_path / "a.mot").read_text() == OURS
 
 

@@ -23,8 +23,8 @@ from pose_core.geometry.camera import Camera
 from pose_core.geometry.rotations import is_unit
 from pose_core.people import JointState, People2D, People3D, Person2D, Person3D, ScaleSource, StageTime
 from pose_core.skeleton import SKELETONS, Skeleton
+from pose_core.units import NS_PER_S
 
-NS = 1_000_000_000
 LAST_STATE = int(max(JointState))
 LAST_SCALE_SOURCE = int(max(ScaleSource))
 ALL_FLAGS = int(sum(AngleFlag))
@@ -38,14 +38,14 @@ class MalformedMessage(ValueError):
 
 def stamp_to_ns(stamp: Time) -> int:
     """Nanoseconds of a time message."""
-    if stamp.nanosec >= NS:
+    if stamp.nanosec >= NS_PER_S:
         raise MalformedMessage(f"stamp has {stamp.nanosec} nanoseconds, which must be less than a second")
-    return stamp.sec * NS + stamp.nanosec
+    return stamp.sec * NS_PER_S + stamp.nanosec
 
 
 def stamp_from_ns(stamp: int) -> Time:
     """Time message of nanoseconds. Raises ValueError beyond its 32 bit seconds."""
-    sec, nanosec = divmod(int(stamp), NS)
+    sec, nanosec = divmod(int(stamp), NS_PER_S)
     if not -(2**31) <= sec < 2**31:
         raise ValueError(f"stamp must fit 32 bit seconds, got {stamp} ns")
     return Time(sec=sec, nanosec=nanosec)

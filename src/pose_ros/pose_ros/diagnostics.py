@@ -12,6 +12,8 @@ from collections.abc import Sequence
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
+from pose_core.units import MS_PER_NS, NS_PER_S
+
 WINDOW = 512
 """Frames that the percentiles look back on."""
 
@@ -19,8 +21,6 @@ SILENCE = 2.0
 """Seconds without input after which an active stage warns."""
 
 PERCENTILES = (50, 95, 99)
-MS = 1e-6
-SECOND = 1_000_000_000
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
@@ -110,7 +110,7 @@ class Health:
             if activity != self._seen_activity or not (active and self._seen_active):
                 self._quiet_since = now
             self._seen_activity, self._seen_active = activity, active
-            silence = (now - self._quiet_since) / SECOND
+            silence = (now - self._quiet_since) / NS_PER_S
             drops = self._drops.total() - self._reported_drops
             warnings = [sentence for sentence, warn in self._faults.values() if warn]
             errors = [sentence for sentence, warn in self._faults.values() if not warn]
@@ -138,11 +138,11 @@ class Health:
     def _values(self, now: int, state: str) -> dict[str, str]:
         values = {"state": state, "frames": str(self._frames), "dropped": str(self._drops.total())}
         if self._reported_at is not None and now > self._reported_at:
-            rate = (self._frames - self._reported_frames) * SECOND / (now - self._reported_at)
+            rate = (self._frames - self._reported_frames) * NS_PER_S / (now - self._reported_at)
             values["rate_hz"] = f"{rate:.1f}"
         for what, window in (("processing", self._processing), ("age", self._age)):
             if window:
-                values |= {f"{what}_p{p}_ms": f"{percentile(window, p) * MS:.3f}" for p in PERCENTILES}
+                values |= {f"{what}_p{p}_ms": f"{percentile(window, p) * MS_PER_NS:.3f}" for p in PERCENTILES}
         values |= {f"dropped: {reason}": str(count) for reason, count in sorted(self._drops.items())}
         values |= {f"fault: {name}": sentence for name, (sentence, _) in sorted(self._faults.items())}
         return values | self._notes

@@ -45,15 +45,16 @@ from rclpy.subscription import Subscription
 from pose_core.config import StageParams
 from pose_core.people import StageTime
 from pose_core.skeleton import SKELETONS
+from pose_core.units import NS_PER_S
 from pose_ros import parameters, qos, topics
 from pose_ros.conversions import MalformedMessage, skeleton_to_msg
-from pose_ros.diagnostics import SECOND, Health
+from pose_ros.diagnostics import Health
 from pose_ros.signals import Signals
 from pose_ros.threads import one_blas_thread
 
 P = TypeVar("P", bound=StageParams)
 
-WARN_PERIOD = SECOND
+WARN_PERIOD = NS_PER_S
 """Nanoseconds between two warnings about malformed messages of one topic."""
 
 _ANY_STATE = LifecycleState(label="", state_id=0)

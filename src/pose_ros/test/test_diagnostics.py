@@ -9,9 +9,9 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pose_core.units import NS_PER_S
 from pose_ros.diagnostics import WINDOW, Health, percentile
 
-SECOND = 1_000_000_000
 MS = 1_000_000
 
 
@@ -39,7 +39,7 @@ def test_a_percentile_is_the_smallest_value_that_enough_do_not_exceed(numbers, p
 def test_times_of_frames():
     health = Health("/ns/lift3d")
     for ms in range(1, 101):
-        health.frame(start=5 * SECOND, end=5 * SECOND + ms * MS, grabbed=4 * SECOND)
+        health.frame(start=5 * NS_PER_S, end=5 * NS_PER_S + ms * MS, grabbed=4 * NS_PER_S)
     status = health.report(0, "active", True)
     assert (status.name, status.hardware_id, status.message) == ("/ns/lift3d", "none", "active")
     assert status.level == DiagnosticStatus.OK
@@ -68,11 +68,11 @@ def test_without_a_grab_time_there_is_no_age():
 
 def test_rate_is_that_since_the_last_report():
     health = Health("stage")
-    assert "rate_hz" not in values(health.report(10 * SECOND, "active", True))
+    assert "rate_hz" not in values(health.report(10 * NS_PER_S, "active", True))
     for _ in range(45):
         health.frame(0, MS)
-    assert values(health.report(12 * SECOND, "active", True))["rate_hz"] == "22.5"
-    assert values(health.report(13 * SECOND, "active", True))["rate_hz"] == "0.0"
+    assert values(health.report(12 * NS_PER_S, "active", True))["rate_hz"] == "22.5"
+    assert values(health.report(13 * NS_PER_S, "active", True))["rate_hz"] == "0.0"
 
 
 def test_drops_are_counted_by_reason_and_warn_once():
@@ -88,7 +88,7 @@ def test_drops_are_counted_by_reason_and_warn_once():
         "2",
         "1",
     )
-    status = health.report(SECOND, "active", True)
+    status = health.report(NS_PER_S, "active", True)
     assert (status.level, status.message, values(status)["dropped"]) == (DiagnosticStatus.OK, "active", "3")
     assert health.dropped() == {"late": 2, "malformed message on /a": 1}
 
@@ -118,7 +118,9 @@ def test_silence_is_seen():
     for second in range(8):
         if second == 3:
             health.heard()
-        reports[second] = health.report(second * SECOND, "active", True, ["/pose2d/people", "/pose2d/world"])
+        reports[second] = health.report(
+            second * NS_PER_S, "active", True, ["/pose2d/people", "/pose2d/world"]
+        )
     quiet = {
         second: report.message for second, report in reports.items() if report.level == DiagnosticStatus.WARN
     }
@@ -135,16 +137,16 @@ def test_frames_of_an_own_source_are_no_silence():
     health = Health("stage")
     for second in range(5):
         health.frame(0, MS)
-        assert health.report(second * SECOND, "active", True).level == DiagnosticStatus.OK
-    assert health.report(9 * SECOND, "active", True).message == "no input for 5 s"
+        assert health.report(second * NS_PER_S, "active", True).level == DiagnosticStatus.OK
+    assert health.report(9 * NS_PER_S, "active", True).message == "no input for 5 s"
 
 
 def test_an_inactive_stage_is_silent_by_right():
     health = Health("stage")
     for second in range(100):
-        status = health.report(second * SECOND, "inactive", False)
+        status = health.report(second * NS_PER_S, "inactive", False)
         assert (status.level, status.message) == (DiagnosticStatus.OK, "inactive")
-    assert health.report(101 * SECOND, "active", True).level == DiagnosticStatus.OK
+    assert health.report(101 * NS_PER_S, "active", True).level == DiagnosticStatus.OK
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,10 @@ from rclpy.time import Time
 from scipy.spatial.transform import Rotation
 
 from pose_core.markers import up_in_camera
+from pose_core.units import NS_PER_S
 from pose_ros.gravity import Gravity
 from pose_ros.testing import executing, spin_until
 
-SECOND = 1_000_000_000
 OPTICAL = Rotation.from_matrix([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
 """From the optical frame to a body's (REP 103): z forward to x, x right to -y, y down to -z."""
 
@@ -68,29 +68,29 @@ def looking_down(degrees: float) -> Rotation:
 
 
 def test_a_level_camera_and_one_that_looks_down(gravity: Gravity) -> None:
-    gravity._buffer.known["camera", "odom"] = {SECOND: looking_down(0.0), 2 * SECOND: looking_down(30.0)}
-    np.testing.assert_allclose(gravity.up("camera", SECOND), [0.0, -1.0, 0.0], atol=1e-12)
-    np.testing.assert_allclose(gravity.up("camera", 2 * SECOND), up_in_camera(30.0), atol=1e-12)
+    gravity._buffer.known["camera", "odom"] = {NS_PER_S: looking_down(0.0), 2 * NS_PER_S: looking_down(30.0)}
+    np.testing.assert_allclose(gravity.up("camera", NS_PER_S), [0.0, -1.0, 0.0], atol=1e-12)
+    np.testing.assert_allclose(gravity.up("camera", 2 * NS_PER_S), up_in_camera(30.0), atol=1e-12)
 
 
 def test_an_image_newer_than_all_transforms_takes_the_newest(gravity: Gravity) -> None:
-    gravity._buffer.known["camera", "odom"] = {SECOND: looking_down(10.0), 2 * SECOND: looking_down(20.0)}
-    np.testing.assert_allclose(gravity.up("camera", 3 * SECOND), up_in_camera(20.0), atol=1e-12)
+    gravity._buffer.known["camera", "odom"] = {NS_PER_S: looking_down(10.0), 2 * NS_PER_S: looking_down(20.0)}
+    np.testing.assert_allclose(gravity.up("camera", 3 * NS_PER_S), up_in_camera(20.0), atol=1e-12)
 
 
 def test_what_tf_does_not_tell_is_unknown(gravity: Gravity) -> None:
-    assert gravity.up("camera", SECOND) is None
-    gravity._buffer.known["elsewhere", "odom"] = {SECOND: looking_down(0.0)}
-    assert gravity.up("camera", SECOND) is None
+    assert gravity.up("camera", NS_PER_S) is None
+    gravity._buffer.known["elsewhere", "odom"] = {NS_PER_S: looking_down(0.0)}
+    assert gravity.up("camera", NS_PER_S) is None
 
 
 @pytest.mark.parametrize("bad", [np.zeros(4), np.full(4, np.nan), np.array([0.0, 0.0, 0.0, 2.0])])
 def test_a_rotation_that_is_none_is_unknown(
     gravity: Gravity, bad: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gravity._buffer.known["camera", "odom"] = {SECOND: looking_down(0.0)}
+    gravity._buffer.known["camera", "odom"] = {NS_PER_S: looking_down(0.0)}
     monkeypatch.setattr(Rotation, "as_quat", lambda _rotation: bad)
-    assert gravity.up("camera", SECOND) is None
+    assert gravity.up("camera", NS_PER_S) is None
 
 
 def test_it_can_stop_listening(gravity: Gravity) -> None:
@@ -121,6 +121,6 @@ def test_with_the_real_one() -> None:
     rotation.x, rotation.y, rotation.z, rotation.w = looking_down(30.0).inv().as_quat()
     with executing(node) as executor:
         tf2_ros.StaticTransformBroadcaster(node).sendTransform(message)
-        assert spin_until(executor, lambda: gravity.up("camera", SECOND) is not None)
-        np.testing.assert_allclose(gravity.up("camera", SECOND), up_in_camera(30.0), atol=1e-9)
+        assert spin_until(executor, lambda: gravity.up("camera", NS_PER_S) is not None)
+        np.testing.assert_allclose(gravity.up("camera", NS_PER_S), up_in_camera(30.0), atol=1e-9)
         gravity.close()

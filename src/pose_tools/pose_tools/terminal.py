@@ -4,18 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
 
 Json = Annotated[bool, typer.Option("--json", help="print the result as JSON on stdout")]
-Say = Callable[[str], None]
-"""Takes a sentence for whoever runs a command."""
-
-
-def silent(_sentence: str) -> None:
-    """Nobody wants to know."""
 
 
 def say(line: str) -> None:

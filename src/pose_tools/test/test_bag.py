@@ -31,6 +31,7 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from std_msgs.msg import Header, String
 from visualization_msgs.msg import Marker, MarkerArray
 
+from pose_core.units import NS_PER_S
 from pose_ros.qos import LATCHED, RESULTS
 from pose_ros.testing import executing, spin_until
 from pose_tools.bag import writer as bag
@@ -38,7 +39,6 @@ from pose_tools.bag.definitions import definition, type_hash
 from pose_tools.bag.mcap_file import is_whole
 from pose_tools.bag.writer import BagWriter, Recorder, RecordingStopped, Topic, read, recover, result_topics
 
-SECOND = 1_000_000_000
 SKELETON, PEOPLE, REFINED, MARKERS = "/pose2d/skeleton", "/pose2d/people", "/refine/people", "/viz/markers"
 TOPICS = (
     Topic(PEOPLE, People2D),
@@ -50,7 +50,7 @@ BODY = Skeleton(name="two", joints=["left_hip", "right_hip"], root="left_hip")
 
 
 def header(stamp: int) -> Header:
-    return Header(stamp=Time(sec=stamp // SECOND, nanosec=stamp % SECOND), frame_id="camera")
+    return Header(stamp=Time(sec=stamp // NS_PER_S, nanosec=stamp % NS_PER_S), frame_id="camera")
 
 
 def people2d(stamp: int, people: int = 1) -> People2D:
@@ -71,11 +71,11 @@ def markers(stamp: int) -> MarkerArray:
     return MarkerArray(markers=[Marker(header=header(stamp), ns="joints", points=[Point(x=1.0)] * 33)])
 
 
-def frames(count: int, step: int = SECOND // 60) -> list[tuple[str, bytes]]:
+def frames(count: int, step: int = NS_PER_S // 60) -> list[tuple[str, bytes]]:
     """Messages of `count` images in the order of a running graph."""
     made = []
     for i in range(count):
-        stamp = SECOND + i * step
+        stamp = NS_PER_S + i * step
         made += [(PEOPLE, people2d(stamp)), (REFINED, people3d(stamp)), (MARKERS, markers(stamp))]
     return [(topic, serialize_message(message)) for topic, message in made]
 
@@ -118,20 +118,20 @@ def test_messages_come_back_equal_and_in_order(recorded: Path) -> None:
     got = list(read(recorded))
     assert got[0].topic == SKELETON
     assert got[0].decode() == BODY
-    assert got[0].stamp == SECOND
+    assert got[0].stamp == NS_PER_S
     assert [message.topic for message in got[1:]] == [topic for topic, _ in expected]
     for message, (_, cdr) in zip(got[1:], expected, strict=True):
         assert message.decode() == deserialize_message(cdr, type(message.decode()))
     stamps = [message.stamp for message in got]
     assert stamps == sorted(stamps)
-    assert stamps[-1] == SECOND + 179 * (SECOND // 60)
+    assert stamps[-1] == NS_PER_S + 179 * (NS_PER_S // 60)
 
 
 def test_rosbags_reads_it_without_our_packages(recorded: Path) -> None:
     with Reader(recorded) as reader:
         assert reader.message_count == 541
-        assert reader.start_time == SECOND
-        assert reader.duration == 179 * (SECOND // 60) + 1
+        assert reader.start_time == NS_PER_S
+        assert reader.duration == 179 * (NS_PER_S // 60) + 1
         store = get_typestore(Stores.EMPTY)
         for connection in reader.connections:
             store.register(get_types_from_msg(connection.msgdef.data, connection.msgtype))
@@ -144,7 +144,7 @@ def test_rosbags_reads_it_without_our_packages(recorded: Path) -> None:
         for connection, stamp, data in reader.messages():
             message = store.deserialize_cdr(data, connection.msgtype)
             if connection.topic == REFINED:
-                assert message.header.stamp.sec * SECOND + message.header.stamp.nanosec == stamp
+                assert message.header.stamp.sec * NS_PER_S + message.header.stamp.nanosec == stamp
                 assert message.people[0].xyz[1] == stamp % 977
                 assert message.people[0].height == 1.75
 
@@ -197,14 +197,14 @@ def test_a_topic_can_be_chosen_and_a_bare_file_read(recorded: Path) -> None:
 def test_a_late_skeleton_still_stands_first_in_the_first_second(tmp_path: Path, late: int) -> None:
     got = list(read(write(tmp_path / "late", frames(120), skeleton_after=late)))
     assert got[0].topic == SKELETON
-    assert got[0].stamp == SECOND
+    assert got[0].stamp == NS_PER_S
     assert len(got) == 361
 
 
 def test_a_skeleton_after_the_first_chunk_has_the_first_stamp(tmp_path: Path) -> None:
     got = list(read(write(tmp_path / "late", frames(180), skeleton_after=450)))
     (skeleton,) = (message for message in got if message.topic == SKELETON)
-    assert skeleton.stamp == SECOND
+    assert skeleton.stamp == NS_PER_S
 
 
 def test_skeletons_stand_in_the_order_of_topics_whichever_came_first(tmp_path: Path) -> None:
@@ -223,7 +223,7 @@ def test_a_repeated_skeleton_is_written_once_a_new_one_too(tmp_path: Path) -> No
     with BagWriter(tmp_path / "bag", TOPICS) as writer:
         for name in ("one", "one", "two", "two"):
             writer.write(SKELETON, serialize_message(Skeleton(name=name)))
-            writer.write(PEOPLE, serialize_message(people2d(SECOND)))
+            writer.write(PEOPLE, serialize_message(people2d(NS_PER_S)))
     got = [message.decode().name for message in read(tmp_path / "bag", [SKELETON])]
     assert got == ["one", "two"]
 
@@ -231,11 +231,11 @@ def test_a_repeated_skeleton_is_written_once_a_new_one_too(tmp_path: Path) -> No
 def test_markers_have_their_own_stamp_and_an_empty_array_the_latest(tmp_path: Path) -> None:
     with BagWriter(tmp_path / "bag", TOPICS) as writer:
         writer.write(MARKERS, serialize_message(MarkerArray()))
-        writer.write(PEOPLE, serialize_message(people2d(5 * SECOND)))
+        writer.write(PEOPLE, serialize_message(people2d(5 * NS_PER_S)))
         writer.write(MARKERS, serialize_message(MarkerArray()))
-        writer.write(MARKERS, serialize_message(markers(6 * SECOND)))
+        writer.write(MARKERS, serialize_message(markers(6 * NS_PER_S)))
         writer.write(MARKERS, serialize_message(MarkerArray()))
-    assert [m.stamp // SECOND for m in read(tmp_path / "bag", [MARKERS])] == [5, 5, 6, 6]
+    assert [m.stamp // NS_PER_S for m in read(tmp_path / "bag", [MARKERS])] == [5, 5, 6, 6]
 
 
 # --- the same bytes ---
@@ -652,13 +652,13 @@ def test_recorder_loses_nothing_and_writes_the_latched_skeleton_first(ros_contex
             executor, lambda: people.get_subscription_count() and latched.get_subscription_count()
         )
         for i in range(300):  # far more than the publisher's queue of 10, without spinning in between
-            people.publish(people2d(SECOND + i))
-        assert spin_until(executor, lambda: recorder.has(SECOND + 299) and writer.messages == 301)
+            people.publish(people2d(NS_PER_S + i))
+        assert spin_until(executor, lambda: recorder.has(NS_PER_S + 299) and writer.messages == 301)
     writer.close()
     got = list(read(tmp_path / "bag"))
     assert got[0].topic == "/lab/pose2d/skeleton"
     assert got[0].decode() == BODY
-    assert [message.stamp for message in got[1:]] == [SECOND + i for i in range(300)]
+    assert [message.stamp for message in got[1:]] == [NS_PER_S + i for i in range(300)]
     assert (recorder.dropped, recorder.failure) == (0, "")
 
 
@@ -672,7 +672,7 @@ def test_what_came_is_readable_soon_without_closing(
     monkeypatch.setattr(Recorder, "FLUSH_S", 0.05)
     with BagWriter(tmp_path / "bag") as writer:
         recorder = Recorder(writer, TOPICS_RELATIVE)
-        recorder._on_message(0, serialize_message(people2d(SECOND)))
+        recorder._on_message(0, serialize_message(people2d(NS_PER_S)))
         executor = kind()
         executor.add_node(recorder)
         assert spin_until(executor, lambda: len(list(read(tmp_path / "bag"))) == 1)
@@ -687,7 +687,7 @@ def test_ordered_recording_does_not_depend_on_the_order_of_callbacks(ros_context
         with BagWriter(tmp_path / str(number) / "bag") as writer:
             recorder = Recorder(writer, topics, ordered=True)
             for frame in range(3):
-                stamp = SECOND * (frame + 1)
+                stamp = NS_PER_S * (frame + 1)
                 made = [(0, people2d(stamp)), (1, people3d(stamp)), (2, markers(stamp))]
                 for index, message in reversed(made) if reverse else made:
                     recorder._on_message(index, serialize_message(message))
@@ -711,7 +711,7 @@ def test_a_full_disk_ends_the_recording_not_the_node(
 
         monkeypatch.setattr(os, "pwrite", full)
         for i in range(3):
-            recorder._on_message(0, serialize_message(people2d((i + 1) * SECOND)))
+            recorder._on_message(0, serialize_message(people2d((i + 1) * NS_PER_S)))
         monkeypatch.undo()
         recorder._on_message(0, b"nonsense")
         assert "the disk is full" in recorder.failure

@@ -21,6 +21,7 @@ from pose_biomechanics.angles import AngleOptions, AngleSolver, angles_of
 from pose_biomechanics.isb import NAMES
 from pose_core import files
 from pose_core.angles import PELVIS_SEQUENCES, AngleSequence, PeopleAngles, PersonAngles
+from pose_core.callbacks import Say
 from pose_core.filtering.missing_joints import standing_joints
 from pose_core.formats import c3d
 from pose_core.formats.c3d import read_c3d
@@ -173,7 +174,7 @@ def silent(done: int, total: int | None) -> None:
     """Take progress that a test is not about."""
 
 
-def run(bag: Path, out: Path, say: Callable[[str], None] = lambda _: None, **options: Any) -> dict[str, Any]:
+def run(bag: Path, out: Path, say: Say = lambda _: None, **options: Any) -> dict[str, Any]:
     return export(ExportJob(bag, out, **{"to": ALL, **options}), silent, say)
 
 

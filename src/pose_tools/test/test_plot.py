@@ -20,13 +20,13 @@ from pose_core.markers import MarkerSequence
 from pose_core.people import JointState, People3D, Person3D
 from pose_core.sequence import PoseSequence
 from pose_core.skeleton import MEDIAPIPE33, side
+from pose_core.units import NS_PER_S
 from pose_ros.conversions import people3d_to_msg, stamp_from_ns
 from pose_tools.bag.writer import BagWriter, Topic
 from pose_tools.files import plot as plot_module
 from pose_tools.files.plot import PlotJob, plot, read_angle_tables, together
 from pose_tools.process.person import write_angles
 
-SECOND = 1_000_000_000
 PERIOD = 20_000_000
 FRAMES = 6
 DOWN = {
@@ -61,7 +61,7 @@ def images(*names: str) -> list[People3D]:
     """Everybody bends the knees more and more."""
     return [
         People3D(
-            SECOND + i * PERIOD, "camera", "mediapipe33", tuple(person(n, 0.1 + 0.02 * i) for n in names)
+            NS_PER_S + i * PERIOD, "camera", "mediapipe33", tuple(person(n, 0.1 + 0.02 * i) for n in names)
         )
         for i in range(FRAMES)
     ]
@@ -136,11 +136,11 @@ def test_everything_of_one_person(tmp_path: Path, drawn: dict) -> None:
     plot(PlotJob(write_bag(tmp_path / "walk", "p1"), tmp_path / "out"), lambda *step: steps.append(step))
     assert names(tmp_path / "out") == {f"{group}.png" for group in GROUPS} | {"overview.png", "skeleton.png"}
     assert steps[-1] == (14, 14)
-    angles = drawn[f"p1 right_knee {SECOND}"]
+    angles = drawn[f"p1 right_knee {NS_PER_S}"]
     # Thigh and shank lean by atan(0.1 / 0.42) each, forward and back.
     bend = 2.0 * np.degrees(np.arctan(0.1 / 0.42))
     assert np.degrees(angles.of("right_knee_flexion")[0]) == pytest.approx(bend, abs=0.5)
-    assert f"Joint angles, p1 {SECOND}" in drawn
+    assert f"Joint angles, p1 {NS_PER_S}" in drawn
 
 
 def test_recorded_angles_are_taken_as_they_are(tmp_path: Path, drawn: dict) -> None:
@@ -149,10 +149,10 @@ def test_recorded_angles_are_taken_as_they_are(tmp_path: Path, drawn: dict) -> N
         draw(bag, tmp_path / "out")["figures"] == 3
     )  # the one group that they have, the sheet, the skeleton
     np.testing.assert_allclose(
-        np.degrees(drawn[f"p1 right_knee {SECOND}"].of("right_knee_flexion")), 77.0, rtol=1e-5
+        np.degrees(drawn[f"p1 right_knee {NS_PER_S}"].of("right_knee_flexion")), 77.0, rtol=1e-5
     )
     draw(bag, tmp_path / "tilted", joints=("right_knee",), camera_pitch_deg=10.0)
-    assert drawn[f"p1 right_knee {SECOND}"].names == NAMES
+    assert drawn[f"p1 right_knee {NS_PER_S}"].names == NAMES
 
 
 def test_several_people_have_a_folder_each(tmp_path: Path, drawn: dict) -> None:
@@ -193,7 +193,7 @@ def table() -> AngleSequence:
         np.uint8
     )
     angle = np.where(flags == AngleFlag.UNOBSERVABLE, np.nan, rng.uniform(-3.0, 3.0, shape))
-    return AngleSequence(NAMES, SECOND + PERIOD * np.arange(FRAMES), angle, 0.1 * np.abs(angle), flags)
+    return AngleSequence(NAMES, NS_PER_S + PERIOD * np.arange(FRAMES), angle, 0.1 * np.abs(angle), flags)
 
 
 def test_tables_come_back_as_they_were_written(tmp_path: Path) -> None:
@@ -242,7 +242,7 @@ def test_tables_that_a_spreadsheet_saved(tmp_path: Path) -> None:
         b"\xef\xbb\xbftime_s,trunk_flex_deg,note\r\n0.5,90,1\r\n1.0,,\r\n\r\n"
     )
     read = read_angle_tables(tmp_path)
-    assert (read.names, read.stamps.tolist()) == (("trunk_flexion",), [SECOND // 2, SECOND])
+    assert (read.names, read.stamps.tolist()) == (("trunk_flexion",), [NS_PER_S // 2, NS_PER_S])
     np.testing.assert_allclose(read.angle, [[np.pi / 2], [np.nan]])
     assert np.isnan(read.std).all()
 

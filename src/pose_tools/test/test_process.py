@@ -33,6 +33,7 @@ from pose_core.geometry.camera import Camera
 from pose_core.people import JointState, People2D, Person2D
 from pose_core.sequence import PoseSequence
 from pose_core.skeleton import MEDIAPIPE33
+from pose_core.units import NS_PER_S
 from pose_ros import topics
 from pose_ros.conversions import people2d_to_msg, people3d_from_msg
 from pose_ros.images import compressed_to_msg
@@ -58,7 +59,6 @@ from pose_tools.process.run import labels
 from pose_tools.process.stages import hidden, joined
 from pose_tools.process.workers import Stopped, Workers, tick
 
-SECOND = 1_000_000_000
 FPS = 30
 FRAMES = 32
 WIDTH, HEIGHT = 64, 48
@@ -86,7 +86,7 @@ RIGHT = {
 
 def figure(stamp: int, x: float = 0.0) -> np.ndarray:
     """(33, 3) metres in the camera's frame: somebody faces the camera 4 m away, `x` m to its right, and sways."""
-    seconds = stamp / SECOND
+    seconds = stamp / NS_PER_S
     rows = []
     for joint in MEDIAPIPE33.joints:
         name = joint.removesuffix("_right").removesuffix("_left").removeprefix("right_").removeprefix("left_")
@@ -241,7 +241,7 @@ def test_markers_are_at_the_films_rate_and_where_the_person_is(told: tuple[Path,
         assert markers.names == MARKERS
         assert len(markers) == FRAMES
         assert markers.metadata["rate_hz"] == FPS
-        np.testing.assert_allclose(markers.stamps, np.arange(FRAMES) * SECOND / FPS, atol=1e6)
+        np.testing.assert_allclose(markers.stamps, np.arange(FRAMES) * NS_PER_S / FPS, atol=1e6)
     # X is forward: 4 m away. The person faces the camera, so their right is at the camera's left: Z negative.
     hip, right, left, head = (final.of(name).mean(0) for name in ("Hip", "RShoulder", "LShoulder", "Head"))
     assert 3.0 < hip[0] < 5.0
@@ -256,7 +256,7 @@ def test_landmarks_are_those_of_the_detector(told: tuple[Path, dict]) -> None:
     out, _ = told
     landmarks = table(out / "film_raw_landmarks.csv")
     assert len(landmarks["time_s"]) == FRAMES
-    stamp = VIDEO_ORIGIN_NS + round(10 * SECOND / FPS)
+    stamp = VIDEO_ORIGIN_NS + round(10 * NS_PER_S / FPS)
     seen = one_person(stamp)[0]
     wrist = MEDIAPIPE33.index("left_wrist")
     assert float(landmarks["time_s"][10]) == pytest.approx(10 / FPS, abs=1e-6)
@@ -297,7 +297,7 @@ def test_each_of_several_people_has_a_set_and_passers_by_are_listed(
     eyes: Callable[[Sees], list[int]], film: Path, tmp_path: Path
 ) -> None:
     def sees(stamp: int) -> list[Detection]:
-        passing = 0.45 * SECOND <= stamp - VIDEO_ORIGIN_NS < 0.75 * SECOND
+        passing = 0.45 * NS_PER_S <= stamp - VIDEO_ORIGIN_NS < 0.75 * NS_PER_S
         return [
             detection(figure(stamp, -0.9)),
             detection(figure(stamp, 0.9)),
@@ -319,12 +319,12 @@ def test_each_of_several_people_has_a_set_and_passers_by_are_listed(
 def test_who_comes_later_starts_later_on_the_common_clock(
     eyes: Callable[[Sees], list[int]], film: Path, tmp_path: Path
 ) -> None:
-    late = VIDEO_ORIGIN_NS + round(10 * SECOND / FPS)
+    late = VIDEO_ORIGIN_NS + round(10 * NS_PER_S / FPS)
     eyes(lambda stamp: one_person(stamp) if stamp >= late else [])
     run(film, tmp_path / "out")
     markers = read_trc(tmp_path / "out" / "film_final.trc")
     assert len(markers) == FRAMES - 10
-    assert markers.stamps[0] / SECOND == pytest.approx(10 / FPS, abs=1e-6)
+    assert markers.stamps[0] / NS_PER_S == pytest.approx(10 / FPS, abs=1e-6)
 
 
 def test_joints_that_are_hardly_visible_are_left_out_unless_asked_for(
@@ -439,7 +439,7 @@ def write_people(folder: Path, stamps: np.ndarray) -> Path:
 def test_a_bag_that_was_cut_short_is_read_as_far_as_it_goes(
     eyes: Callable[[Sees], list[int]], tmp_path: Path
 ) -> None:
-    whole = write_people(tmp_path / "whole", SECOND + np.arange(60) * SECOND // 20)
+    whole = write_people(tmp_path / "whole", NS_PER_S + np.arange(60) * NS_PER_S // 20)
     torn = tmp_path / "torn"
     torn.mkdir()
     content = (whole / "whole_0.mcap").read_bytes()
@@ -452,16 +452,18 @@ def test_a_bag_that_was_cut_short_is_read_as_far_as_it_goes(
 
 def test_a_bag_of_images_is_looked_at(eyes: Callable[[Sees], list[int]], tmp_path: Path) -> None:
     looked_at = eyes(one_person)
-    start = 1_700_000_000 * SECOND
+    start = 1_700_000_000 * NS_PER_S
     with bag.BagWriter(
         tmp_path / "camera", [bag.Topic(f"/{topics.IMAGE_COMPRESSED}", CompressedImage)]
     ) as writer:
         for index in range(30):
-            message = compressed_to_msg(image_of(index, WIDTH, HEIGHT), start + index * SECOND // FPS, "lens")
+            message = compressed_to_msg(
+                image_of(index, WIDTH, HEIGHT), start + index * NS_PER_S // FPS, "lens"
+            )
             writer.write(f"/{topics.IMAGE_COMPRESSED}", serialize_message(message))
     result = run(tmp_path / "camera", tmp_path / "out", overlay=True)
     assert result["images"] == 30
-    assert sorted(set(looked_at)) == [start + index * SECOND // FPS for index in range(30)]
+    assert sorted(set(looked_at)) == [start + index * NS_PER_S // FPS for index in range(30)]
     assert (tmp_path / "out" / "overlay.mp4").is_file()
     [refined, *_] = bag.read(tmp_path / "out" / "bag", [f"/{topics.REFINED}"])
     assert refined.decode().header.frame_id == "lens"
@@ -471,18 +473,18 @@ def test_uneven_stamps_become_files_at_an_even_rate(
     eyes: Callable[[Sees], list[int]], tmp_path: Path
 ) -> None:
     rng = np.random.default_rng(1)
-    stamps = 5 * SECOND + np.cumsum(np.rint(rng.uniform(0.02, 0.05, 40) * SECOND).astype(np.int64))
+    stamps = 5 * NS_PER_S + np.cumsum(np.rint(rng.uniform(0.02, 0.05, 40) * NS_PER_S).astype(np.int64))
     write_people(tmp_path / "uneven", stamps)
     run(tmp_path / "uneven", tmp_path / "out")
     markers = read_trc(tmp_path / "out" / "uneven_final.trc")
-    steps = np.diff(markers.stamps) / SECOND
+    steps = np.diff(markers.stamps) / NS_PER_S
     np.testing.assert_allclose(steps, steps[0], rtol=1e-4)
     assert not markers.missing.any()
 
 
 def test_a_bag_without_our_topics_is_refused(tmp_path: Path) -> None:
     with bag.BagWriter(tmp_path / "talk", [bag.Topic("/chatter", String)]) as writer:
-        writer.write("/chatter", serialize_message(String(data="hello")), SECOND)
+        writer.write("/chatter", serialize_message(String(data="hello")), NS_PER_S)
     with pytest.raises(ValueError, match=r"no messages on /pose2d/people nor .*; it holds /chatter"):
         run(tmp_path / "talk", tmp_path / "out")
     assert not list(tmp_path.glob(".*"))

@@ -18,12 +18,12 @@ from pose_core.markers import MarkerSequence
 from pose_core.people import JointState, People3D, Person3D
 from pose_core.sequence import PoseSequence
 from pose_core.skeleton import MEDIAPIPE33
+from pose_core.units import NS_PER_S
 from pose_ros.conversions import people3d_to_msg
 from pose_tools.bag.writer import BagWriter, Topic
 from pose_tools.files.view import ViewJob, name_of, view
 
 J = len(MEDIAPIPE33)
-SECOND = 1_000_000_000
 PERIOD = 20_000_000
 
 
@@ -46,14 +46,14 @@ def write_bag(folder: Path, frames: int = 10) -> Path:
     with BagWriter(folder, [Topic("/refine/people", People3DMsg)]) as writer:
         for i in range(frames):
             people = (person("p1", 0.1 * i), *((person("p2", 2.0),) if i >= 5 else ()))
-            message = people3d_to_msg(People3D(SECOND + i * PERIOD, "camera", "mediapipe33", people))
+            message = people3d_to_msg(People3D(NS_PER_S + i * PERIOD, "camera", "mediapipe33", people))
             writer.write("/refine/people", serialize_message(message))
     return folder
 
 
 def sequence(frames: int = 4) -> PoseSequence:
     images = [
-        People3D(SECOND + i * PERIOD, "camera", "mediapipe33", (person("p1", 0.1 * i),))
+        People3D(NS_PER_S + i * PERIOD, "camera", "mediapipe33", (person("p1", 0.1 * i),))
         for i in range(frames)
     ]
     return PoseSequence.from_people(images, "p1")
@@ -174,7 +174,7 @@ def test_sources_without_anybody_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="there is no .*nothing; name a bag"):
         show(tmp_path / "nothing")
     with BagWriter(tmp_path / "bag", [Topic("/refine/people", People3DMsg)]) as writer:
-        empty = people3d_to_msg(People3D(SECOND, "camera", "mediapipe33"))
+        empty = people3d_to_msg(People3D(NS_PER_S, "camera", "mediapipe33"))
         writer.write("/refine/people", serialize_message(empty))
     with pytest.raises(ValueError, match="shows nobody in its 1 images"):
         show(tmp_path / "bag")

@@ -13,6 +13,7 @@ from pose_biomechanics import isb
 from pose_biomechanics.angles import AngleOptions, AngleSolver
 from pose_core.angles import AngleFlag
 from pose_core.skeleton import SKELETONS
+from pose_core.units import NS_PER_S
 from pose_train.studies import oracle as angle_oracle
 from pose_train.studies import segment_chain
 from pose_train.studies.oracle import MARKER_SET, SKELETONS_KNOWN, degrees, errors, expected, solved, turns_of
@@ -433,7 +434,7 @@ def test_what_needs_a_missing_joint_says_so() -> None:
     skeleton = SKELETONS.get("mediapipe33")
     xyz[skeleton.index("right_ankle")] = np.nan
     solver = AngleSolver(skeleton, AngleOptions())
-    found = solver.solve(angle_oracle.person(xyz), angle_oracle.SECOND)
+    found = solver.solve(angle_oracle.person(xyz), NS_PER_S)
     for name in ("right_knee_flexion", "right_ankle_dorsiflexion", "right_hip_internal_rotation"):
         row = isb.NAMES.index(name)
         assert np.isnan(found.angle[row])

@@ -16,6 +16,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 
 from pose_core.geometry.camera import Camera
 from pose_core.people import People3D
+from pose_core.units import NS_PER_S
 from pose_ros import frames, topics
 from pose_ros.conversions import camera_from_msg, header, people2d_from_msg, people3d_from_msg, stamp_to_ns
 from pose_ros.images import compressed_from_msg, compressed_to_msg, image_from_msg
@@ -161,7 +162,7 @@ def scene_to_msg(scene: Scene, people: People3D, lifetime: float) -> MarkerArray
     stamp = header(people.stamp, people.frame_id)
     markers = [Marker(header=stamp, action=Marker.DELETEALL)] if scene.clear else []
     markers += [_deletion(stamp, key) for key in scene.deleted]
-    vanish = Duration(sec=int(lifetime), nanosec=int(lifetime % 1.0 * 1e9))
+    vanish = Duration(sec=int(lifetime), nanosec=int(lifetime % 1.0 * NS_PER_S))
     markers += [_marker(stamp, spec, vanish) for spec in scene.markers]
     return MarkerArray(markers=markers)
 

@@ -8,12 +8,13 @@ from typing import TypeVar
 import numpy as np
 
 from pose_core.people import People2D, People3D
+from pose_core.units import NS_PER_S
 
 T = TypeVar("T")
 
 KEEP = 8
 """Images that wait for their people, and people for their image. Older ones are dropped."""
-RECENT_NS = 1_000_000_000
+RECENT_NS = NS_PER_S
 """3D people are waited for as long as others came within this time."""
 EARLY = 0.9
 """Share of the period between two frames that must have passed: stamps of real cameras jitter."""
@@ -44,7 +45,7 @@ class Pairing:
 
     def due(self, stamp: int, rate: float) -> bool:
         """Whether a frame of `stamp` may be drawn, at most `rate` frames per second of image time; 0: all."""
-        return self._taken is None or rate <= 0.0 or not 0 <= stamp - self._taken < EARLY * 1e9 / rate
+        return self._taken is None or rate <= 0.0 or not 0 <= stamp - self._taken < EARLY * NS_PER_S / rate
 
     def put_image(self, stamp: int, image: np.ndarray) -> None:
         """An image has arrived."""

@@ -10,6 +10,8 @@ from types import TracebackType
 import cv2
 import numpy as np
 
+from pose_core.units import NS_PER_S
+
 CODECS = ("avc1", "mp4v")
 """H.264, which everything plays, where OpenCV can encode it; else MPEG-4 part 2, which browsers do not."""
 RATE_IMAGES = 8
@@ -20,7 +22,6 @@ RATES = (1.0, 1000.0)
 """Frames per second that a file can state and a player play."""
 LONGEST_GAP = 1.0
 """Seconds that a gap in the stamps shows the last image at most, so that a pause does not fill the disk."""
-NS = 1e9
 SILENT = 0
 """OpenCV's LOG_LEVEL_SILENT, which its Python module does not name."""
 
@@ -107,7 +108,7 @@ class OverlayVideo:
         self._partial.unlink(missing_ok=True)
 
     def _start(self) -> None:
-        periods = np.diff([stamp for stamp, _ in self._waiting]) / NS
+        periods = np.diff([stamp for stamp, _ in self._waiting]) / NS_PER_S
         self.rate = float(np.clip(1.0 / np.median(periods), *RATES)) if len(periods) else DEFAULT_RATE
         height, width = self._waiting[0][1].shape[:2]
         # H.264 halves the resolution of colour, so it wants even sizes.
@@ -120,7 +121,7 @@ class OverlayVideo:
     def _put(self, writer: cv2.VideoWriter, bgr: np.ndarray, stamp: int) -> None:
         if self._last is not None:
             last_stamp, last = self._last
-            self._due += min((stamp - last_stamp) / NS, LONGEST_GAP) * self.rate
+            self._due += min((stamp - last_stamp) / NS_PER_S, LONGEST_GAP) * self.rate
             while self.frames < round(self._due):
                 self._encode(writer, last)
         self._encode(writer, bgr)

@@ -10,6 +10,7 @@ import numpy as np
 
 from pose_core.geometry.kinematics import MIN_LENGTH, BoneTree, typical_lengths
 from pose_core.people import JointState, Person3D
+from pose_core.units import NS_PER_S
 from refine_node.params import RefineParams
 
 INTERVAL = 45_000_000
@@ -159,7 +160,7 @@ class BoneLengths:
         are as unsure as their observations differ, and as `UNKNOWN` says while these are few.
         """
         tree = self.tree
-        exact = np.clip((stamp - self._settled_at) / (self.params.blend_time * 1e9), 0.0, 1.0)
+        exact = np.clip((stamp - self._settled_at) / (self.params.blend_time * NS_PER_S), 0.0, 1.0)
         lengths = np.where(tree.rigid, self.lengths, np.nan)
         few = UNKNOWN * lengths / np.sqrt(np.maximum(self.count, 1))
         slack = (1.0 - exact) * np.hypot(self._spread, few)

@@ -7,8 +7,9 @@ from collections import deque
 
 import numpy as np
 
-from pose_core.filtering.filters import SECONDS, ConstantVelocityKalman
+from pose_core.filtering.filters import ConstantVelocityKalman
 from pose_core.filtering.smoothing import FixedLagSmoother
+from pose_core.units import S_PER_NS
 from refine_node.params import RefineParams
 
 JOINT_SPEED = 2.0
@@ -39,7 +40,7 @@ class Coast:
             """(J,) ns when each was last seen; means nothing for one that never was."""
         which = ~np.isnan(place[:, 0])
         if velocity is None:
-            elapsed = ((stamp - self.seen) * SECONDS)[:, None]
+            elapsed = ((stamp - self.seen) * S_PER_NS)[:, None]
             with np.errstate(invalid="ignore", divide="ignore"):
                 speed = (place - self._place) / elapsed
             velocity = self._velocity - np.expm1(-elapsed / VELOCITY_TIME) * (speed - self._velocity)
@@ -55,7 +56,7 @@ class Coast:
 
     def elapsed(self, stamp: int) -> np.ndarray:
         """(J,) seconds since each was last seen; 0 at times before that."""
-        elapsed: np.ndarray = np.maximum(stamp - self.seen, 0) * SECONDS
+        elapsed: np.ndarray = np.maximum(stamp - self.seen, 0) * S_PER_NS
         return elapsed
 
 

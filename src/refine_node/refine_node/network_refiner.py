@@ -16,11 +16,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from pose_core.filtering.filters import SECONDS
 from pose_core.filtering.joint_errors import DRIFT
 from pose_core.networks.runtime import OnnxSession, Session, empty_state, try_out
 from pose_core.people import Person3D
 from pose_core.skeleton import Skeleton
+from pose_core.units import S_PER_NS
 from refine_node import encoding
 from refine_node.coasting import JOINT_COAST, Coast, RootFilter
 from refine_node.model_card import RefinerCard
@@ -159,7 +159,7 @@ class NetworkRefiner(RootRelativeRefiner):
 
     def _answers(self, view: _View, stamp: int) -> dict[int, _Answer]:
         """What the network says of the newest frame (0) and of those so many frames before it that are still of use."""
-        step = (stamp - self._frames[-1].stamp) * SECONDS if self._frames else math.nan
+        step = (stamp - self._frames[-1].stamp) * S_PER_NS if self._frames else math.nan
         if step > encoding.MAX_STEP:
             self._restart()
         step = step if self._steps else math.nan

@@ -11,12 +11,12 @@ import numpy as np
 from pose_core.filtering.swaps import SwapRepair, exchanged_person
 from pose_core.people import JointState, People3D, Person3D, ScaleSource, with_missing
 from pose_core.skeleton import SKELETONS
+from pose_core.units import NS_PER_S
 from refine_node.bones import BoneLengths, BoneTree
 from refine_node.params import RefineParams
 from refine_node.refiner import Refiner
 from refine_node.refiners import REFINERS
 
-SECOND = 1_000_000_000
 UNKNOWN_STD = 0.1
 """Metres; standard deviation of a position that comes without one."""
 MIN_STD = 1e-3
@@ -159,7 +159,7 @@ class PeopleRefiner:
         people, entries = self._frames.popleft()
         here = {id(track) for track in self._tracks.values()}
         refined = [self._finished(entry) for entry in entries if id(entry.track) in here]
-        waited = ((self.last_stamp or people.stamp) - people.stamp) / SECOND
+        waited = ((self.last_stamp or people.stamp) - people.stamp) / NS_PER_S
         return replace(people, people=tuple(filter(None, refined)), delay=people.delay + waited)
 
     @staticmethod
@@ -213,7 +213,7 @@ class PeopleRefiner:
 
     def _absent(self, present: Iterable[str], stamp: int) -> list[Entry]:
         """Predictions of those who are not in the image; forgets those who have long been away."""
-        horizon = stamp - int(self.params.forget_after * SECOND)
+        horizon = stamp - int(self.params.forget_after * NS_PER_S)
         for id in [id for id, track in self._tracks.items() if track.seen < horizon and id not in present]:
             del self._tracks[id]
         return [self._predicted(track, stamp) for id, track in self._tracks.items() if id not in present]
@@ -269,7 +269,7 @@ class PeopleRefiner:
 
     def _left(self, seen: int | np.ndarray, stamp: int) -> float | np.ndarray:
         """How much of `max_gap` is left since `seen`: 1 at once, 0 or less once it is used up."""
-        return 1.0 - (stamp - seen) / max(self.params.max_gap * SECOND, 1.0)
+        return 1.0 - (stamp - seen) / max(self.params.max_gap * NS_PER_S, 1.0)
 
     def _finish(self, track: Track, person: Person3D, stamp: int) -> Person3D:
         """Bound the predictions of joints, learn bone lengths and apply them."""
@@ -356,7 +356,7 @@ class PeopleRefiner:
         """Whether two views of a person `elapsed` ns apart can be of the same one; swapped joints do not matter."""
         shift = person.xyz - other.xyz
         std = np.hypot(person.root_std, other.root_std)
-        reach = self.params.gate * std + self.params.max_speed * elapsed / SECOND
+        reach = self.params.gate * std + self.params.max_speed * elapsed / NS_PER_S
         if (np.fmax.reduce(np.abs(shift)) <= reach).all():
             return True
         shift = shift[~np.isnan(shift[:, 0])]

@@ -9,17 +9,18 @@ from __future__ import annotations
 import itertools
 import math
 import warnings
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
+from pose_core.callbacks import Progress, no_progress
 from pose_core.filtering.filters import AccelerationDensity
 from pose_core.filtering.smoothing import rts_smooth
 from pose_core.geometry.kinematics import BoneTree, typical_lengths
 from pose_core.people import JointState, People3D
 from pose_core.sequence import ARRAYS, PoseSequence
 from pose_core.skeleton import SKELETONS
+from pose_core.units import NS_PER_S
 from refine_node.coasting import JOINT_SPEED, ROOT_SPEED
 from refine_node.network_refiner import NetworkRefiner
 from refine_node.params import RefineParams
@@ -28,8 +29,6 @@ from refine_node.refiners import REFINERS
 from refine_node.refiners.kalman import Kalman
 from refine_node.relative import ASTRAY
 
-Progress = Callable[[int, int], None]
-SECOND = 1_000_000_000
 ID = "p1"
 """Of a person without a name."""
 
@@ -44,11 +43,9 @@ AROUND = 2
 """Frames before and after one that tell, by their median, where its joints usually are about the root."""
 
 
-def _silent(_done: int, _total: int) -> None:
-    """Nobody wants to know."""
-
-
-def refine_live(sequence: PoseSequence, params: RefineParams, progress: Progress = _silent) -> PoseSequence:
+def refine_live(
+    sequence: PoseSequence, params: RefineParams, progress: Progress = no_progress
+) -> PoseSequence:
     """What the stage publishes of a person frame by frame, each at the frame that it describes.
 
     Frames of which nothing is published are missing; the last ones look ahead less than the others. `progress` gets frames done,
@@ -79,7 +76,7 @@ def refine_live(sequence: PoseSequence, params: RefineParams, progress: Progress
     return refined
 
 
-def smooth(sequence: PoseSequence, params: RefineParams, progress: Progress = _silent) -> PoseSequence:
+def smooth(sequence: PoseSequence, params: RefineParams, progress: Progress = no_progress) -> PoseSequence:
     """The recording with all of it known; its rigid bones, if they are to be held, each have one length throughout.
 
     Refiner `kalman` is the exact smoother. One that runs a network waits for as many frames as the network can use, and is shown
@@ -212,7 +209,7 @@ def _bridged(sequence: PoseSequence, longest: float) -> np.ndarray:
     for joint in range(there.shape[1]):
         seen = np.flatnonzero(there[:, joint])
         for before, after in itertools.pairwise(seen.tolist()):
-            if (sequence.stamps[after] - sequence.stamps[before]) / SECOND <= longest:
+            if (sequence.stamps[after] - sequence.stamps[before]) / NS_PER_S <= longest:
                 there[before:after, joint] = True
     return there
 
@@ -245,7 +242,7 @@ def _usable(std: np.ndarray) -> np.ndarray:
 
 def _extended(sequence: PoseSequence, frames: int) -> PoseSequence:
     """The sequence and `frames` more like its last one, as far apart as frames usually are."""
-    step = int(np.median(np.diff(sequence.stamps))) if len(sequence) > 1 else SECOND // 30
+    step = int(np.median(np.diff(sequence.stamps))) if len(sequence) > 1 else NS_PER_S // 30
     later = {name: np.repeat(getattr(sequence, name)[-1:], frames, 0) for name in ARRAYS}
     later["stamps"] = sequence.stamps[-1] + step * np.arange(1, frames + 1)
     return replace(

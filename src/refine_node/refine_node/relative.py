@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pose_core.filtering.filters import SECONDS
 from pose_core.people import JointState, Person3D
+from pose_core.units import S_PER_NS
 from refine_node.refiner import Refiner
 
 ASTRAY = 0.2
@@ -79,7 +79,7 @@ class RootRelativeRefiner(Refiner):
     def _without_leaps(self, relative: np.ndarray, stamp: int) -> np.ndarray:
         """Joints about the root (J, 3), NaN where they cannot have gone since they were last believed."""
         gone = relative - self._believed
-        reach = JOINT_REACH + JOINT_LIMIT * SECONDS * np.abs(stamp - self._believed_at)
+        reach = JOINT_REACH + JOINT_LIMIT * S_PER_NS * np.abs(stamp - self._believed_at)
         gated = self._rooted and self.params.joint_gate > 0.0
         leaps = gated & (np.einsum("ji,ji->j", gone, gone) > reach * reach)
         self._leaps = np.where(leaps, self._leaps + 1, 0)

@@ -11,12 +11,11 @@ import pytest
 from pose_core.networks.runtime import Outputs, Session, State
 from pose_core.people import JointState, People3D, Person3D, ScaleSource
 from pose_core.skeleton import SKELETONS, Skeleton, mirror
+from pose_core.units import NS_PER_S
 from refine_node.model_card import RefinerCard
 from refine_node.network_refiner import NetworkRefiner
 from refine_node.params import RefineParams
 from refine_node.refiner import REFINERS, Refiner
-
-SECOND = 1_000_000_000
 
 # metres about the pelvis, x right, y down, z forward, the figure faces the camera: its left is at +x
 LEFT_AND_CENTRE = {
@@ -84,7 +83,7 @@ class Figure:
 
     def people(self, seconds: float, *people: Person3D, frame_id: str = "camera") -> People3D:
         """A message's content at `seconds`."""
-        return People3D(round(seconds * SECOND), frame_id, self.skeleton.name, people)
+        return People3D(round(seconds * NS_PER_S), frame_id, self.skeleton.name, people)
 
 
 @pytest.fixture

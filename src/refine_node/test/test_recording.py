@@ -11,10 +11,9 @@ from pose_core.geometry.kinematics import BoneTree
 from pose_core.measures import metrics
 from pose_core.people import JointState
 from pose_core.sequence import PoseSequence
+from pose_core.units import NS_PER_S
 from refine_node import recording
 from refine_node.params import RefineParams
-
-SECOND = 1_000_000_000
 
 
 def walk(figure, frames: int = 60, noise: float = 0.0) -> PoseSequence:
@@ -27,7 +26,7 @@ def walk(figure, frames: int = 60, noise: float = 0.0) -> PoseSequence:
     xyz = xyz + noise * random.standard_normal(xyz.shape)
     return PoseSequence(
         skeleton=figure.skeleton.name,
-        stamps=SECOND + np.rint(time * SECOND).astype(np.int64),
+        stamps=NS_PER_S + np.rint(time * NS_PER_S).astype(np.int64),
         xyz=xyz,
         confidence=np.full((frames, 33), 0.9),
         std=np.full((frames, 33), max(noise, 0.01)),

@@ -26,8 +26,7 @@ from pose_core.geometry.camera import Camera
 from pose_core.networks.runtime import Outputs, State, empty_state
 from pose_core.people import JointState, People2D, People3D
 from pose_core.skeleton import SKELETONS
-
-SECOND = 1_000_000_000
+from pose_core.units import NS_PER_S
 
 UNSEEN = 0.25
 """Confidence of a joint whose keypoint is missing, as a share of the mean of those that are seen. An assumption: the network
@@ -114,7 +113,7 @@ class NetworkLifter(Lifter):
 
     def _forget(self, stamp: int) -> None:
         """Whoever was not seen for too long, or will only be seen later, begins anew."""
-        oldest = stamp - int(self.params.forget_after * SECOND)
+        oldest = stamp - int(self.params.forget_after * NS_PER_S)
         for id in [id for id, past in self._past.items() if not oldest <= past.stamp <= stamp]:
             del self._past[id]
 
@@ -142,7 +141,7 @@ class NetworkLifter(Lifter):
             np.array([past.size for past in pasts]),
         )
         up = None if self.up is None else np.broadcast_to(self.up, (len(pasts), 3))
-        step = np.array([stamp - past.stamp for past in pasts]) / SECOND
+        step = np.array([stamp - past.stamp for past in pasts]) / NS_PER_S
         return self._encoder.context(view, before, step, up)
 
     def _shapes(self, seen: _Seen, outputs: Outputs) -> list[Shape]:

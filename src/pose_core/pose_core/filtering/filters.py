@@ -15,9 +15,7 @@ import numpy as np
 
 from pose_core.filtering.windows import CausalWindow
 from pose_core.types import JointMask, Joints, JointStd
-
-SECONDS = 1e-9
-"""One nanosecond."""
+from pose_core.units import S_PER_NS
 
 
 class OneEuro:
@@ -74,7 +72,7 @@ class OneEuro:
             _later(self._stamp, stamp)
         self._stamp = stamp
         seen = np.isfinite(x)
-        dt = (stamp - self._seen_at) * SECONDS
+        dt = (stamp - self._seen_at) * S_PER_NS
         known = seen & ~np.isnan(self._value) & (dt <= self.max_gap)
         dt[~known] = 1.0
         change = np.where(known, x - self._value, 0.0)
@@ -266,12 +264,12 @@ class ConstantVelocityKalman:
 
     def _ahead(self, last: int, stamp: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Position, its variance, covariance with velocity and variance of velocity at `stamp`."""
-        dt = (stamp - last) * SECONDS
+        dt = (stamp - last) * S_PER_NS
         q = self.acceleration_density.at(self._v)
         x = self._x + dt * self._v
         p = self._p + dt * (2.0 * self._c + dt * (self._w + dt * (q / 3.0)))
         if self.max_gap < math.inf:
-            gone = (stamp - self._measured_at) * SECONDS > self.max_gap
+            gone = (stamp - self._measured_at) * S_PER_NS > self.max_gap
             x[gone], p[gone] = np.nan, np.nan
         return x, p, self._c + dt * (self._w + dt * (q / 2.0)), self._w + dt * q
 
@@ -351,8 +349,8 @@ class SavitzkyGolay:
             raise ValueError(f"the window does not hold the sample {back} before the newest")
         shape = self._samples.view.shape[1:]
         place = self._samples.count - 1 - back
-        ages = (self._stamps.seen - self._stamps.view[-1]) * SECONDS
-        powers = np.vander(ages / max(-ages[0], SECONDS), self.order + 1, increasing=True)
+        ages = (self._stamps.seen - self._stamps.view[-1]) * S_PER_NS
+        powers = np.vander(ages / max(-ages[0], S_PER_NS), self.order + 1, increasing=True)
         samples = self._samples.seen.reshape(len(ages), -1)
         present = ~np.isnan(samples)
         if present.all():

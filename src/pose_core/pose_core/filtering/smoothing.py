@@ -11,9 +11,7 @@ import numpy as np
 
 from pose_core.filtering.filters import AccelerationDensity, ConstantVelocityKalman, Moments, density_of
 from pose_core.types import Joints, JointStd, Stamps, Track, TrackStd
-
-SECONDS = 1e-9
-"""One nanosecond."""
+from pose_core.units import S_PER_NS
 
 
 def rts_smooth(
@@ -116,7 +114,7 @@ def _link(
 
     A joint that is unknown, or that has started anew in the following frame, has gain 0.
     """
-    dt, q = (following.stamp - moments.stamp) * SECONDS, acceleration_density.at(moments.velocity)
+    dt, q = (following.stamp - moments.stamp) * S_PER_NS, acceleration_density.at(moments.velocity)
     mean, covariance = _matrices(moments)
     step = np.array([[1.0, dt], [0.0, 1.0]])
     noise = q[:, None, None] * np.array([[dt**3 / 3.0, dt**2 / 2.0], [dt**2 / 2.0, dt]])

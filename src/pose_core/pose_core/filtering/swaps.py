@@ -21,9 +21,7 @@ import numpy as np
 
 from pose_core.people import Person3D
 from pose_core.skeleton import Skeleton, mirror, side
-
-SECONDS = 1e-9
-"""One nanosecond."""
+from pose_core.units import S_PER_NS
 
 MAX_GAP = 0.5
 """Seconds after which what was seen tells nothing about what is seen now."""
@@ -168,7 +166,7 @@ class SwapRepair:
             self.reset()
             return positions, np.zeros(len(positions), bool)
         difference = np.where(given[:, None], positions[self._left] - positions[self._right], 0.0)
-        gap = math.inf if self._stamp is None else (stamp - self._stamp) * SECONDS
+        gap = math.inf if self._stamp is None else (stamp - self._stamp) * S_PER_NS
         if not 0.0 < gap <= MAX_GAP:
             self._begin(stamp, positions[known], difference, given)
             return positions, np.zeros(len(positions), bool)
@@ -179,7 +177,7 @@ class SwapRepair:
         if std is not None:
             square = STD_SHARE**2 * (std[self._left] ** 2 + std[self._right] ** 2)
             noise += np.where(np.isfinite(square), square, 0.0)
-        age = (stamp - self._seen) * SECONDS
+        age = (stamp - self._seen) * S_PER_NS
         old = given & (age <= MAX_GAP)
         step = self._velocity * (-COAST * np.expm1(-age / COAST))[:, None]
         variance = self._scale**2 * (noise + (self._reach * self._turn * age) ** 2)
@@ -223,7 +221,7 @@ class SwapRepair:
         self._velocity = np.zeros_like(difference)
         self._reach = _lengths(difference)
         self._scale = np.ones(len(given))
-        self._seen = np.where(given, stamp, stamp - round(2 * MAX_GAP / SECONDS))
+        self._seen = np.where(given, stamp, stamp - round(2 * MAX_GAP / S_PER_NS))
         self._votes = np.zeros(self._limbs)
         self._bones.reset()
         self._calm()
@@ -300,7 +298,7 @@ class SwapRepair:
             weight = np.where(old, self._share, 0.0)
             on = old & ~(self._mixed(difference, step, fit, variance, weight, age) & (age < HOLD))
         fresh = given & ~old
-        speed = (difference - self._difference) / np.maximum(age, SECONDS)[:, None]
+        speed = (difference - self._difference) / np.maximum(age, S_PER_NS)[:, None]
         velocity = self._velocity + FOLLOW * (speed - self._velocity)
         trail = self._trail - np.expm1(-age / TRAIL)[:, None] * (difference - self._trail)
         if fresh.any():

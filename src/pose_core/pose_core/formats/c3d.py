@@ -18,11 +18,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pose_core.files import write_whole
-from pose_core.filtering.filters import SECONDS
 from pose_core.formats.rate import expect_even
 from pose_core.formats.text import expect_file
 from pose_core.formats.trc import DECIMALS, METRES
 from pose_core.markers import MarkerSequence
+from pose_core.units import S_PER_NS
 
 MOST_FRAMES = 65535
 """The header counts them with 16 bits."""
@@ -60,7 +60,7 @@ def write_c3d(
         raise ValueError("a C3D file needs at least one marker, got none")
     rate = expect_even(markers.stamps, rate_hz)
     start = int(markers.stamps[0])
-    first = round((start - (start if origin is None else origin)) * SECONDS * rate)
+    first = round((start - (start if origin is None else origin)) * S_PER_NS * rate)
     if len(markers.names) > MOST_POINTS:
         raise ValueError(f"a C3D file holds at most {MOST_POINTS} markers, got {len(markers.names)}")
     if first < 0 or first + len(markers) > MOST_FRAMES:
@@ -219,7 +219,7 @@ def _markers(content: bytes, header: _Header, parameters: dict[str, list[Any]]) 
     numbers = header.first - 1 + np.arange(header.frames)
     return MarkerSequence(
         names,
-        np.rint(numbers / (rate * SECONDS)).astype(np.int64),
+        np.rint(numbers / (rate * S_PER_NS)).astype(np.int64),
         np.where(there[..., None], metres, np.nan),
         np.full(there.shape, np.nan),
         metadata={"units": units, "rate_hz": rate},

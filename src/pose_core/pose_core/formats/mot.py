@@ -15,16 +15,16 @@ from pathlib import Path
 import numpy as np
 
 from pose_core.files import write_pieces
-from pose_core.filtering.filters import SECONDS
 from pose_core.formats.rate import MOST_FRAMES
 from pose_core.formats.text import count_of, expect_file, fields_of, lines_of, numbers_of
 from pose_core.types import Stamps
+from pose_core.units import S_PER_NS
 
 MOST_COLUMNS = 10_000
 MOST_HEADER_LINES = 1000
 ROWS = 1000
 """Rows that are put together at a time."""
-LAST_SECOND = 2**63 * SECONDS
+LAST_SECOND = 2**63 * S_PER_NS
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +106,7 @@ def _pieces(
     row = "\t".join(["%.9f", *["%.6f"] * len(columns)]) + "\n"
     for start in range(0, len(stamps), ROWS):
         part = slice(start, start + ROWS)
-        times = (stamps[part] - origin) * SECONDS
+        times = (stamps[part] - origin) * S_PER_NS
         # adding zero makes -0.000000 plain zero
         values = [np.round(np.asarray(column, float)[part], 6) + 0.0 for column in columns.values()]
         yield "".join(row % tuple(line) for line in np.stack([times, *values], 1).tolist()).encode()
@@ -164,7 +164,7 @@ def read_mot(path: str | os.PathLike[str]) -> Motion:
     times = table[:, 0]
     if not (np.abs(times) < LAST_SECOND).all():
         raise ValueError(f"{path} has a row without a time; each needs one in its first column")
-    stamps = np.rint(times / SECONDS).astype(np.int64)
+    stamps = np.rint(times / S_PER_NS).astype(np.int64)
     if (np.diff(stamps) <= 0).any():
         late = int(np.argmax(np.diff(stamps) <= 0)) + 1
         raise ValueError(

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from pose_core.filtering.filters import SECONDS
 from pose_core.markers import MarkerSequence
 from pose_core.people import JointState
 from pose_core.sequence import PoseSequence
 from pose_core.types import Stamps
+from pose_core.units import S_PER_NS
 
 TOLERANCE = 0.05
 """Of a period: how far off its place in an even grid a frame may be and still count as that place's. Stamps rounded to whole
@@ -37,7 +37,7 @@ def rate_of(stamps: Stamps) -> float:
         raise ValueError("a file needs at least one frame, got none")
     if len(stamps) == 1:
         return 1.0
-    times = (stamps - stamps[0]) * SECONDS
+    times = (stamps - stamps[0]) * S_PER_NS
     steps = np.diff(times)
     places = np.concatenate([[0.0], np.cumsum(np.maximum(np.rint(steps / np.median(steps)), 1.0))])
     centred = places - places.mean()
@@ -62,15 +62,15 @@ def even_stamps(stamps: Stamps, rate_hz: float, origin: int | None = None) -> np
     if len(stamps) == 1:
         return stamps
     start = int(stamps[0]) if origin is None else origin
-    places = (stamps[[0, -1]] - start) * (SECONDS * rate_hz)
+    places = (stamps[[0, -1]] - start) * (S_PER_NS * rate_hz)
     first, last = math.ceil(places[0] - TOLERANCE), math.floor(places[1] + TOLERANCE)
     if last - first >= MOST_FRAMES:
         raise ValueError(
-            f"stamps span {(stamps[-1] - stamps[0]) * SECONDS:.0f} s, more than {MOST_FRAMES} frames at {rate_hz:g} Hz; "
+            f"stamps span {(stamps[-1] - stamps[0]) * S_PER_NS:.0f} s, more than {MOST_FRAMES} frames at {rate_hz:g} Hz; "
             "look at the recording's stamps"
         )
     numbers = np.arange(first, max(last, first) + 1)
-    return start + np.rint(numbers / (SECONDS * rate_hz)).astype(np.int64)
+    return start + np.rint(numbers / (S_PER_NS * rate_hz)).astype(np.int64)
 
 
 def evenly(
@@ -118,7 +118,7 @@ def expect_even(stamps: Stamps, rate_hz: float | None = None) -> float:
     rate = rate if rate_hz is None else rate_hz
     if not (rate > 0.0 and math.isfinite(rate)):
         raise ValueError(f"rate_hz must be positive, got {rate_hz}")
-    off = np.abs((stamps - stamps[0]) * (SECONDS * rate) - np.arange(len(stamps)))
+    off = np.abs((stamps - stamps[0]) * (S_PER_NS * rate) - np.arange(len(stamps)))
     # twice: the first stamp may be early where another is late
     if off.max() > 2.0 * TOLERANCE:
         worst = int(np.argmax(off > 2.0 * TOLERANCE))
@@ -139,10 +139,10 @@ class _Mix:
         to_after, to_before = stamps[self._after] - wanted, wanted - stamps[self._before]
         self.nearest = np.where(np.abs(to_after) <= np.abs(to_before), self._after, self._before)
         """(N,) the frame nearest to each wanted stamp."""
-        self.exact = np.abs(stamps[self.nearest] - wanted) * SECONDS <= TOLERANCE * period
+        self.exact = np.abs(stamps[self.nearest] - wanted) * S_PER_NS <= TOLERANCE * period
         """(N,) whether it stands there."""
         span = stamps[self._after] - stamps[self._before]
-        near = span * SECONDS <= max(longest_gap, NEIGHBOURS * period)
+        near = span * S_PER_NS <= max(longest_gap, NEIGHBOURS * period)
         self._between = (span > 0) & (to_after >= 0) & (to_before >= 0) & near
         self._weight = to_before / np.maximum(span, 1)
 

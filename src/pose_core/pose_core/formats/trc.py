@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 
 from pose_core.files import write_pieces
-from pose_core.filtering.filters import SECONDS
 from pose_core.formats.rate import MOST_FRAMES, expect_even
 from pose_core.formats.text import count_of, expect_file, fields_of, lines_of, numbers_of
 from pose_core.markers import MarkerSequence
+from pose_core.units import S_PER_NS
 
 METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001, "meters": 1.0, "millimeters": 0.001}
 """What the units of a file are worth."""
@@ -30,7 +30,7 @@ MOST_MARKERS = 10_000
 KEYS = "DataRate CameraRate NumFrames NumMarkers Units OrigDataRate OrigDataStartFrame OrigNumFrames".split()
 ROWS = 500
 """Rows that are put together at a time."""
-LAST_SECOND = 2**63 * SECONDS
+LAST_SECOND = 2**63 * S_PER_NS
 
 
 def write_trc(
@@ -64,7 +64,7 @@ def write_trc(
 
 def _pieces(name: str, markers: MarkerSequence, units: str, rate: float, origin: int) -> Iterator[bytes]:
     frames, count = len(markers), len(markers.names)
-    first = 1 + round((int(markers.stamps[0]) - origin) * SECONDS * rate)
+    first = 1 + round((int(markers.stamps[0]) - origin) * S_PER_NS * rate)
     values = [f"{rate:.6f}", f"{rate:.6f}", frames, count, units, f"{rate:.6f}", first, frames]
     header: list[list[object]] = [
         ["PathFileType", "4", "(X/Y/Z)", name],
@@ -82,7 +82,7 @@ def _pieces(name: str, markers: MarkerSequence, units: str, rate: float, origin:
         xyz = np.where(markers.missing[part, :, None], np.nan, markers.xyz[part] / METRES[units])
         # adding zero makes -0.000000 plain zero
         numbers = (np.round(xyz, decimals) + 0.0).reshape(len(xyz), -1).tolist()
-        times = ((markers.stamps[part] - origin) * SECONDS).tolist()
+        times = ((markers.stamps[part] - origin) * S_PER_NS).tolist()
         lines = (
             row % (first + start + i, time, *line)
             for i, (time, line) in enumerate(zip(times, numbers, strict=True))
@@ -118,7 +118,7 @@ def read_trc(path: str | os.PathLike[str]) -> MarkerSequence:
         )
     if not (np.abs(times) < LAST_SECOND).all():
         raise ValueError(f"{path} has a frame without a time; each needs one in its second column")
-    stamps = np.rint(times / SECONDS).astype(np.int64)
+    stamps = np.rint(times / S_PER_NS).astype(np.int64)
     if (np.diff(stamps) <= 0).any():
         late = int(np.argmax(np.diff(stamps) <= 0)) + 1
         raise ValueError(

@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pose_core.filtering.filters import SECONDS
 from pose_core.formats.rate import rate_of
 from pose_core.measures import metrics
 from pose_core.people import JointState
 from pose_core.sequence import PoseSequence
 from pose_core.skeleton import SKELETONS, Skeleton
+from pose_core.units import S_PER_NS
 
 GAP_FRAMES = 1.5
 """Frame periods without the person that count as a gap."""
@@ -116,7 +116,7 @@ def quality_of(raw: PoseSequence, refined: PoseSequence, *, start: int | None = 
     origin = first if start is None else start
     return Quality(
         frames=len(raw),
-        begin=(first - origin) * SECONDS,
+        begin=(first - origin) * S_PER_NS,
         seconds=raw.duration,
         seen=Change(*(_share(~one.missing.all(1)) for one in (raw, refined))),
         missing=Change(*(_share(one.missing[~one.missing.all(1)]) for one in (raw, refined))),
@@ -152,11 +152,11 @@ def id_changes(people: Sequence[PoseSequence], *, start: int | None = None) -> l
         near = [
             (float(np.linalg.norm(place - last)), other)
             for end, last, other in ends
-            if 0 < stamp - end <= HANDOVER_S / SECONDS and other != person
+            if 0 < stamp - end <= HANDOVER_S / S_PER_NS and other != person
         ]
         if near and min(near)[0] <= HANDOVER_M:
             metres, other = min(near)
-            found.append(IdChange((stamp - origin) * SECONDS, other, person, metres))
+            found.append(IdChange((stamp - origin) * S_PER_NS, other, person, metres))
     return sorted(found, key=lambda change: change.seconds)
 
 
@@ -173,7 +173,7 @@ def _jitter(xyz: np.ndarray, stamps: np.ndarray) -> float:
     if len(stamps) < 4:
         return math.nan
     rate_hz = rate_of(stamps)
-    places = np.rint((stamps - stamps[0]) * (SECONDS * rate_hz)).astype(np.int64)
+    places = np.rint((stamps - stamps[0]) * (S_PER_NS * rate_hz)).astype(np.int64)
     if places[-1] >= GRID_MAX:
         return math.nan
     grid = np.full((int(places[-1]) + 1, *xyz.shape[1:]), np.nan)
@@ -188,8 +188,8 @@ def _bone_std(xyz: np.ndarray, skeleton: Skeleton) -> float:
 def _gaps(raw: PoseSequence, start: int) -> tuple[Gap, ...]:
     if len(raw) < 2:
         return ()
-    longest = GAP_FRAMES * float(np.median(np.diff(raw.stamps))) * SECONDS
-    return tuple(Gap((a - start) * SECONDS, (b - a) * SECONDS) for a, b in raw.gaps(longest))
+    longest = GAP_FRAMES * float(np.median(np.diff(raw.stamps))) * S_PER_NS
+    return tuple(Gap((a - start) * S_PER_NS, (b - a) * S_PER_NS) for a, b in raw.gaps(longest))
 
 
 def _joints(raw: PoseSequence, refined: PoseSequence, skeleton: Skeleton) -> tuple[JointQuality, ...]:

@@ -24,6 +24,8 @@ from rosidl_parser.definition import (
     NamespacedType,
 )
 
+from pose_core.units import NS_PER_S
+
 HEADER = 4
 """Bytes of the encapsulation header."""
 
@@ -86,7 +88,7 @@ class Layout:
         ):
             return None
         sec, nanosec = struct.unpack_from(f"{order}iI", cdr, self._stamp_at)
-        return int(sec) * 1_000_000_000 + int(nanosec) or None
+        return int(sec) * NS_PER_S + int(nanosec) or None
 
     def clean(self, cdr: bytes) -> bytes:
         """The same message with zeros as padding and nothing behind its last field, where a middleware that

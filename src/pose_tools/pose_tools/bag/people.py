@@ -17,18 +17,17 @@ from pose_msgs.msg import People2D as People2DMsg
 from pose_msgs.msg import People3D as People3DMsg
 
 from pose_core.angles import AngleSequence, PeopleAngles, PersonAngles
+from pose_core.callbacks import Progress, Say
 from pose_core.people import JointState, People2D, People3D, Person2D, Person3D
 from pose_core.sequence import PoseSequence
 from pose_core.skeleton import SKELETONS
+from pose_core.units import S_PER_NS
 from pose_ros import topics
 from pose_ros.conversions import MalformedMessage, angles_from_msg, people2d_from_msg, people3d_from_msg
 from pose_tools.bag.cdr import layout
 from pose_tools.bag.definitions import type_name
 from pose_tools.bag.level import Tilt, recorded_tilt
 from pose_tools.bag.writer import BagMessage, read
-
-Progress = Callable[[int, int | None], None]
-Warn = Callable[[str], None]
 
 SOLID = (topics.REFINED, topics.LIFTED)
 """Topics of people in 3D, the better one first."""
@@ -78,7 +77,7 @@ class BagPeople:
     def seconds(self, person: str) -> float:
         """From the first image that shows them to the last."""
         shown = self._joints.people[person].rows["image"]
-        return float(self.stamps[shown[-1]] - self.stamps[shown[0]]) * 1e-9
+        return float(self.stamps[shown[-1]] - self.stamps[shown[0]]) * S_PER_NS
 
     def joints(self, person: str) -> PoseSequence:
         """In 3D, in the images from the first that shows the person to the last; missing where one does not."""
@@ -123,7 +122,7 @@ class BagPeople:
 def read_people(
     bag: Path,
     progress: Progress,
-    warn: Warn,
+    warn: Say,
     *,
     namespace: str | None = None,
     landmarks: bool = True,
@@ -220,7 +219,7 @@ class _Reader:
             return
         self._add(self._series[topic], topic, message)
 
-    def people(self, held: tuple[str, ...], warn: Warn) -> BagPeople:
+    def people(self, held: tuple[str, ...], warn: Say) -> BagPeople:
         """What has been taken. Raises ValueError where that is nobody; `held`: the topics that the bag has."""
         solid = next((self._series[topic] for topic in SOLID if self._series[topic].stamps), None)
         if solid is None:

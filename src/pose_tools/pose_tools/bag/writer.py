@@ -46,6 +46,8 @@ from rosbags.rosbag2 import Reader, ReaderError
 from sensor_msgs.msg import CameraInfo, CompressedImage
 from visualization_msgs.msg import MarkerArray
 
+from pose_core.callbacks import Say
+from pose_core.units import NS_PER_S
 from pose_ros import topics as names
 from pose_ros.qos import IMAGES, LATCHED, RESULTS
 from pose_tools.bag.cdr import Layout, layout
@@ -53,7 +55,7 @@ from pose_tools.bag.definitions import definition, type_hash, type_name
 from pose_tools.bag.mcap_file import Counts, Entry, McapFile, is_whole, scan
 
 CHUNK_BYTES = 256 * 1024
-CHUNK_NS = 1_000_000_000
+CHUNK_NS = NS_PER_S
 METADATA_VERSION = 9
 METADATA = "metadata.yaml"
 """rosbag2's name of the file that makes a folder a bag."""
@@ -380,7 +382,7 @@ class BagWriter:
             os.replace(unfinished, self.folder / METADATA)
         except OSError as error:
             unfinished.unlink(missing_ok=True)
-            held = f"{self._readable.messages} messages up to {self._readable.end / 1e9:.3f} s"
+            held = f"{self._readable.messages} messages up to {self._readable.end / NS_PER_S:.3f} s"
             self._failure = (
                 f"recording stopped: {_reason(error)}; {self.folder} is readable and holds {held}; "
                 "free space and record into a new folder"
@@ -443,7 +445,7 @@ def _qos_fields(qos: QoSProfile) -> dict[str, Any]:
     """A profile as metadata of version 9 states it."""
 
     def duration(nanoseconds: int) -> dict[str, int]:
-        return {"sec": nanoseconds // 1_000_000_000, "nsec": nanoseconds % 1_000_000_000}
+        return {"sec": nanoseconds // NS_PER_S, "nsec": nanoseconds % NS_PER_S}
 
     return {
         "history": qos.history.name.lower(),
@@ -476,9 +478,7 @@ def _warn(sentence: str) -> None:
     warnings.warn(sentence, stacklevel=3)
 
 
-def read(
-    bag: Path | str, topics: Iterable[str] | None = None, *, warn: Callable[[str], None] = _warn
-) -> Iterator[BagMessage]:
+def read(bag: Path | str, topics: Iterable[str] | None = None, *, warn: Say = _warn) -> Iterator[BagMessage]:
     """The messages of a bag in order of log time.
 
     `bag`: folder, or a bare .mcap or .db3 file. `topics`: full names; all by default. A bag that was cut

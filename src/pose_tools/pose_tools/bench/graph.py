@@ -26,6 +26,7 @@ from rclpy.serialization import deserialize_message, serialize_message
 from pose2d_node.params import Pose2DParams
 from pose2d_node.sources import open_source
 from pose_core import assets
+from pose_core.callbacks import Say
 from pose_core.people import JointState, People2D, People3D, Person2D, Person3D, ScaleSource, StageTime
 from pose_core.skeleton import MEDIAPIPE33
 from pose_ros import topics
@@ -37,7 +38,6 @@ from pose_tools.graph.demo import VIDEO
 from pose_tools.graph.graph import DEFAULT_EXECUTOR, EXECUTORS, Setup
 from pose_tools.graph.live import Run, run
 from pose_tools.graph.report import latencies, percentiles
-from pose_tools.terminal import Say
 from pose_tools.workspace import config_file
 
 MESSAGE_ROUNDS = 500

@@ -18,10 +18,10 @@ from mediapipe.tasks.python import BaseOptions, vision
 from pose2d_node.detector import model_path
 from pose2d_node.params import Pose2DParams
 from pose2d_node.sources import open_source
+from pose_core.callbacks import Say, no_progress
 from pose_tools.process.job import ProcessJob
 from pose_tools.process.run import process
 from pose_tools.process.workers import cores
-from pose_tools.terminal import Say
 
 
 def speed(video: Path, rounds: int, say: Say, *, repeat: int = 6) -> dict[str, Any]:
@@ -95,9 +95,7 @@ def process_rates(video: Path) -> dict[str, float]:
     rates: dict[str, float] = {}
     for overlay, name in ((False, "files"), (True, "everything")):
         with tempfile.TemporaryDirectory(prefix="pose-speed-") as folder:
-            result = process(
-                ProcessJob(video, Path(folder) / "out", overlay=overlay), lambda _done, _total: None
-            )
+            result = process(ProcessJob(video, Path(folder) / "out", overlay=overlay), no_progress)
         seconds = result["seconds"]
         rates[name] = result["images"] / seconds["all"]
         if overlay:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lift3d_node.params import Lift3DParams
+from pose_core.callbacks import Say
 from pose_ros.threads import one_blas_thread
-from pose_tools.terminal import Bar, Json, Say, say, show
+from pose_tools.terminal import Bar, Json, say, show
 
 if TYPE_CHECKING:  # it needs torch
     from pose_train.refiner.data import Made

@@ -22,7 +22,7 @@ from pose_biomechanics.augmentation import MAX_CYCLES, MarkerAugmenter
 from pose_biomechanics.isb import ANGLES, OPENSIM_PELVIS_SEQUENCE
 from pose_biomechanics.opensim_pelvis import opensim_turns, rotation_of
 from pose_core.angles import AngleSequence
-from pose_core.filtering.filters import SECONDS
+from pose_core.callbacks import Progress, Say, silent
 from pose_core.formats.bvh import write_bvh
 from pose_core.formats.c3d import MOST_FRAMES, write_c3d
 from pose_core.formats.csv_file import write_table
@@ -32,6 +32,7 @@ from pose_core.formats.trc import write_trc
 from pose_core.markers import MarkerSequence, world_from_camera
 from pose_core.people import ScaleSource
 from pose_core.sequence import PoseSequence
+from pose_core.units import S_PER_NS
 from pose_tools.bag.level import ANEW, LEVEL, Tilt, differs, stated_tilt
 from pose_tools.bag.people import BagPeople, read_people
 from pose_tools.process.person import (
@@ -46,9 +47,6 @@ from pose_tools.process.person import (
     write_landmarks,
 )
 from pose_tools.process.stages import Track
-from pose_tools.terminal import Say, silent
-
-Progress = Callable[[int, int | None], None]
 
 MEASURED_SCALES = (ScaleSource.DEPTH.name, ScaleSource.CALIBRATION.name)
 """Where a person's size was measured, which a stated height does not change."""
@@ -346,12 +344,12 @@ def _write_trc(folder: Path, prefix: str, subject: _Subject) -> Iterable[str]:
 def _write_c3d(folder: Path, prefix: str, subject: _Subject) -> Iterable[str]:
     """A file for every 65535 frames of the recording, which is what the format counts to."""
     markers, timing = subject.even_markers, subject.timing
-    numbers = np.rint((markers.stamps - timing.origin) * (SECONDS * timing.rate_hz)).astype(np.int64)
+    numbers = np.rint((markers.stamps - timing.origin) * (S_PER_NS * timing.rate_hz)).astype(np.int64)
     names = []
     for part in np.unique(numbers // MOST_FRAMES).tolist():
         kept = numbers // MOST_FRAMES == part
         piece = replace(markers, stamps=markers.stamps[kept], xyz=markers.xyz[kept], std=markers.std[kept])
-        origin = timing.origin + round(part * MOST_FRAMES / (SECONDS * timing.rate_hz))
+        origin = timing.origin + round(part * MOST_FRAMES / (S_PER_NS * timing.rate_hz))
         name = f"{prefix}_part{part + 1}.c3d" if part else f"{prefix}.c3d"
         write_c3d(folder / name, piece, origin=origin, rate_hz=timing.rate_hz)
         names.append(name)
@@ -391,7 +389,7 @@ def _write_bvh(folder: Path, prefix: str, subject: _Subject) -> Iterable[str]:
 
 def _write_csv(folder: Path, prefix: str, subject: _Subject) -> Iterable[str]:
     markers, origin = subject.markers, subject.timing.origin
-    columns = {"time_s": (markers.stamps - origin) * SECONDS}
+    columns = {"time_s": (markers.stamps - origin) * S_PER_NS}
     for name in markers.names:
         for axis, values in zip("xyz", markers.of(name).T, strict=True):
             columns[f"{name}_{axis}_m"] = values

@@ -14,20 +14,14 @@ import numpy as np
 from pose_biomechanics.angles import AngleOptions, angles_of, angles_of_markers
 from pose_biomechanics.isb import ANGLES, GROUPS
 from pose_core.angles import AngleSequence
-from pose_core.filtering.filters import SECONDS
+from pose_core.callbacks import Progress, Say
 from pose_core.markers import up_in_camera
 from pose_core.people import People3D
 from pose_core.sequence import PoseSequence
+from pose_core.units import S_PER_NS
 from pose_tools.bag.level import ANEW, LEVEL, Tilt, differs, stated_tilt
 from pose_tools.bag.writer import BAG_FILES
-from pose_tools.files.view import (
-    MARKER_FILES,
-    SEQUENCE_FILE,
-    Progress,
-    expect_source,
-    name_of,
-    open_recording,
-)
+from pose_tools.files.view import MARKER_FILES, SEQUENCE_FILE, expect_source, name_of, open_recording
 from pose_tools.process.figures import OVERVIEW
 from pose_tools.process.person import file_name
 from pose_viz.figures import plots
@@ -148,7 +142,7 @@ def read_angle_tables(folder: Path) -> AngleSequence:
     shape = (len(blank), len(names))
     return AngleSequence(
         tuple(angle.name for angle in names),
-        np.rint(columns[TIME] / SECONDS).astype(np.int64),
+        np.rint(columns[TIME] / S_PER_NS).astype(np.int64),
         np.radians(np.reshape(degrees, shape[::-1]).T),
         np.radians(np.reshape(std, shape[::-1]).T),
         np.reshape(flags, shape[::-1]).T,
@@ -175,7 +169,7 @@ def _is_of(group: str, joint: str) -> bool:
     return group == joint or group.partition("_")[2] == joint
 
 
-def _read(job: PlotJob, say: Callable[[str], None]) -> _Drawn:
+def _read(job: PlotJob, say: Say) -> _Drawn:
     ending = job.source.suffix.lower()
     tables = job.source.is_dir() and any((job.source / f"{group}.csv").is_file() for group in GROUPS)
     if not tables and (job.source.is_dir() or ending in BAG_FILES):
@@ -195,7 +189,7 @@ def _read(job: PlotJob, say: Callable[[str], None]) -> _Drawn:
     return _Drawn({name_of(job.source): angles}, _first(angles))
 
 
-def _recorded(job: PlotJob, say: Callable[[str], None]) -> _Drawn:
+def _recorded(job: PlotJob, say: Say) -> _Drawn:
     """Angles as the bag has them, else of its joints: a stated tilt of the camera makes recorded ones out of date."""
     held = open_recording(job.source, _quiet, say, job.namespace)
     people = tuple(held.joints(person) for person in held.chosen(job.people))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import zipfile
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,20 +16,19 @@ from typing import Any
 import numpy as np
 
 from lift3d_node.stature import Stature
+from pose_core.callbacks import Progress
 from pose_core.measures import metrics
 from pose_core.people import JointState, ScaleSource
 from pose_core.sequence import DAMAGE, PoseSequence
 from pose_core.skeleton import SKELETONS
+from pose_core.units import NS_PER_S
 from pose_ros.threads import one_blas_thread
 from refine_node import recording
 from refine_node.params import RefineParams
 
-Progress = Callable[[int, int | None], None]
-
 RATES_HZ = (1.0, 1000.0)
 STD = 0.05
 """Metres; what lifted joints err by, where a file does not say."""
-SECOND = 1_000_000_000
 LARGEST = 100.0
 """Metres about the mean of all joints beyond which numbers are no metres."""
 ARRAYS = ("xyz", "stamps", "std", "confidence", "skeleton")
@@ -191,7 +189,7 @@ def _stamps(path: Path, arrays: dict[str, np.ndarray], rate_hz: float, frames: i
     if "stamps" not in arrays:
         if not rate_hz:
             raise ValueError(f"{path} has no stamps: state --rate, in images per second")
-        return SECOND + np.rint(np.arange(frames) * (SECOND / rate_hz)).astype(np.int64)
+        return NS_PER_S + np.rint(np.arange(frames) * (NS_PER_S / rate_hz)).astype(np.int64)
     if rate_hz:
         raise ValueError(f"{path} has its own stamps; leave --rate out")
     stamps = arrays["stamps"]
@@ -213,7 +211,7 @@ def _checked(path: Path, sequence: PoseSequence) -> PoseSequence:
     low, high = RATES_HZ
     if len(sequence) > 1 and not low <= rate <= high:
         raise ValueError(
-            f"{path}: stamps are {1e9 / rate:.3g} ns apart, {rate:.3g} images per second; they must be nanoseconds, "
+            f"{path}: stamps are {NS_PER_S / rate:.3g} ns apart, {rate:.3g} images per second; they must be nanoseconds, "
             f"{low:g} to {high:g} images per second"
         )
     size = float(np.abs(known - np.median(known, axis=0)).max())
@@ -241,7 +239,7 @@ def _height(sequence: PoseSequence) -> float:
 
 
 def _rate_hz(stamps: np.ndarray) -> float:
-    return float(SECOND / np.median(np.diff(stamps))) if len(stamps) > 1 else math.nan
+    return float(NS_PER_S / np.median(np.diff(stamps))) if len(stamps) > 1 else math.nan
 
 
 def _figures(when: str, sequence: PoseSequence) -> dict[str, float]:

@@ -12,19 +12,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pose_core.filtering.filters import SECONDS
+from pose_core.callbacks import Progress, Say
 from pose_core.formats.c3d import read_c3d
 from pose_core.formats.trc import read_trc
 from pose_core.markers import MarkerSequence
 from pose_core.sequence import PoseSequence
+from pose_core.units import S_PER_NS
 from pose_tools.bag.level import LEVEL, Tilt, stated_tilt
 from pose_tools.bag.people import BagPeople, read_people
 from pose_tools.bag.writer import BAG_FILES, METADATA
 from pose_tools.result_folder import BAG
 from pose_viz.pages import web_page
 from pose_viz.pages.viewer import viewer_page
-
-Progress = Callable[[int, int | None], None]
 
 MARKER_FILES: dict[str, Callable[[Path], MarkerSequence]] = {".trc": read_trc, ".c3d": read_c3d}
 SEQUENCE_FILE = ".npz"
@@ -124,9 +123,7 @@ def name_of(source: Path) -> str:
     return path.name if path.is_dir() else path.stem
 
 
-def open_recording(
-    source: Path, progress: Progress, say: Callable[[str], None], namespace: str | None
-) -> BagPeople:
+def open_recording(source: Path, progress: Progress, say: Say, namespace: str | None) -> BagPeople:
     """The people in 3D of a bag, which may lie in a folder of results. Raises as `bag_people.read_people` does."""
     inside = source / BAG
     result = not (source / METADATA).is_file() and inside.is_dir()
@@ -134,7 +131,7 @@ def open_recording(
 
 
 def _people(
-    job: ViewJob, progress: Progress, say: Callable[[str], None]
+    job: ViewJob, progress: Progress, say: Say
 ) -> tuple[list[MarkerSequence] | list[PoseSequence], int, Tilt]:
     """Everybody to show, the stamp of second 0, and how the camera is tilted."""
     ending = job.source.suffix.lower()
@@ -156,7 +153,7 @@ def _part(
     one: MarkerSequence | PoseSequence, origin: int, begin: float, end: float
 ) -> MarkerSequence | PoseSequence:
     """The frames from `begin` to `end`, in seconds after the stamp `origin`."""
-    seconds = (one.stamps - origin) * SECONDS
+    seconds = (one.stamps - origin) * S_PER_NS
     kept = (seconds >= begin) & (seconds <= end)
     if kept.all():
         return one
@@ -166,7 +163,7 @@ def _part(
 
 
 def _last(people: Sequence[MarkerSequence | PoseSequence], origin: int) -> float:
-    return max((float(one.stamps[-1] - origin) * SECONDS for one in people if len(one)), default=0.0)
+    return max((float(one.stamps[-1] - origin) * S_PER_NS for one in people if len(one)), default=0.0)
 
 
 def _open(page: Path) -> bool:

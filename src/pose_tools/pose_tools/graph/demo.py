@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,12 @@ from matplotlib.figure import Figure
 
 from lift3d_node.params import STATED
 from pose_core import assets
+from pose_core.callbacks import Progress
 from pose_core.geometry.calibration import CalibratedCamera, read_qualisys, write_camera_yaml
 from pose_core.geometry.camera import Camera
 from pose_core.markers import tilt_of
 from pose_core.people import People3D
+from pose_core.units import NS_PER_S
 from pose_ros import frames, topics
 from pose_ros.conversions import people3d_from_msg
 from pose_tools.bag import writer as bag
@@ -39,7 +40,7 @@ FIGURE, SHEET, COMPARED = "skeleton.png", "overlay.png", "compared.png"
 SHEET_IMAGES = 8
 
 
-def demo(out: Path, max_frames: int, progress: Callable[[int, int | None], None]) -> dict[str, Any]:
+def demo(out: Path, max_frames: int, progress: Progress) -> dict[str, Any]:
     """Run the demo video and leave bag, overlay video, pictures and summary in `out`. Returns the summary.
 
     The folder appears when it is complete; an earlier demo there is replaced. Raises ValueError where `out` holds
@@ -172,7 +173,7 @@ class Pictures:
         chosen = plots.evenly(np.arange(len(self._small)), SHEET_IMAGES)
         if len(chosen):
             start = self._bundles[0].stamp
-            captions = [f"{(self._bundles[i].stamp - start) / 1e9:.2f} s" for i in chosen]
+            captions = [f"{(self._bundles[i].stamp - start) / NS_PER_S:.2f} s" for i in chosen]
             cv2.imwrite(
                 str(self._folder / SHEET), plots.contact_sheet([self._small[i] for i in chosen], captions)
             )

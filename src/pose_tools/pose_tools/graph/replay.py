@@ -15,6 +15,7 @@ from rclpy.node import Node
 from rclpy.publisher import Publisher
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from pose_core.callbacks import Progress
 from pose_ros import topics
 from pose_ros.qos import RESULTS
 from pose_ros.signals import Signals
@@ -52,9 +53,7 @@ class Player(Node):
             self._outlets[message.topic].publish(message.cdr)
 
 
-def replay(
-    bag: Path, record: Path, setup: Setup, *, images: bool, progress: Callable[[int, int | None], None]
-) -> dict[str, Any]:
+def replay(bag: Path, record: Path, setup: Setup, *, images: bool, progress: Progress) -> dict[str, Any]:
     """Send `bag` through lifting and refinement (with `images` through detection too) and record the results.
 
     One frame is inside at a time, and the results of a frame are written in the order of their topics: two replays of a bag

@@ -11,10 +11,10 @@ import numpy as np
 
 from pose_core.geometry.camera import Camera
 from pose_core.people import People2D, People3D, StageTime
+from pose_core.units import NS_PER_MS
 from pose_ros.diagnostics import PERCENTILES
 from pose_tools.graph.graph import Bundle
 
-NS_PER_MS = 1e6
 WINDOW = 20_000
 """Images that the percentiles look back on: a run on a robot may last for days."""
 

@@ -30,6 +30,7 @@ from pose2d_node.sources import (
     next_time,
     silent,
 )
+from pose_core.units import NS_PER_S
 
 SHORTEST, LONGEST = 50, 500
 """Images of a segment. A short input has several segments, so that several processes have work; a long one does not pay for the
@@ -132,7 +133,7 @@ class Sparse:
     """Share of the period between two images that must have passed: stamps jitter."""
 
     def __init__(self, rate: float) -> None:
-        self._step = round(self.EARLY * 1e9 / rate) if rate else 0
+        self._step = round(self.EARLY * NS_PER_S / rate) if rate else 0
         self._last: int | None = None
 
     def takes(self, time: int) -> bool:

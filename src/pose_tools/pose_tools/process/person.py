@@ -18,13 +18,13 @@ from pose_biomechanics.isb import ANGLES, GROUPS, angles_of_group
 from pose_biomechanics.marker_set import MARKERS, Way, markers_of
 from pose_core import assets
 from pose_core.angles import AngleFlag, AngleSequence
-from pose_core.filtering.filters import SECONDS
 from pose_core.formats.csv_file import write_table
 from pose_core.formats.rate import evenly
 from pose_core.formats.trc import write_trc
 from pose_core.markers import MarkerSequence
 from pose_core.sequence import PoseSequence
 from pose_core.skeleton import SKELETONS
+from pose_core.units import S_PER_NS
 from pose_tools.process.stages import Track
 
 SHORT_SHARE = 0.5
@@ -223,7 +223,7 @@ def expect_body(height: float, mass: float) -> None:
 
 def least_seconds(min_seconds: float, stamps: np.ndarray) -> float:
     """For how long a person must be there to count in a recording with images at `stamps` (T,), ns."""
-    return min(min_seconds, SHORT_SHARE * float(stamps[-1] - stamps[0]) * SECONDS)
+    return min(min_seconds, SHORT_SHARE * float(stamps[-1] - stamps[0]) * S_PER_NS)
 
 
 def file_name(text: str) -> str:
@@ -258,7 +258,7 @@ def write_landmarks(folder: Path, prefix: str, track: Track, origin: int) -> lis
     """The detector's own output: pixels, visibility, and its 3D about the middle of the hips where it is known."""
     name = f"{prefix}_raw_landmarks.csv"
     joints = SKELETONS.get(track.seen.skeleton).joints
-    columns: dict[str, np.ndarray] = {"time_s": (track.seen.stamps - origin) * SECONDS}
+    columns: dict[str, np.ndarray] = {"time_s": (track.seen.stamps - origin) * S_PER_NS}
     for j, joint in enumerate(joints):
         columns[f"{joint}_x_px"], columns[f"{joint}_y_px"] = track.seen.xyz[:, j].T
         columns[f"{joint}_visibility"] = np.where(
@@ -274,7 +274,7 @@ def write_landmarks(folder: Path, prefix: str, track: Track, origin: int) -> lis
 def write_angles(folder: Path, angles: AngleSequence, origin: int) -> list[str]:
     """One table for each group: degrees, standard deviations, flags. Returns their names."""
     folder.mkdir(parents=True, exist_ok=True)
-    seconds = (angles.stamps - origin) * SECONDS
+    seconds = (angles.stamps - origin) * S_PER_NS
     names = []
     for group in GROUPS:
         columns: dict[str, np.ndarray] = {"time_s": seconds}

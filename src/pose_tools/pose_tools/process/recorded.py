@@ -18,6 +18,7 @@ from rosbags.rosbag2 import Reader, ReaderError
 from sensor_msgs.msg import CameraInfo, CompressedImage
 from sensor_msgs.msg import Image as ImageMsg
 
+from pose_core.callbacks import Say, silent
 from pose_core.geometry.camera import Camera
 from pose_core.people import People3D, ScaleSource
 from pose_ros import topics
@@ -33,7 +34,6 @@ from pose_tools.bag import writer as bag
 from pose_tools.bag.level import Tilt, recorded_tilt
 from pose_tools.process.footage import Footage, Image, Segment, Sparse
 from pose_tools.process.people import Seen, Sighting
-from pose_tools.terminal import silent
 
 WAITING = 10
 """People who wait for the detector's own 3D of the same image, which may have been recorded behind them."""
@@ -69,7 +69,7 @@ class Recorded:
         return next((topic for topic in DECODERS if self.counts.get(topic)), None)
 
 
-def open_bag(path: Path, scratch: Path, say: Callable[[str], None]) -> Recorded:
+def open_bag(path: Path, scratch: Path, say: Say) -> Recorded:
     """The bag at `path`; of one that was cut short, what can be read, copied to the folder `scratch`.
 
     Raises FileNotFoundError, or ValueError for a bag that cannot be read or has neither people nor images.
@@ -138,9 +138,7 @@ def known_of(recorded: Recorded) -> Known:
 
 
 @contextmanager
-def _reading(
-    path: Path, names: Iterable[str], warn: Callable[[str], None] = silent
-) -> Iterator[Iterator[bag.BagMessage]]:
+def _reading(path: Path, names: Iterable[str], warn: Say = silent) -> Iterator[Iterator[bag.BagMessage]]:
     """The messages on some topics, or on all; the bag is closed again however few of them are read."""
     messages = bag.read(path, [f"/{name}" for name in names] or None, warn=warn)
     with closing(cast("Generator[bag.BagMessage, None, None]", messages)):

@@ -29,12 +29,13 @@ from lift3d_node.params import MAX_HEIGHT, MIN_HEIGHT, Lift3DParams
 from lift3d_node.pipeline import PeopleLifter
 from pose2d_node.detector import model_path
 from pose_biomechanics.angle_refiner import AngleRefiner
+from pose_core.callbacks import Progress, Say, silent
 from pose_core.files import sha256, write_whole
-from pose_core.filtering.filters import SECONDS
 from pose_core.formats.rate import rate_of
 from pose_core.geometry.calibration import read_camera
 from pose_core.measures.quality import id_changes, quality_of
 from pose_core.sequence import PoseSequence
+from pose_core.units import S_PER_NS
 from pose_ros.signals import Signals
 from pose_ros.threads import one_blas_thread
 from pose_tools.bag.writer import BAG_FILES
@@ -73,14 +74,11 @@ from pose_tools.process.recorded import BagFootage, Recorded, RecordedPeople, ca
 from pose_tools.process.stages import Lifted, Track, hidden, is_offline, lift, refine
 from pose_tools.process.workers import Stopped, Workers, cores
 from pose_tools.result_folder import BAG, OVERLAY, SUMMARY
-from pose_tools.terminal import Say, silent
 from pose_viz.figures.angle_curves import gaps_of
 from pose_viz.pages import web_page
 from pose_viz.pages.report import FileEntry, PersonReport, RunReport, remarks_of, report_page
 from pose_viz.params import VizParams
 from refine_node.refiners import REFINERS
-
-Progress = Callable[[int, int | None], None]
 
 REPORT = "report.html"
 MOST_GAPS = 5
@@ -281,7 +279,7 @@ class _Run:
             rate = VizParams().overlay_rate
             drawn = min(
                 source.footage.length,
-                math.ceil(source.footage.length * source.footage.period * SECONDS * rate),
+                math.ceil(source.footage.length * source.footage.period * S_PER_NS * rate),
             )
         self.meter.total = source.length + drawn
         if source.recorded is not None and source.has_people:
@@ -424,7 +422,7 @@ class _Run:
         stamps = lifted.stamps
         if sighting.dropped:
             self.warnings.append(f"{sighting.dropped} images could not be used, and are left out.")
-        seconds = (stamps - stamps[0]) * SECONDS
+        seconds = (stamps - stamps[0]) * S_PER_NS
         for frame in gaps_of(seconds)[:MOST_GAPS].tolist():
             self.warnings.append(
                 f"There is no image for {seconds[frame + 1] - seconds[frame]:.1f} s from {seconds[frame]:.1f} s on."
@@ -438,7 +436,7 @@ class _Run:
             "input": readable(self.job.source.name),
             "images": len(stamps),
             "images left out": sighting.dropped,
-            "seconds of film": float(stamps[-1] - stamps[0]) * SECONDS,
+            "seconds of film": float(stamps[-1] - stamps[0]) * S_PER_NS,
             "camera": intrinsics.describe(),
             "lifter": self.job.lifter,
             "refiner": self.job.refiner,

@@ -15,6 +15,7 @@ import numpy as np
 
 from lift3d_node.intrinsics import Intrinsics
 from lift3d_node.pipeline import PeopleLifter
+from pose_core.callbacks import Progress
 from pose_core.people import JointState, People3D
 from pose_core.sequence import ARRAYS, PoseSequence
 from pose_tools.process.people import Seen, Sighting
@@ -24,7 +25,6 @@ from refine_node.params import RefineParams
 from refine_node.refiners import REFINERS
 from refine_node.refiners.kalman import Kalman
 
-SECOND = 1_000_000_000
 PART = 500
 """Images whose people are kept as objects before they become arrays."""
 
@@ -181,7 +181,7 @@ def is_offline(params: RefineParams) -> bool:
     return issubclass(REFINERS.get(params.refiner), (Kalman, NetworkRefiner))
 
 
-def refine(lifted: PoseSequence, params: RefineParams, progress: Callable[[int, int], None]) -> PoseSequence:
+def refine(lifted: PoseSequence, params: RefineParams, progress: Progress) -> PoseSequence:
     """The person refined with all of the recording known, or, by a refiner that cannot use that, as live.
 
     Raises ValueError where nothing of the person was believed.

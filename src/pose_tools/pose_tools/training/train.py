@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pose_core.callbacks import Progress, Say
 from pose_core.networks.model_card import Card
-from pose_tools.terminal import Say
 from pose_train.angle import checkpoint as refining_angles
 from pose_train.angle import run as angle_runs
 from pose_train.angle.recipes import recipe as angle_recipe
@@ -24,8 +24,6 @@ from pose_train.studies import real_video, tables
 from pose_train.studies import refiners as refiner_evaluate
 from pose_train.trunk import export
 from pose_train.trunk.runs import Job, Trained
-
-Progress = Callable[[int, int | None], None]
 
 
 def train_lifter(job: Job[Path], progress: Progress, say: Say) -> dict[str, Any]:

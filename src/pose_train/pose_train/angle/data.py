@@ -15,13 +15,13 @@ from pose_biomechanics.isb import NAMES
 from pose_core.angles import AngleSequence
 from pose_core.people import JointState
 from pose_core.sequence import PoseSequence
+from pose_core.units import NS_PER_S
 from pose_train.refiner.data import Clip
 from pose_train.refiner.noise import FLOOR, MISSTATED
 from refine_node.encoding import DEFAULT_HEIGHT
 
 Generator = np.random.Generator
 
-SECOND = 1_000_000_000
 OUTLYING_FRAMES, OUTLYING_DEG = (1, 9), (10.0, 50.0)
 """How long an outlier lasts, and the standard deviation of its error, uniform; frames below the second number."""
 OUTLYING_DOFS = np.array([1.0, 0.4, 0.5])
@@ -127,7 +127,7 @@ def _angles(
     clips, frames = step.shape
     # One recording of all clips, because starting one takes longer than a clip. A frame without a person makes it forget.
     joints = _in_a_row(DEFAULT_HEIGHT * xyz.astype(float))
-    stamps = SECOND + np.arange(len(joints)) * SECOND
+    stamps = NS_PER_S + np.arange(len(joints)) * NS_PER_S
     recording = sequence(joints, _in_a_row(DEFAULT_HEIGHT * std.astype(float)), stamps, skeleton)
     found = angles_of(recording)
     angle, stated, flags = (
@@ -144,7 +144,7 @@ def _in_a_row(values: np.ndarray) -> np.ndarray:
 
 def _stamps(step: np.ndarray) -> np.ndarray:
     """(n, T) ns of clips with `step` (n, T)."""
-    return SECOND + np.rint(np.cumsum(step.astype(float), 1) * SECOND).astype(np.int64)
+    return NS_PER_S + np.rint(np.cumsum(step.astype(float), 1) * NS_PER_S).astype(np.int64)
 
 
 def sequence(xyz: np.ndarray, std: np.ndarray, stamps: np.ndarray, skeleton: str) -> PoseSequence:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from pose_biomechanics.angle_card import AngleCard
+from pose_core.callbacks import Progress, Say
 from pose_core.config import build
 from pose_train.angle import checkpoint as angle_checkpoint
 from pose_train.angle import network as angle_network
@@ -22,9 +21,7 @@ AngleJob = Job[Made]
 """What to train, on what, and where the results go."""
 
 
-def train(
-    job: AngleJob, told: Told, tell: Callable[[str], None], lifting: refiner_data.Progress
-) -> Trained[AngleCard]:
+def train(job: AngleJob, told: Told, tell: Say, lifting: Progress) -> Trained[AngleCard]:
     """Prepare the data, which are those of refiners, train, measure and export.
 
     `lifting` gets frames lifted and all, `told` steps and measurements, `tell` sentences. Raises ValueError for an unknown name,

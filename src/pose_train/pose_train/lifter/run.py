@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
 
 from lift3d_node.learned.model_card import ModelCard
+from pose_core.callbacks import Say
 from pose_core.config import build
 from pose_train.lifter import checkpoint, network
 from pose_train.lifter.network import LiftingNetwork
@@ -18,7 +18,7 @@ from pose_train.trunk.training import PACKS, Source, Told, Training, judge, vali
 TRAINED_ON = "CMU motion capture (mocap.cs.cmu.edu, NSF EIA-0196217), synthetic cameras and detections"
 
 
-def train(job: Job[Path], told: Told, tell: Callable[[str], None]) -> Trained[ModelCard]:
+def train(job: Job[Path], told: Told, tell: Say) -> Trained[ModelCard]:
     """Train, calibrate and export; `told` gets steps and measurements, `tell` sentences.
 
     Raises ValueError for an unknown name, data that are not there, a folder of another run, and a device that is absent.
@@ -40,9 +40,7 @@ def train(job: Job[Path], told: Told, tell: Callable[[str], None]) -> Trained[Mo
     return finish(run, job, tell)
 
 
-def finish(
-    run: Training[LiftingNetwork, Source], job: Job[Path], tell: Callable[[str], None]
-) -> Trained[ModelCard]:
+def finish(run: Training[LiftingNetwork, Source], job: Job[Path], tell: Say) -> Trained[ModelCard]:
     """Calibrate the standard deviations of a run on people it was not trained on, and write checkpoint and ONNX file."""
     trained = run.result.cpu().eval()
     batch = validation(run.source)

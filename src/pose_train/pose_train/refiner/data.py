@@ -31,11 +31,13 @@ from lift3d_node.params import Lift3DParams
 from lift3d_node.pipeline import PeopleLifter
 from lift3d_node.placing import placement, pnp
 from pose_core.assets import cache_dir
+from pose_core.callbacks import Progress, no_progress
 from pose_core.files import sha256, write_whole
 from pose_core.geometry.camera import Camera
 from pose_core.people import People2D, Person2D
 from pose_core.sequence import DAMAGE
 from pose_core.skeleton import SKELETONS, Skeleton
+from pose_core.units import NS_PER_S
 from pose_train.data import detector, landmarks, mocap, synthesis
 from pose_train.data.mocap import Pack
 from pose_train.data.samples import Batch
@@ -44,7 +46,6 @@ from pose_train.trunk.training import PACKS
 from refine_node import encoding
 
 Generator = np.random.Generator
-Progress = Callable[[int, int], None]
 
 RATES = (15.0, 20.0, 24.0, 25.0, 30.0, 50.0, 60.0)
 """Images per second of cameras and what is left of them when every second image is lost."""
@@ -52,7 +53,6 @@ GROUP = 64
 """Clips that go through the lifter together, as people of one image."""
 IMAGE, FIELD_OF_VIEW_DEG = 2000, 130.0
 """Sides in pixels and angle of the image that holds what any camera of the synthesis sees."""
-SECOND = 1_000_000_000
 UNIT = 1e-4
 """Heights: positions are stored as multiples of it. Floats of 16 bits would round by five times as much, and a rounding error
 becomes two and a half times as large an error of acceleration."""
@@ -174,7 +174,7 @@ class Sequences:
         )
 
 
-def prepare(made: Made, progress: Progress = lambda _done, _total: None) -> Path:
+def prepare(made: Made, progress: Progress = no_progress) -> Path:
     """The file with the data, made where it is not there yet. `progress` gets frames done, and all."""
     file = made.cached_file()
     if file.is_file():
@@ -201,7 +201,7 @@ def read(file: Path) -> Sequences:
     return Sequences(**{**values, "skeleton": str(values["skeleton"]), "held_out": int(values["held_out"])})
 
 
-def make(made: Made, progress: Progress = lambda _done, _total: None) -> Sequences:
+def make(made: Made, progress: Progress = no_progress) -> Sequences:
     """Lift clips of all people, and take true motion of the training people."""
     random = np.random.default_rng(made.seed)
     skeleton = lifter_of(made.lifter).lifter.skeleton_out
@@ -265,7 +265,7 @@ def lift(file: Path, clips: Clips, progress: Callable[[int], None] = lambda _don
     focal, centre = camera.matrix[0, 0], camera.matrix[:2, 2]
     xy_px = focal * clips.xy.astype(float) + centre
     seen = np.isfinite(xy_px).all(-1) & (clips.confidence > 0.0)
-    stamps = SECOND + np.rint(np.cumsum(clips.step[0]) * SECOND).astype(np.int64)
+    stamps = NS_PER_S + np.rint(np.cumsum(clips.step[0]) * NS_PER_S).astype(np.int64)
     for row, height in enumerate(clips.height.tolist()):
         stage.subjects.state(f"p{row}", height, 0.0)
     found = Lifted(

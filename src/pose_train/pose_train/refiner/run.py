@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
+from pose_core.callbacks import Progress, Say
 from pose_core.config import build
 from pose_train.data.samples import Batch
 from pose_train.refiner import checkpoint, network
@@ -27,9 +26,7 @@ RefinerJob = Job[Made]
 """What to train, on what, and where the results go."""
 
 
-def train(
-    job: RefinerJob, told: Told, tell: Callable[[str], None], lifting: refiner_data.Progress
-) -> Trained[RefinerCard]:
+def train(job: RefinerJob, told: Told, tell: Say, lifting: Progress) -> Trained[RefinerCard]:
     """Prepare the data, train, calibrate and export.
 
     `lifting` gets frames lifted and all, `told` steps and measurements, `tell` sentences. Raises ValueError for an unknown name,
@@ -47,9 +44,7 @@ def train(
     return finish(run, job, tell)
 
 
-def finish(
-    run: Training[RefiningNetwork, RefinerSource], job: RefinerJob, tell: Callable[[str], None]
-) -> Trained[RefinerCard]:
+def finish(run: Training[RefiningNetwork, RefinerSource], job: RefinerJob, tell: Say) -> Trained[RefinerCard]:
     """Calibrate the standard deviations of a run on people it was not trained on, and write checkpoint and ONNX file."""
     trained = run.result.cpu().eval()
     batch = run.source.validation()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,9 +21,10 @@ from pose_biomechanics.angle_refiner import AngleRefiner
 from pose_biomechanics.angles import angles_of
 from pose_biomechanics.isb import GROUPS, NAMES, angles_of_group
 from pose_core.angles import AngleSequence, PeopleAngles, PersonAngles
-from pose_core.filtering.filters import SECONDS
+from pose_core.callbacks import Say, silent
 from pose_core.measures import metrics
 from pose_core.skeleton import SKELETONS
+from pose_core.units import S_PER_NS
 from pose_train.angle import data as angle_data
 from pose_train.angle.data import MadeAngles
 from pose_train.data import mocap, synthesis
@@ -171,7 +172,7 @@ def filmed(video: RealVideo, lifter: str) -> People:
         about = [metrics.root_aligned(one.xyz, SKELETONS.get(one.skeleton)) for one in (given, truth)]
         apart.append(np.linalg.norm(about[0] - about[1], axis=-1).ravel())
         ours, theirs = angles_of(given, options), angles_of(truth, options)
-        step = np.diff(given.stamps, prepend=given.stamps[:1]) * SECONDS
+        step = np.diff(given.stamps, prepend=given.stamps[:1]) * S_PER_NS
         found.append(
             MadeAngles(
                 *(ours.angle[None], ours.std[None], ours.flags[None]),
@@ -220,9 +221,7 @@ class AngleResults:
     ms: float
 
 
-def evaluate(
-    settings: Settings, model: str | Path = "", tell: Callable[[str], None] = lambda _sentence: None
-) -> AngleResults:
+def evaluate(settings: Settings, model: str | Path = "", tell: Say = silent) -> AngleResults:
     """All figures of the network in the file `model`, or of the one that ships; `tell` gets sentences."""
     refiner, scenes = AngleRefiner(model), Scenes(settings)
     scores = {}
@@ -237,7 +236,7 @@ def evaluate(
     return AngleResults(scores, milliseconds(some, refiner))
 
 
-def _told(name: str, one: AngleScores, tell: Callable[[str], None]) -> AngleScores:
+def _told(name: str, one: AngleScores, tell: Say) -> AngleScores:
     tell(f"{name}: {one.before[ALL]:.2f} degrees, refined {one.after[ALL]:.2f}")
     return one
 
@@ -246,7 +245,7 @@ def evaluate_angle_refiner(
     settings: Settings,
     model: str | Path = "",
     document: Path = DOCUMENT,
-    tell: Callable[[str], None] = lambda _sentence: None,
+    tell: Say = silent,
 ) -> AngleResults:
     """Measure, and rewrite the tables of `document`. Raises ValueError for a document without the marks."""
     results = evaluate(settings, model, tell)

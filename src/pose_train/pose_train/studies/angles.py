@@ -31,6 +31,7 @@ from pose_biomechanics.angles import (
     angles_of_markers,
 )
 from pose_core.angles import AngleFlag, AngleSequence
+from pose_core.callbacks import Progress, Say
 from pose_core.files import write_whole
 from pose_core.filtering.joint_errors import DEPTH_SHARE, JointErrors
 from pose_core.geometry.calibration import CalibratedCamera
@@ -63,8 +64,6 @@ from pose_train.trunk.training import PACKS
 from refine_node import recording
 from refine_node.params import RefineParams
 
-Progress = Callable[[int, int], None]
-Say = Callable[[str], None]
 Degrees = Mapping[str, np.ndarray]
 """(...) by the names of angles."""
 

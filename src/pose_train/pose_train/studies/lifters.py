@@ -35,6 +35,7 @@ from lift3d_node.learned import backends, encoding, limbs, network_lifter
 from lift3d_node.learned.model_card import ModelCard
 from lift3d_node.learned.network_lifter import NetworkLifter
 from lift3d_node.params import Lift3DParams
+from pose_core.callbacks import Progress, Say, no_progress, silent
 from pose_core.config import build
 from pose_core.files import sha256, write_whole
 from pose_core.geometry.camera import Camera
@@ -55,8 +56,6 @@ from pose_train.trunk.training import PACKS, whole
 
 Arrays = Mapping[str, np.ndarray]
 Forward = Callable[[Batch], Arrays]
-Tell = Callable[[str], None]
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -215,8 +214,8 @@ def evaluate(
     networks: Sequence[Candidate],
     settings: Settings,
     folder: Path,
-    tell: Tell = lambda _sentence: None,
-    progress: Progress = lambda _done, _total: None,
+    tell: Say = silent,
+    progress: Progress = no_progress,
 ) -> list[Result]:
     """Figures of all networks and baselines, from `folder` where they were made before.
 

@@ -18,6 +18,7 @@ from pose_core.angles import AngleSequence
 from pose_core.markers import MarkerSequence
 from pose_core.people import JointState, Person3D
 from pose_core.skeleton import SKELETONS
+from pose_core.units import NS_PER_S
 from pose_train.studies.segment_chain import (
     LIFELIKE,
     MARKERS,
@@ -46,8 +47,7 @@ BENT: Fixed = {
 }
 """Bodies of which joints tell all that they can tell."""
 
-SECOND = 1_000_000_000
-STEP = SECOND // 30
+STEP = NS_PER_S // 30
 STD = 0.01
 """Metres, stated for every joint and marker."""
 
@@ -264,7 +264,7 @@ def marker_sequence(xyz: np.ndarray) -> MarkerSequence:
 
 def stamps(count: int) -> np.ndarray:
     """(T,) ns, 30 a second."""
-    return SECOND + STEP * np.arange(count)
+    return NS_PER_S + STEP * np.arange(count)
 
 
 def sampled(count: int, random: np.random.Generator, fixed: Fixed | None = None) -> dict[str, np.ndarray]:

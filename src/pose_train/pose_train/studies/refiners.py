@@ -13,7 +13,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -26,12 +26,14 @@ import refine_node
 from lift3d_node.correspondence import Correspondence
 from lift3d_node.params import Lift3DParams
 from lift3d_node.pipeline import PeopleLifter
+from pose_core.callbacks import Progress, Say, no_progress, silent
 from pose_core.files import sha256, write_whole
 from pose_core.measures import metrics
 from pose_core.networks import onnx_file
 from pose_core.people import JointState, People3D, ScaleSource
 from pose_core.sequence import PoseSequence
 from pose_core.skeleton import MEDIAPIPE33, SKELETONS, Skeleton
+from pose_core.units import NS_PER_S
 from pose_train.data import detector, landmarks, mocap, synthesis
 from pose_train.data.synthesis import Synthesizer
 from pose_train.refiner import data as refiner_data
@@ -50,9 +52,6 @@ from refine_node.params import RefineParams
 from refine_node.refiners import REFINERS
 from refine_node.refiners.kalman import Kalman
 
-Tell = Callable[[str], None]
-Progress = Callable[[int, int], None]
-
 COMMAND = "pose evaluate refiners"
 LOOK_AHEADS = (0, 2, 4, 8)
 RATE_HZ = 30.0
@@ -63,7 +62,6 @@ SURE = 0.005
 PLACE = np.array([0.0, 0.0, 3.0])
 """Metres before the camera, where people stand who were not lifted."""
 PLACE_STD = 0.02
-SECOND = 1_000_000_000
 
 SCENES = ("lifted", "mediapipe", "synthetic", "clean")
 ORDER = ("raw", "one_euro", "savitzky_golay", "kalman", "smoothnet", "hpstm")
@@ -256,7 +254,7 @@ def run(variant: Variant, take: Take) -> tuple[PoseSequence, float]:
     """The refined take, and the median of milliseconds that a frame took."""
     spent = [time.process_time_ns()]
 
-    def progress(_done: int, _total: int) -> None:
+    def progress(_done: int, _total: int | None) -> None:
         spent.append(time.process_time_ns())
 
     if variant.look_ahead is None:
@@ -272,7 +270,7 @@ def score(variant: Variant, takes: Sequence[Take]) -> RefinerScores:
     for take in takes:
         skeleton = SKELETONS.get(take.given.skeleton)
         refined, spent = run(variant, take)
-        dt = float(np.median(np.diff(take.given.stamps))) / SECOND
+        dt = float(np.median(np.diff(take.given.stamps))) / NS_PER_S
         xyz, truth = (metrics.root_aligned(one, skeleton) for one in (refined.xyz, take.truth))
         motions.append((xyz, truth))
         rows.append(
@@ -364,8 +362,8 @@ def evaluate(
     ways: Sequence[Variant],
     settings: Settings,
     folder: Path,
-    tell: Tell = lambda _sentence: None,
-    progress: Progress = lambda _done, _total: None,
+    tell: Say = silent,
+    progress: Progress = no_progress,
 ) -> Results:
     """Figures of all, from `folder` where they were made before; `tell` gets sentences, `progress` how many are done."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -508,7 +506,7 @@ def _take(lifted: Lifted, row: int, skeleton: Skeleton) -> Take:
     nobody = missing.all(1)
     sequence = PoseSequence(
         skeleton=skeleton.name,
-        stamps=SECOND + np.rint(np.cumsum(lifted.step[row]) * SECOND).astype(np.int64),
+        stamps=NS_PER_S + np.rint(np.cumsum(lifted.step[row]) * NS_PER_S).astype(np.int64),
         xyz=lifted.xyz[row],
         confidence=np.where(missing, 0.0, lifted.confidence[row]),
         std=lifted.std[row],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 
 import torch
 
+from pose_core.callbacks import Say
 from pose_core.networks.model_card import C
 from pose_train.lifter.recipes import Recipe
 from pose_train.trunk import export
@@ -70,9 +71,7 @@ def begun(job: Job[Any], plan: R) -> R:
     return dataclasses.replace(plan, steps=job.steps) if job.steps else plan
 
 
-def carry_out(
-    run: Training[Any, Any], job: Job[Any], device: str, told: Told, tell: Callable[[str], None]
-) -> None:
+def carry_out(run: Training[Any, Any], job: Job[Any], device: str, told: Told, tell: Say) -> None:
     """Train to the end, with logs in the folder of the run; `told` gets steps and measurements, `tell` a sentence."""
     steps = run.source.recipe.steps
     tell(f"{job.name}: {parameters(run.network):,} parameters on {device}, from step {run.step} of {steps}")
@@ -86,7 +85,7 @@ def carry_out(
         run.run(both)
 
 
-def keep(run: Training[Any, Any], job: Job[Any], card: C, tell: Callable[[str], None]) -> Trained[C]:
+def keep(run: Training[Any, Any], job: Job[Any], card: C, tell: Say) -> Trained[C]:
     """Write checkpoint and ONNX file of what the run has come to; `tell` gets how far the two are apart."""
     files = [job.out / f"{job.name}{suffix}" for suffix in (".pt", ".onnx")]
     save(files[0], Checkpoint(card, run.result.state_dict(), {"step": run.step}))

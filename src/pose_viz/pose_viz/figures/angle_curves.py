@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pose_core.angles import AngleFlag, AngleSequence
-from pose_core.filtering.filters import SECONDS
+from pose_core.units import S_PER_NS
 
 Grouping = Mapping[str, Sequence[tuple[str, str]]]
 """Groups of angles by name (`right_knee`): the angles' names and what to call each of them within the group."""
@@ -74,7 +74,7 @@ def seconds_of(angles: AngleSequence, start: int | None = None) -> np.ndarray:
     """(T,) seconds since the stamp `start`, by default the first."""
     if not len(angles):
         return np.empty(0)
-    return (angles.stamps - (angles.stamps[0] if start is None else start)) * SECONDS
+    return (angles.stamps - (angles.stamps[0] if start is None else start)) * S_PER_NS
 
 
 def shown(angles: AngleSequence, name: str, seconds: np.ndarray, pieces: int) -> np.ndarray:

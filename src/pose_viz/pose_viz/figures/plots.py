@@ -29,12 +29,11 @@ from pose_core.geometry.camera import Camera
 from pose_core.markers import tilt_of, world_from_camera
 from pose_core.people import People2D, People3D
 from pose_core.skeleton import SKELETONS, Skeleton
+from pose_core.units import MM_PER_M, NS_PER_S
 from pose_viz.palette import SIDES, bgr255, person_colour, side_colour
 
 SIZE_INCHES = (14.0, 9.0)
 DPI = 150
-NS = 1e9
-MM = 1000.0
 
 UPRIGHT = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
 """Rotates optical axes (right, down, forward) to those of the figure (right, depth, up)."""
@@ -109,7 +108,7 @@ def tracks(people: Sequence[People3D]) -> list[Track]:
     if (np.diff(stamps) <= 0).any():
         raise ValueError("stamps of a figure must increase; draw each pass over a looped video on its own")
     skeleton = SKELETONS.get(people[0].skeleton)
-    time = (stamps - stamps[0]) / NS
+    time = (stamps - stamps[0]) / NS_PER_S
     turn = np.array([_upright(image.up) for image in people])
     by_id: dict[str, Track] = {}
     for row, image in enumerate(people):
@@ -392,7 +391,7 @@ def _draw_bone_lengths(axes: Axes, shown: list[Track]) -> None:
     for track in shown:
         lengths = track.skeleton.bone_lengths(track.xyz)[track.present]
         lengths = lengths[:, np.isfinite(lengths).any(0)]
-        errors = np.abs(lengths - np.nanmedian(lengths, axis=0)) * MM
+        errors = np.abs(lengths - np.nanmedian(lengths, axis=0)) * MM_PER_M
         _draw_band(axes, track.time[track.present], errors, track.id)
     axes.set_title("Bone length, off its own median (mm)", loc="left")
     axes.set_ylim(0.0, max(axes.get_ylim()[1], BONE_SPAN_MM))
@@ -400,7 +399,7 @@ def _draw_bone_lengths(axes: Axes, shown: list[Track]) -> None:
 
 def _draw_std(axes: Axes, shown: list[Track]) -> None:
     for track in shown:
-        _draw_band(axes, track.time[track.present], track.std[track.present] * MM, track.id)
+        _draw_band(axes, track.time[track.present], track.std[track.present] * MM_PER_M, track.id)
     axes.set_title("Joint standard deviation (mm)", loc="left")
     axes.set_ylim(bottom=0.0)
 

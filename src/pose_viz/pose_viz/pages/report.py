@@ -17,6 +17,7 @@ import numpy as np
 from pose_core.angles import AngleFlag, AngleSequence
 from pose_core.measures.quality import Change, IdChange, Quality
 from pose_core.skeleton import side
+from pose_core.units import MM_PER_M
 from pose_viz.figures.angle_curves import (
     MERGED,
     Grouping,
@@ -32,7 +33,6 @@ from pose_viz.pages import web_page
 from pose_viz.pages.web_page import chart_text, css, numbers, text
 from pose_viz.palette import person_colour, side_colour
 
-MM = 1000.0
 PERCENT = 100.0
 PIECES = 400
 """Most parts of a chart's curves; of the frames in each, the lowest and the highest are kept."""
@@ -245,7 +245,7 @@ def _qualities(run: RunReport) -> str:
         return [name, *(f"{show(v.before)} → <b>{show(v.after)}</b>" for v in values)]
 
     def mm(value: float) -> str:
-        return _number(value * MM)
+        return _number(value * MM_PER_M)
 
     rows = [
         ["in view", *(f"{_time(q.begin)} to {_time(q.begin + q.seconds)}" for q in columns)],

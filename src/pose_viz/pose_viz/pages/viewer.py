@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from pose_core.filtering.filters import SECONDS
 from pose_core.markers import MarkerSequence, marker_name, world_from_camera
 from pose_core.sequence import PoseSequence
 from pose_core.skeleton import POSE2SIM22, SKELETONS, side
+from pose_core.units import MM_PER_M, S_PER_NS
 from pose_viz.figures.plots import evenly
 from pose_viz.pages import web_page
 from pose_viz.pages.web_page import chart_text, css, text
@@ -24,7 +24,6 @@ from pose_viz.palette import SIDES, person_colour, side_colour
 
 FRAMES_MAX = 1500
 """Frames that a page holds; of a longer recording, that many, evenly spaced."""
-MM = 1000.0
 PLOT_AXES = (2, 0, 1)
 """Which of X, Y, Z runs along plotly's x, y and z: its z is up, and the three stay right-handed."""
 AXIS_TITLES = ("Z right (m)", "X forward (m)", "Y up (m)")
@@ -163,12 +162,12 @@ def _motion(bodies: list[_Body], stamps: np.ndarray, period: float) -> dict[str,
         xyz = body.shown(stamps, period)
         seen = np.isfinite(xyz).any((1, 2))
         there |= seen
-        flat = np.rint(np.nan_to_num(xyz) * MM).astype(np.int64).reshape(len(stamps), -1).astype(object)
+        flat = np.rint(np.nan_to_num(xyz) * MM_PER_M).astype(np.int64).reshape(len(stamps), -1).astype(object)
         flat[np.isnan(xyz).reshape(len(stamps), -1)] = None
         people.append(
             [row if known else None for row, known in zip(flat.tolist(), seen.tolist(), strict=True)]
         )
-    seconds = web_page.numbers((stamps - stamps[0]) * SECONDS, 3)
+    seconds = web_page.numbers((stamps - stamps[0]) * S_PER_NS, 3)
     return {"seconds": seconds, "first": int(np.argmax(there)), "mm": people, "lines": _lines(bodies)}
 
 
@@ -269,7 +268,7 @@ def _inks(body: _Body, several: bool) -> str | list[str]:
 
 
 def _metres(mm: int | None) -> float | None:
-    return None if mm is None else mm / MM
+    return None if mm is None else mm / MM_PER_M
 
 
 def _reach(bodies: list[_Body]) -> tuple[np.ndarray, np.ndarray, float]:
@@ -312,7 +311,7 @@ def _floor(low: np.ndarray, high: np.ndarray, height: float) -> dict[str, Any]:
 
 def _summary(bodies: list[_Body], stamps: np.ndarray, kept: np.ndarray) -> str:
     """One line about what is shown."""
-    seconds = float(stamps[-1] - stamps[0]) * SECONDS
+    seconds = float(stamps[-1] - stamps[0]) * S_PER_NS
     who = bodies[0].person if len(bodies) == 1 else f"{len(bodies)} people"
     points = max(len(body.points) for body in bodies)
     frames = f"{len(stamps)} frame{'s' if len(stamps) > 1 else ''}"

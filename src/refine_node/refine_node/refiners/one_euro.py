@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from pose_core.filtering.filters import SECONDS, OneEuro
+from pose_core.filtering.filters import OneEuro
 from pose_core.filtering.joint_errors import DRIFT
 from pose_core.people import Person3D
+from pose_core.units import S_PER_NS
 from refine_node.refiner import REFINERS
 from refine_node.relative import RootRelativeRefiner, Split
 
@@ -44,7 +45,7 @@ class OneEuroRefiner(RootRelativeRefiner):
         return self._ahead(stamp), given
 
     def _ahead(self, stamp: int) -> Split:
-        last, drift = self._last, DRIFT * SECONDS
+        last, drift = self._last, DRIFT * S_PER_NS
         std = np.hypot(last.std, drift * (stamp - self._seen))
         root_std = np.hypot(last.root_std, drift * (stamp - self._root_seen))
         return Split(last.root, root_std, last.relative, std)

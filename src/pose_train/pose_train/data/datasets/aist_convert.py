@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pose_core.callbacks import Say
 from pose_core.files import write_whole
 from pose_core.geometry.calibration import CalibratedCamera
 from pose_core.skeleton import COCO17, MEDIAPIPE33
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
     from pose2d_node.estimator import Detector
 
 OpenDetector = Callable[[], "Detector"]
-Report = Callable[[str], None]
 
 VIEWS = tuple(f"c{number:02d}" for number in range(1, 10))
 ALL_VIEWS = "cAll"
@@ -131,7 +131,7 @@ def convert(
     options: Options | None = None,
     *,
     processes: int = 1,
-    finished: Report | None = None,
+    finished: Say | None = None,
 ) -> Summary:
     """Convert what is not done yet, in several processes if more than one; `finished` gets each video's name.
 
