@@ -224,7 +224,7 @@ class Workspace:
         ).strip()
         if not entry_point:
             raise SetUpError(
-                "no package of src/ offers the pose command; src/pose_tools/setup.py must name its entry point"
+                "no package of src/ offers the pose command; src/pose_tools/setup.cfg must name its entry point"
             )
         replace_text(self.command, launcher.script_text(self.python, entry_point))
         self.command.chmod(0o755)

@@ -1,19 +1,3 @@
-from setuptools import find_packages, setup
+from setuptools import setup
 
-package = "pose_ros"
-
-setup(
-    name=package,
-    version="0.1.0",
-    packages=find_packages(exclude=["test"]),
-    data_files=[
-        ("share/ament_index/resource_index/packages", [f"resource/{package}"]),
-        (f"share/{package}", ["package.xml"]),
-    ],
-    install_requires=["setuptools"],
-    zip_safe=False,
-    maintainer="Pose Pipeline Maintainers",
-    maintainer_email="maintainers@posepipeline.org",
-    description="Adapts pose_core to ROS 2: conversions, images, parameters, diagnostics, the stage base.",
-    license="Apache-2.0",
-)
+setup()
