@@ -12,7 +12,7 @@ HEAVY = ("cv2", "jaxtyping", "mediapipe", "onnxruntime", "rclpy", "scipy", "torc
 
 
 def test_no_module_loads_ros_a_network_library_or_opencv():
-    modules = [f"pose_core.{module.name}" for module in pkgutil.iter_modules(pose_core.__path__)]
+    modules = [module.name for module in pkgutil.walk_packages(pose_core.__path__, "pose_core.")]
     assert "pose_core.geometry.camera" in modules
     program = f"import sys, {', '.join(modules)}; print(*sorted(set({HEAVY}) & set(sys.modules)))"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

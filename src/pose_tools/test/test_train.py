@@ -36,9 +36,9 @@ def test_a_checkpoint_becomes_an_onnx_file(trained: Path):
 def test_a_checkpoint_becomes_torchscript(trained: Path):
     out = trained.with_suffix(".ts")
     export_model(trained, out, half=True)
-    extra = {"lift3d_node.learned.model_card": ""}
+    extra = {ModelCard.KEY: ""}
     script = torch.jit.load(out, _extra_files=extra)
-    assert '"network":"streaming_tcn"' in str(extra["lift3d_node.learned.model_card"])
+    assert '"network":"streaming_tcn"' in str(extra[ModelCard.KEY])
     assert script is not None
 
 
