@@ -239,7 +239,7 @@ def test_unknown_lifter_is_named_with_the_known_ones(shipped: Path) -> None:
 def test_a_network_without_weights_says_how_to_get_them(shipped: Path) -> None:
     with pytest.raises(
         ValueError,
-        match="unknown lifter 'pof_gcn'.*whose weights do not ship has to be trained first .pose train lifter --model pof_gcn",
+        match="unknown lifter 'pof_gcn'.*has to be trained first .pose train lifter --model pof_gcn",
     ):
         make("pof_gcn")
 

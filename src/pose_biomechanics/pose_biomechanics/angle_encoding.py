@@ -16,7 +16,7 @@ from pose_core.angles import PELVIS_SEQUENCES, AngleFlag
 from pose_core.geometry.rotations import sixd_of_matrix
 from pose_core.networks.step import CONTEXT as CONTEXT
 from pose_core.networks.step import context as context
-from pose_core.types import Rotations
+from pose_core.types import Array, Rotations
 
 VERSION = 1
 """Stands in every trained file; changes with anything that changes the numbers below."""
@@ -64,7 +64,7 @@ class _Triples:
 _TRIPLES = {sequence: _Triples(sequence) for sequence in PELVIS_SEQUENCES}
 
 
-def rotations(angle: np.ndarray, pelvis_sequence: str = PELVIS_SEQUENCE) -> Rotations:
+def rotations(angle: Array, pelvis_sequence: str = PELVIS_SEQUENCE) -> Rotations:
     """(..., 12, 3, 3) rotation of each group from `angle` (..., 42) radians, left sides mirrored.
 
     An angle that is no number counts as 0.
@@ -77,7 +77,7 @@ def rotations(angle: np.ndarray, pelvis_sequence: str = PELVIS_SEQUENCE) -> Rota
     return rotation
 
 
-def angles_near(rotation: Rotations, angle: np.ndarray, pelvis_sequence: str = PELVIS_SEQUENCE) -> np.ndarray:
+def angles_near(rotation: Rotations, angle: Array, pelvis_sequence: str = PELVIS_SEQUENCE) -> Array:
     """(..., 42) radians that rotations (..., 12, 3, 3) have; of all triples that mean the same, those nearest to `angle`.
 
     The inverse of `rotations`, whole turns included; `angle` broadcasts. Where it is no number its triple is chosen by the
@@ -96,12 +96,11 @@ def angles_near(rotation: Rotations, angle: np.ndarray, pelvis_sequence: str = P
     nearest = np.where(sine.T.reshape(*near.shape[:-1], 1) < DEGENERATE, 0.0, nearest)
     found = np.empty(angle.shape)
     found[..., triples.rows] = np.where(np.isfinite(near), near, 0.0) + nearest
-    return found * _SIGNS
+    result: Array = found * _SIGNS
+    return result
 
 
-def encode(
-    angle: np.ndarray, std: np.ndarray, flags: np.ndarray, pelvis_sequence: str = PELVIS_SEQUENCE
-) -> np.ndarray:
+def encode(angle: Array, std: Array, flags: Array, pelvis_sequence: str = PELVIS_SEQUENCE) -> Array:
     """(..., 12, 14) float32, `FEATURES`, from angles, standard deviations (radians) and flags (..., 42)."""
     observed = np.isfinite(angle[..., ROWS])
     known = observed.any(-1, keepdims=True)

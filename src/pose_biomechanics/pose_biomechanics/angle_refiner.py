@@ -22,6 +22,7 @@ from pose_core.angles import PELVIS_SEQUENCES, AngleSequence, PeopleAngles
 from pose_core.geometry.rotations import matrix_of_rotation_vector
 from pose_core.networks.runtime import OnnxSession, Session, State, empty_state, try_out
 from pose_core.networks.step import MAX_STEP
+from pose_core.types import Array
 from pose_core.units import S_PER_NS
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -134,10 +135,10 @@ class AngleRefiner:
         ids: list[str],
         stamp: int,
         pelvis_sequence: str,
-        angle: np.ndarray,
-        std: np.ndarray,
-        flags: np.ndarray,
-    ) -> tuple[np.ndarray, np.ndarray]:
+        angle: Array,
+        std: Array,
+        flags: Array,
+    ) -> tuple[Array, Array]:
         """Corrected angles and their deviations (N, A) of N people in one image; `memory` and `tally` are brought up to date."""
         steps = np.array([_step(memory.get(id), stamp) for id in ids])
         steps = np.where(steps <= MAX_STEP, steps, math.nan)
@@ -163,11 +164,11 @@ class AngleRefiner:
 
 
 def corrected(
-    angle: np.ndarray,
-    std: np.ndarray,
-    turn: np.ndarray,
+    angle: Array,
+    std: Array,
+    turn: Array,
     pelvis_sequence: str = angle_encoding.PELVIS_SEQUENCE,
-) -> np.ndarray:
+) -> Array:
     """(..., A) radians: angles whose groups are turned by rotation vectors `turn` (..., G, 3), none by more than its `std`.
 
     What has no deviation, or a turn that is no number, stays as it is; NaN stays NaN.
@@ -175,17 +176,16 @@ def corrected(
     before, turned = _turned(angle, turn, pelvis_sequence)
     move = turned - before
     limit = np.where(np.isfinite(std) & np.isfinite(move), np.abs(std), 0.0)
-    return angle + np.clip(np.where(np.isfinite(move), move, 0.0), -limit, limit)
+    result: Array = angle + np.clip(np.where(np.isfinite(move), move, 0.0), -limit, limit)
+    return result
 
 
-def guessed(
-    angle: np.ndarray, turn: np.ndarray, pelvis_sequence: str = angle_encoding.PELVIS_SEQUENCE
-) -> np.ndarray:
+def guessed(angle: Array, turn: Array, pelvis_sequence: str = angle_encoding.PELVIS_SEQUENCE) -> Array:
     """(..., A) radians: what the turned groups have, without limits, for angles that are NaN as well."""
     return _turned(angle, turn, pelvis_sequence)[1]
 
 
-def _turned(angle: np.ndarray, turn: np.ndarray, pelvis_sequence: str) -> tuple[np.ndarray, np.ndarray]:
+def _turned(angle: Array, turn: Array, pelvis_sequence: str) -> tuple[Array, Array]:
     """Angles (..., A) of the groups as they are and as they are turned.
 
     The former are the given ones, but for those that are NaN, and second triples of shoulders that differ from the first.
@@ -215,7 +215,7 @@ class _Tally:
         self._valid, self._limited = np.zeros((2, len(NAMES)), np.int64)
         self._moved = np.zeros(len(NAMES))
 
-    def add(self, before: np.ndarray, after: np.ndarray, std: np.ndarray, flags: np.ndarray) -> None:
+    def add(self, before: Array, after: Array, std: Array, flags: Array) -> None:
         """Angles (N, A) of N people."""
         valid = (flags == 0) & np.isfinite(before)
         moved = np.where(valid, np.abs(after - before), 0.0)
@@ -248,7 +248,7 @@ class _Tally:
         )
 
 
-def _mean_deg(moved: np.ndarray, valid: np.ndarray) -> float:
+def _mean_deg(moved: Array, valid: Array) -> float:
     count = int(valid.sum())
     return math.degrees(float(moved.sum()) / count) if count else math.nan
 

@@ -36,7 +36,7 @@ from pose_core.markers import MarkerSequence, tilt_of, world_from_camera
 from pose_core.people import People3D, Person3D
 from pose_core.sequence import PoseSequence
 from pose_core.skeleton import SKELETONS, Skeleton
-from pose_core.types import Rotations, Vectors
+from pose_core.types import Array, Rotations, Vectors
 
 JOINT_MISSING, UNOBSERVABLE, NEAR_GIMBAL_LOCK = (
     np.uint8(flag) for flag in (AngleFlag.JOINT_MISSING, AngleFlag.UNOBSERVABLE, AngleFlag.NEAR_GIMBAL_LOCK)
@@ -136,7 +136,7 @@ class Euler:
         )[..., None]
         self._flip = np.array([1.0, -1.0, 1.0])[:, None, None]
 
-    def both(self, turns: np.ndarray, previous: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def both(self, turns: Array, previous: Array) -> tuple[Array, Array]:
         """Both solutions (2, 3, G, T) of turns (3, 3, G, T), from -pi to pi, and the sine between the outer axes (G, T).
 
         Where that is 0, the first angle is undetermined; that of `previous` (3, G) is kept, and both solutions are one.
@@ -163,12 +163,12 @@ class Euler:
         return principal(solutions), sine
 
 
-def principal(angle: np.ndarray) -> np.ndarray:
+def principal(angle: Array) -> Array:
     """Angles from -pi to pi."""
     return np.asarray(angle - TURN * np.rint(angle / TURN))
 
 
-def euler_angles(turns: Rotations, sequence: str) -> np.ndarray:
+def euler_angles(turns: Rotations, sequence: str) -> Array:
     """(..., 2, 3) both solutions, radians from -pi to pi, of R = R1(a) R2(b) R3(c), of matrices (..., 3, 3).
 
     The first has its middle angle from -pi/2 to pi/2 for three different axes (Cardan), from 0 to pi where the first comes again.
@@ -209,7 +209,7 @@ class Branches:
         """(3, G) angles of the latest frame that had them."""
         self._fresh = np.ones(groups, bool)
 
-    def follow(self, both: np.ndarray, valid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def follow(self, both: Array, valid: Array) -> tuple[Array, Array]:
         """(3, G, T) of both solutions (2, 3, G, T), from -pi to pi, the one nearest to the frame before, `valid` (3, G, T) alone.
 
         And where (G, T) an angle of it is more than a right angle from that: the other solution was taken up.
@@ -275,7 +275,7 @@ class _Solver:
     """One person's angles from N points, whatever they are."""
 
     def __init__(
-        self, anatomy: Anatomy, laboratory: np.ndarray, options: AngleOptions, errors: JointErrors
+        self, anatomy: Anatomy, laboratory: Array, options: AngleOptions, errors: JointErrors
     ) -> None:
         turns = _turns(options.pelvis_sequence)
         self._anatomy = anatomy
@@ -302,7 +302,7 @@ class _Solver:
         self._tracker = self._new_tracker()
         self._branches = self._new_branches()
 
-    def level(self, laboratory: np.ndarray) -> None:
+    def level(self, laboratory: Array) -> None:
         """Take other axes (3, 3) for the laboratory's, until the next reset."""
         self._tracker.level(laboratory)
 
@@ -395,7 +395,7 @@ class _Solver:
             if limb[turn.proximal] >= 0 and turn.distal in LOWER:
                 self._needs_if_straight[:, g] = carriers[limb[turn.proximal]]
 
-    def solve(self, xyz: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def solve(self, xyz: Array, std: Array) -> tuple[Array, Array, Array]:
         """Angles, their standard deviations and flags (T, A) of points (T, N, 3) with standard deviations (T, N)."""
         missing = ~np.isfinite(np.add.reduce(xyz, 2))
         some = bool(missing.any())
@@ -443,9 +443,7 @@ class _Solver:
             self._named(flags).T,
         )
 
-    def _triples(
-        self, turns: np.ndarray, both: np.ndarray, sine: np.ndarray, valid: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def _triples(self, turns: Array, both: Array, sine: Array, valid: Array) -> tuple[Array, Array]:
         """(3, G, T) of both solutions, those that follow from the frames before; and where (G, T) they were exchanged."""
         if valid.shape[-1] == 1 or (sine >= DEGENERATE).all():
             return self._branches.follow(both, valid)
@@ -457,11 +455,11 @@ class _Solver:
             found[..., one], switched[..., one] = self._branches.follow(both, valid[..., one])
         return found, switched
 
-    def _named(self, values: np.ndarray) -> np.ndarray:
+    def _named(self, values: Array) -> Array:
         """(A, T) by angle, of values (3, G, T) by turn."""
         return values.reshape(-1, values.shape[-1]).take(self._rows, 0)
 
-    def _deviation(self, frames: Frames, turns: np.ndarray, sine: np.ndarray, std: np.ndarray) -> np.ndarray:
+    def _deviation(self, frames: Frames, turns: Array, sine: Array, std: Array) -> Array:
         """(3, G, T) standard deviations of the angles, from those of the points (T, N), which err as `JointErrors` says.
 
         To first order. With u1, u2, u3 the axes that the three angles turn about, a small turn w of the distal segment changes
@@ -506,7 +504,8 @@ class _Solver:
         degenerate = sine < DEGENERATE
         if degenerate.any():
             deviation = np.where(degenerate, UNKNOWN_STD, deviation)
-        return np.fmin(deviation, UNKNOWN_STD)
+        result: Array = np.fmin(deviation, UNKNOWN_STD)
+        return result
 
 
 def _of_skeleton(skeleton: Skeleton, options: AngleOptions) -> _Solver:
@@ -520,7 +519,7 @@ def _limb_segments() -> list[tuple[int, int, int]]:
     return [(int(c), int(u), int(w)) for c, u, w in zip(CARRIER, UPPER, LOWER, strict=True)]
 
 
-def _any(needs: np.ndarray, bad: np.ndarray) -> np.ndarray:
+def _any(needs: Array, bad: Array) -> Array:
     """(..., T) whether any of the points that are needed (..., N) is bad (T, N)."""
     return np.asarray(needs.astype(np.float32) @ bad.T.astype(np.float32) > 0.0)
 
@@ -543,7 +542,7 @@ class AngleSolver:
         self._solver.reset()
         self._stamp = None
 
-    def solve(self, person: Person3D, stamp: int, laboratory: np.ndarray | None = None) -> PersonAngles:
+    def solve(self, person: Person3D, stamp: int, laboratory: Array | None = None) -> PersonAngles:
         """Angles of a person at `stamp` (ns), in the optical frame of a camera; a stamp that goes back resets.
 
         `laboratory`: (3, 3) `world_from_camera` of the camera as it is tilted now; without it as in the options.
@@ -629,8 +628,8 @@ def angles_of_markers(
 
 def _recorded(
     solver: _Solver,
-    xyz: np.ndarray,
-    std: np.ndarray,
+    xyz: Array,
+    std: Array,
     source: PoseSequence | MarkerSequence,
     options: AngleOptions,
 ) -> AngleSequence:

@@ -29,6 +29,7 @@ from pose_core.filtering.joint_errors import RIGID, JointErrors
 from pose_core.markers import MarkerSequence
 from pose_core.networks.runtime import open_network
 from pose_core.skeleton import POSE2SIM22
+from pose_core.types import Array
 from pose_core.units import S_PER_NS
 
 VERSION = "0.3"
@@ -186,7 +187,7 @@ class Gate:
         if not self.hold >= 0.0:
             raise ValueError(f"hold must be 0 s or more, got {self.hold}")
 
-    def passes(self, seconds: np.ndarray, excess: np.ndarray) -> np.ndarray:
+    def passes(self, seconds: Array, excess: Array) -> Array:
         """(T,) bool: which frames pass; `excess` (T,) body heights, NaN where there is nothing to judge.
 
         After a frame with nothing to judge the gate is as at the beginning, open.
@@ -224,9 +225,9 @@ class Augmented:
     """With all of `NAMES`, NaN where a part is not used; the ones that came in, where `used` is False."""
     used: bool
     """Whether anything was added."""
-    mask: np.ndarray
+    mask: Array
     """(T, 2) bool: in which frames the markers of each of `PARTS` were added."""
-    excess: np.ndarray
+    excess: Array
     """(T, 2) body heights by which the worst of `CHECKS` is beyond what is usual; NaN where inputs are missing."""
     residuals: Mapping[str, Residual]
     """Of every check that could be made, by keypoint, before the gate."""
@@ -238,18 +239,19 @@ class Augmented:
 class _Person:
     """What goes in."""
 
-    stamps: np.ndarray  # (T,) ns
-    xyz: np.ndarray  # (T, 22, 3) metres
-    std: np.ndarray  # (T, 22) metres
+    stamps: Array  # (T,) ns
+    xyz: Array  # (T, 22, 3) metres
+    std: Array  # (T, 22) metres
     height: float  # metres
     mass: float  # kilograms
 
     @property
-    def seconds(self) -> np.ndarray:
+    def seconds(self) -> Array:
         """(T,) since the first frame."""
-        return (self.stamps - self.stamps[:1]) * S_PER_NS
+        result: Array = (self.stamps - self.stamps[:1]) * S_PER_NS
+        return result
 
-    def pieces(self, network: Network) -> list[np.ndarray]:
+    def pieces(self, network: Network) -> list[Array]:
         """Numbers of the frames in which all inputs of a network are there, parted where it must start anew."""
         needed = [MARKERS.index(name) for name in ("Hip", *network.inputs)]
         with np.errstate(invalid="ignore"):  # of what is not finite
@@ -329,7 +331,7 @@ class MarkerAugmenter:
         }
         return Augmented(result, used, mask, excess, residuals, reason)
 
-    def _added(self, person: _Person, cycles: int) -> tuple[np.ndarray, np.ndarray]:
+    def _added(self, person: _Person, cycles: int) -> tuple[Array, Array]:
         """Positions (T, 43, 3) and spreads over headings (T, 43) in metres; NaN where inputs are missing."""
         xyz = np.full((len(person.stamps), len(ADDED), 3), np.nan)
         spread = np.full((len(person.stamps), len(ADDED)), np.nan)
@@ -341,9 +343,7 @@ class MarkerAugmenter:
                 )
         return xyz, spread
 
-    def _reason(
-        self, mask: np.ndarray, excess: np.ndarray, distances: Mapping[Check, np.ndarray], person: _Person
-    ) -> str:
+    def _reason(self, mask: Array, excess: Array, distances: Mapping[Check, Array], person: _Person) -> str:
         """What became of the frames."""
         frames = len(mask)
         if not frames:
@@ -387,7 +387,7 @@ class _Loaded:
                 f"the network in '{model}' has widths {found} and normalisation {self._mean.shape}, not {[inputs, outputs]}"
             )
 
-    def augment(self, person: _Person, rows: np.ndarray, cycles: int) -> tuple[np.ndarray, np.ndarray]:
+    def augment(self, person: _Person, rows: Array, cycles: int) -> tuple[Array, Array]:
         """Positions (R, M, 3) and spreads (R, M) in metres of this network's markers in the R frames `rows`, one motion."""
         columns = [MARKERS.index(name) for name in self.network.inputs]
         hip = person.xyz[rows, MARKERS.index("Hip")]
@@ -402,7 +402,7 @@ class _Loaded:
         xyz += hip[:, None]
         return xyz, person.height * spread
 
-    def _headings(self, inputs: np.ndarray, person: _Person, cycles: int) -> tuple[np.ndarray, np.ndarray]:
+    def _headings(self, inputs: Array, person: _Person, cycles: int) -> tuple[Array, Array]:
         """Mean (T, M, 3) and spread (T, M) over headings, in body heights, of inputs (T, K, 3) at `RATE_HZ`."""
         turns = np.stack([_about_vertical(2.0 * math.pi * k / cycles) for k in range(cycles)])
         xyz = np.empty((len(inputs), len(self.network.outputs), 3), np.float32)
@@ -428,7 +428,7 @@ class _Loaded:
                 spread[window.new : window.stop] = deviations[told_new]
         return xyz, spread
 
-    def _run(self, xyz: np.ndarray, person: _Person) -> np.ndarray:
+    def _run(self, xyz: Array, person: _Person) -> Array:
         """Markers (B, T, M, 3) from inputs (B, T, K, 3), both about the Hip in body heights."""
         flat = xyz.reshape(*xyz.shape[:2], -1)
         sizes = np.broadcast_to([person.height, person.mass], (*flat.shape[:2], 2))
@@ -455,13 +455,13 @@ def _windows(frames: int) -> list[_Window]:
     return windows
 
 
-def _about_vertical(angle: float) -> np.ndarray:
+def _about_vertical(angle: float) -> Array:
     """(3, 3) turns by `angle` about Y."""
     c, s = math.cos(angle), math.sin(angle)
     return np.array([[c, 0.0, s], [0.0, 1.0, 0.0], [-s, 0.0, c]])
 
 
-def _resampled(values: np.ndarray, seconds: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+def _resampled(values: Array, seconds: Array, wanted: Array) -> Array:
     """(W, ...) values (T, ...) at other times, linearly; constant beyond the ends."""
     columns = values.reshape(len(values), -1)
     out = np.empty((len(wanted), columns.shape[1]))
@@ -475,13 +475,14 @@ def _expect(name: str, value: float, limits: tuple[float, float], unit: str) -> 
         raise ValueError(f"{name} must lie between {limits[0]:g} and {limits[1]:g} {unit}, got {value:g}")
 
 
-def _distance(check: Check, keypoints: np.ndarray, added: np.ndarray) -> np.ndarray:
+def _distance(check: Check, keypoints: Array, added: Array) -> Array:
     """(T,) metres; NaN where either is missing."""
     middle = added[:, [ADDED.index(name) for name in check.markers]].mean(1)
-    return np.linalg.norm(middle - keypoints[:, MARKERS.index(check.keypoint)], axis=-1)
+    result: Array = np.linalg.norm(middle - keypoints[:, MARKERS.index(check.keypoint)], axis=-1)
+    return result
 
 
-def _residual(distance: np.ndarray, usual: float) -> Residual:
+def _residual(distance: Array, usual: float) -> Residual:
     median, p95, most = np.nanpercentile(distance, [50, 95, 100]) * 1e3
     return Residual(float(median), float(p95), float(most), usual * 1e3)
 
@@ -504,9 +505,9 @@ def marker_errors(names: Sequence[str]) -> JointErrors:
 def _joined(
     markers: MarkerSequence,
     person: _Person,
-    added: np.ndarray,
-    spread: np.ndarray,
-    mask: np.ndarray,
+    added: Array,
+    spread: Array,
+    mask: Array,
     about: Mapping[str, Any],
 ) -> MarkerSequence:
     """All markers, those of the frames and parts that `mask` (T, 2) leaves out missing."""

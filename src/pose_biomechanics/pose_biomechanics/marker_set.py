@@ -22,6 +22,7 @@ from pose_core.filtering.missing_joints import MissingJoints
 from pose_core.markers import MarkerSequence, marker_name, world_from_camera
 from pose_core.sequence import PoseSequence
 from pose_core.skeleton import POSE2SIM22, SIDES, side
+from pose_core.types import Array
 from pose_core.units import S_PER_NS
 
 MARKERS = tuple(marker_name(joint) for joint in POSE2SIM22.joints)
@@ -92,15 +93,16 @@ class Way(enum.IntEnum):
 class _Track:
     """Markers over time, in the order of `MARKERS`; what is missing is NaN in `xyz` and in `std`."""
 
-    xyz: np.ndarray  # (T, 22, 3) metres
-    std: np.ndarray  # (T, 22)
-    way: np.ndarray  # (T, 22) uint8, Way; SEEN where it is missing
+    xyz: Array  # (T, 22, 3) metres
+    std: Array  # (T, 22)
+    way: Array  # (T, 22) uint8, Way; SEEN where it is missing
 
     @property
-    def missing(self) -> np.ndarray:
-        return ~np.isfinite(self.xyz).all(-1)
+    def missing(self) -> Array:
+        result: Array = ~np.isfinite(self.xyz).all(-1)
+        return result
 
-    def put(self, where: np.ndarray, xyz: np.ndarray, std: np.ndarray, way: np.ndarray | int) -> None:
+    def put(self, where: Array, xyz: Array, std: Array, way: Array | int) -> None:
         """Fill in what is missing `where` (T, 22)."""
         where = where & self.missing & np.isfinite(xyz).all(-1)
         self.xyz = np.where(where[..., None], xyz, self.xyz)
@@ -165,7 +167,7 @@ def markers_of(
     )
 
 
-def _converted(sequence: PoseSequence, made: Conversion) -> tuple[np.ndarray, np.ndarray]:
+def _converted(sequence: PoseSequence, made: Conversion) -> tuple[Array, Array]:
     """Positions (T, 22, 3) and deviations (T, 22); independent errors of joints add up by their weights' squares."""
     xyz = np.empty((len(sequence), len(MARKERS), 3))
     for start in range(0, len(sequence), BLOCK):
@@ -190,14 +192,14 @@ def _derive(track: _Track) -> None:
         _put_column(track, middle, parts, track.xyz[:, parts].mean(1), std)
 
 
-def _put_column(track: _Track, column: int, parts: list[int], xyz: np.ndarray, std: np.ndarray) -> None:
+def _put_column(track: _Track, column: int, parts: list[int], xyz: Array, std: Array) -> None:
     """Put a marker where it is missing; it is as good as the worst of the markers it is made of."""
     where = np.arange(len(MARKERS)) == column
     way = track.way[:, parts].max(1)
     track.put(np.broadcast_to(where, track.std.shape), xyz[:, None], std[:, None], way[:, None])
 
 
-def _beside(toe: np.ndarray, heel: np.ndarray, ankle: np.ndarray, outward: float) -> np.ndarray:
+def _beside(toe: Array, heel: Array, ankle: Array, outward: float) -> Array:
     """(T, 3) small toes; NaN where heel, toe and ankle lie on a line. `outward`: 1 on the right foot, -1 on the left."""
     along = toe - heel
     across = np.cross(along, ankle - heel)  # to the right on both feet
@@ -210,7 +212,7 @@ def _beside(toe: np.ndarray, heel: np.ndarray, ankle: np.ndarray, outward: float
     return np.where(width > 0.0, toe + length * offset, np.nan)
 
 
-def _beside_std(big: np.ndarray, heel: np.ndarray, ankle: np.ndarray, std: np.ndarray) -> np.ndarray:
+def _beside_std(big: Array, heel: Array, ankle: Array, std: Array) -> Array:
     """(T,) deviations of small toes; `std` (T, 3) of big toe, heel and ankle.
 
     Outward is as uncertain as the attitude of the foot's plane: by the errors of ankle and heel over the ankle's distance from
@@ -222,10 +224,11 @@ def _beside_std(big: np.ndarray, heel: np.ndarray, ankle: np.ndarray, std: np.nd
         lever = np.linalg.norm(np.cross(along, ankle - heel), axis=-1) / length
         turn = np.minimum(1.0, np.hypot(std[:, 1], std[:, 2]) / lever)
     reach = math.hypot(*SMALL_TOE) * length
-    return np.sqrt(std[:, 0] ** 2 + (reach * turn) ** 2 + SMALL_TOE_STD**2)
+    result: Array = np.sqrt(std[:, 0] ** 2 + (reach * turn) ** 2 + SMALL_TOE_STD**2)
+    return result
 
 
-def _fill(track: _Track, columns: np.ndarray, candidates: Sequence[_Track]) -> None:
+def _fill(track: _Track, columns: Array, candidates: Sequence[_Track]) -> None:
     """Fill in what is missing of `columns` (22,) bool, each marker from the candidate that errs least."""
     best = np.argmin([np.where(one.missing, np.inf, one.std) for one in candidates], axis=0)
     for number, one in enumerate(candidates):
@@ -249,7 +252,7 @@ def _guessed(track: _Track) -> tuple[_Track, _Track]:
     )
 
 
-def _guess(xyz: np.ndarray, std: np.ndarray, where: np.ndarray, way: Way) -> _Track:
+def _guess(xyz: Array, std: Array, where: Array, way: Way) -> _Track:
     return _Track(
         np.where(where[..., None], xyz, np.nan),
         np.where(where, std, np.nan),
@@ -257,7 +260,7 @@ def _guess(xyz: np.ndarray, std: np.ndarray, where: np.ndarray, way: Way) -> _Tr
     )
 
 
-def _interpolated(track: _Track, stamps: np.ndarray) -> _Track:
+def _interpolated(track: _Track, stamps: Array) -> _Track:
     """Every marker in every frame, linearly between those in which it is there; about the Hip, which moves on its own.
 
     A deviation grows by `DRIFT` with the time from the nearest such frame. Missing throughout where the Hip, or the marker, is.
@@ -275,18 +278,19 @@ def _interpolated(track: _Track, stamps: np.ndarray) -> _Track:
     return _Track(xyz, std, np.full(std.shape, Way.INTERPOLATED, np.uint8))
 
 
-def _between(seconds: np.ndarray, there: np.ndarray, values: np.ndarray) -> np.ndarray:
+def _between(seconds: Array, there: Array, values: Array) -> Array:
     """(T, D) linear between the rows that are `there`, constant beyond the first and the last."""
     columns = [np.interp(seconds, seconds[there], column[there]) for column in values.T]
     return np.stack(columns, -1)
 
 
-def _apart(seconds: np.ndarray, there: np.ndarray) -> np.ndarray:
+def _apart(seconds: Array, there: Array) -> Array:
     """(T,) seconds to the nearest row that is `there`."""
     times = seconds[there]
     after = np.searchsorted(times, seconds).clip(max=len(times) - 1)
     before = (np.searchsorted(times, seconds, side="right") - 1).clip(min=0)
-    return np.minimum(np.abs(times[after] - seconds), np.abs(seconds - times[before]))
+    result: Array = np.minimum(np.abs(times[after] - seconds), np.abs(seconds - times[before]))
+    return result
 
 
 MISSING = MissingJoints(POSE2SIM22.name)

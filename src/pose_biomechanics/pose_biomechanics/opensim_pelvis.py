@@ -8,7 +8,7 @@ from pose_biomechanics import angle_encoding
 from pose_biomechanics.angles import Branches, Euler
 from pose_biomechanics.isb import GROUPS, NAMES, OPENSIM_PELVIS_SEQUENCE
 from pose_core.angles import AngleSequence
-from pose_core.types import Rotations
+from pose_core.types import Array, Rotations
 
 
 def rotation_of(angles: AngleSequence) -> Rotations:
@@ -26,7 +26,7 @@ def rotation_of(angles: AngleSequence) -> Rotations:
     return np.where(known[:, None, None], turns, np.nan)
 
 
-def opensim_turns(rotation: Rotations) -> np.ndarray:
+def opensim_turns(rotation: Rotations) -> Array:
     """(T, 3) radians of OpenSim's tilt, list and rotation of the pelvis, each nearest to the known frame before; NaN stays."""
     known = np.isfinite(rotation).all((1, 2))
     euler = Euler([OPENSIM_PELVIS_SEQUENCE])

@@ -16,6 +16,7 @@ import numpy as np
 
 from pose_core.markers import marker_name
 from pose_core.skeleton import POSE2SIM22, Skeleton
+from pose_core.types import Array
 
 AXES = "XYZ"
 
@@ -195,7 +196,7 @@ def limb_of(segment: str) -> int:
 class Anatomy:
     """Which lines between N points make the frames of the S segments."""
 
-    def __init__(self, points: Mapping[str, np.ndarray], count: int) -> None:
+    def __init__(self, points: Mapping[str, Array], count: int) -> None:
         """`points`: by name, the weights (N,) with which the `count` points that are given make it."""
         self.definitions = tuple(
             next((one for one in ALL_DEFINITIONS[segment] if _points(one) <= points.keys()), UNKNOWN)
@@ -261,16 +262,16 @@ def _points(definition: Definition) -> set[str]:
 _AHEAD, _BEHIND = np.array([1, 2, 0, 2, 0, 1]), np.array([2, 0, 1, 1, 2, 0])
 
 
-def cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def cross(a: Array, b: Array) -> Array:
     """Cross product along the first axis; several times faster than NumPy's for few vectors."""
     products = a.take(_AHEAD, 0) * b.take(_BEHIND, 0)
-    product: np.ndarray = products[:3] - products[3:]
+    product: Array = products[:3] - products[3:]
     return product
 
 
-def dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def dot(a: Array, b: Array) -> Array:
     """Scalar product along the first axis."""
-    product: np.ndarray = np.add.reduce(a * b, 0)
+    product: Array = np.add.reduce(a * b, 0)
     return product
 
 
@@ -278,24 +279,24 @@ def dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 class Frames:
     """Frames of the S segments and of the laboratory (the last row), and what their derivatives need."""
 
-    axes: np.ndarray
+    axes: Array
     """(3, 3, S + 1, T) [axis, coordinate]: unit vectors X, Y and Z in the frame of the points."""
-    ranked: np.ndarray
+    ranked: Array
     """(3, 3, S + 1, T) the same, first axis first, as `Anatomy.order` says."""
-    measures: np.ndarray
+    measures: Array
     """(3, S + 1, T) length of the first line, and the parts of the second along the first axis and square to it."""
-    lines: np.ndarray
+    lines: Array
     """(3, 2 S + 1, T) the lines themselves."""
-    bend: np.ndarray
+    bend: Array
     """(4, T) sign with which the lines of a limb make its lateral axis; 0 while the limb is straight."""
-    straight: np.ndarray
+    straight: Array
     """(4, T) bool"""
 
 
 class SegmentTracker:
     """Frames of one person's segments, frame after frame."""
 
-    def __init__(self, anatomy: Anatomy, laboratory: np.ndarray, straight_deg: float) -> None:
+    def __init__(self, anatomy: Anatomy, laboratory: Array, straight_deg: float) -> None:
         """`laboratory`: (3, 3) its axes X, Y, Z as rows, in the frame of the points."""
         self.anatomy = anatomy
         self.level(laboratory)
@@ -303,13 +304,13 @@ class SegmentTracker:
         # Until a limb bends, its lateral axis is that of the neutral position.
         self._long = np.repeat([[0.0], [1.0], [0.0]], len(CARRIER), 1)
         self._lateral = np.repeat([[0.0], [0.0], [1.0]], len(CARRIER), 1)
-        self._latest: tuple[np.ndarray, np.ndarray] | None = None
+        self._latest: tuple[Array, Array] | None = None
 
-    def level(self, laboratory: np.ndarray) -> None:
+    def level(self, laboratory: Array) -> None:
         """Take other axes (3, 3) for the laboratory's from now on."""
         self._laboratory = laboratory[self.anatomy.order[:, WORLD], :, None]
 
-    def frames(self, points: np.ndarray, usable: np.ndarray) -> Frames:
+    def frames(self, points: Array, usable: Array) -> Frames:
         """Frames at T times from points (3, N, T), which must be finite; NaN for segments whose points are not apart.
 
         `usable`: (4, T) limbs whose points, and those of their carrier, are all real; others leave no memory. NumPy warns of
@@ -353,21 +354,19 @@ class SegmentTracker:
         measures[1, :WORLD] = dot(ranked[0, :, :WORLD], q)
         return Frames(ranked.reshape(-1, times).take(a.by_axis, 0), ranked, measures, lines, bend, straight)
 
-    def _square(self, ranked: np.ndarray, square: np.ndarray, rows: slice) -> np.ndarray:
+    def _square(self, ranked: Array, square: Array, rows: slice) -> Array:
         """Fill in the third and second axes of some segments, that are square to their first ones and to `square` (3, S, T).
 
         Returns the lengths (rows, T) of those of `square`.
         """
         square, parity = square[:, rows], self.anatomy.parity[rows]
-        size: np.ndarray = np.sqrt(dot(square, square))
+        size: Array = np.sqrt(dot(square, square))
         third = square * (parity / size)
         ranked[1, :, rows] = parity * cross(third, ranked[0, :, rows])
         ranked[2, :, rows] = third
         return size
 
-    def _carry(
-        self, ranked: np.ndarray, lateral: np.ndarray, straight: np.ndarray, usable: np.ndarray
-    ) -> None:
+    def _carry(self, ranked: Array, lateral: Array, straight: Array, usable: Array) -> None:
         """Give straight limbs, in place, the lateral axis that they had last, turned along with them by the least angle.
 
         Limbs move in the axes of what carries them.
@@ -386,9 +385,7 @@ class SegmentTracker:
             self._lateral = np.where(usable[:, t], now, self._lateral)
         np.copyto(lateral, np.add.reduce(carrier * here[:, None], 0), where=straight)
 
-    def _in_carriers(
-        self, ranked: np.ndarray, lateral: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _in_carriers(self, ranked: Array, lateral: Array) -> tuple[Array, Array, Array]:
         """Axes (3, 3, 4, T) [axis, coordinate] of what carries each limb, and in them its long and lateral axis (3, 4, T)."""
         carrier = ranked.reshape(-1, ranked.shape[-1]).take(self.anatomy.by_axis[..., CARRIER], 0)
         long = np.add.reduce(carrier * ranked[0].take(UPPER, 1), 1)

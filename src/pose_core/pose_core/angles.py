@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pose_core.people import StageTime
-from pose_core.types import Stamps
+from pose_core.types import Array, Stamps
 
 PELVIS_SEQUENCES = ("ZXY", "YXZ")
 """Orders of tilt (Z), drop (X) and rotation (Y) in which the three angles of a pelvis may have been taken."""
@@ -33,11 +33,11 @@ class PersonAngles:
     """One person's A angles in one image. Raises ValueError for shapes that disagree."""
 
     id: str
-    angle: np.ndarray
+    angle: Array
     """(A,) radians; NaN where the joints do not determine it."""
-    std: np.ndarray
+    std: Array
     """(A,) radians; standard deviation, NaN where the angle is."""
-    flags: np.ndarray
+    flags: Array
     """(A,) uint8, sums of `AngleFlag`."""
 
     def __post_init__(self) -> None:
@@ -91,11 +91,11 @@ class AngleSequence:
     names: tuple[str, ...]
     stamps: Stamps
     """ns"""
-    angle: np.ndarray
+    angle: Array
     """(T, A) radians; NaN where not determined."""
-    std: np.ndarray
+    std: Array
     """(T, A) radians"""
-    flags: np.ndarray
+    flags: Array
     """(T, A) uint8, sums of `AngleFlag`."""
     person: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
@@ -119,7 +119,7 @@ class AngleSequence:
     def __len__(self) -> int:
         return len(self.stamps)
 
-    def of(self, name: str) -> np.ndarray:
+    def of(self, name: str) -> Array:
         """(T,) one angle by its name, radians. Raises ValueError for a name it does not have."""
         if name not in self.names:
             raise ValueError(f"no angle is called '{name}'; there are {', '.join(self.names)}")

@@ -14,7 +14,7 @@ from functools import cache, cached_property
 import numpy as np
 
 from pose_core.skeleton import SIDES, SKELETONS, Skeleton, remap, side
-from pose_core.types import Sets, SetWeights
+from pose_core.types import Array, Sets, SetWeights
 
 POINT: Mapping[tuple[str, str], str] = {
     ("mpi_inf28", "neck"): "throat",
@@ -58,27 +58,29 @@ class Conversion:
     source: Skeleton
     target: Skeleton
     matrix: (
-        np.ndarray
-    )  # (J_target, J_source) `target = matrix @ source`; a row of NaN where the source cannot tell
-    exact: np.ndarray  # (J_target,) bool: the same point of the body, or the mean that defines it
+        Array  # (J_target, J_source) `target = matrix @ source`; a row of NaN where the source cannot tell
+    )
+    exact: Array  # (J_target,) bool: the same point of the body, or the mean that defines it
     provenance: tuple[str, ...]
     """Of each target joint: a name, a sum such as `0.5 pelvis + 0.5 neck`, or empty where the source cannot tell."""
 
     @cached_property
-    def known(self) -> np.ndarray:
+    def known(self) -> Array:
         """(J_target,) bool: which joints of the target the source can tell."""
-        return ~np.isnan(self.matrix).any(1)
+        result: Array = ~np.isnan(self.matrix).any(1)
+        return result
 
     @cached_property
-    def _weights(self) -> np.ndarray:
+    def _weights(self) -> Array:
         return np.where(self.known[:, None], self.matrix, 0.0)
 
     @cached_property
-    def needs(self) -> np.ndarray:
+    def needs(self) -> Array:
         """(J_target, J_source) bool: the joints that make each joint."""
-        return self._weights != 0.0
+        result: Array = self._weights != 0.0
+        return result
 
-    def apply(self, positions: Sets, confidence: SetWeights) -> tuple[np.ndarray, np.ndarray]:
+    def apply(self, positions: Sets, confidence: SetWeights) -> tuple[Array, Array]:
         """Positions (..., J_target, D) and confidences (..., J_target) from those of the source; NaN and 0 where one is missing.
 
         `positions` may be pixels or metres. A joint that is made of several is missing where one of them is (NaN), and as sure

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pose_core.skeleton import side, without_side
-from pose_core.types import Matrix3, Stamps
+from pose_core.types import Array, Matrix3, Stamps
 
 WORLD_FROM_CAMERA = np.array([[0.0, 0.0, 1.0], [0.0, -1.0, 0.0], [1.0, 0.0, 0.0]])
 """(3, 3) turns the optical frame of a level camera (x right, y down, z forward) into the frame of files and global angles,
@@ -27,15 +27,17 @@ def world_from_camera(pitch_deg: float = 0.0, roll_deg: float = 0.0) -> Matrix3:
         [[np.cos(pitch), np.sin(pitch), 0.0], [-np.sin(pitch), np.cos(pitch), 0.0], [0.0, 0.0, 1.0]]
     )
     lower = np.array([[1.0, 0.0, 0.0], [0.0, np.cos(roll), -np.sin(roll)], [0.0, np.sin(roll), np.cos(roll)]])
-    return down @ lower @ WORLD_FROM_CAMERA
+    result: Matrix3 = down @ lower @ WORLD_FROM_CAMERA
+    return result
 
 
-def up_in_camera(pitch_deg: float = 0.0, roll_deg: float = 0.0) -> np.ndarray:
+def up_in_camera(pitch_deg: float = 0.0, roll_deg: float = 0.0) -> Array:
     """(3,) unit vector that points up, in the optical frame of a camera tilted as in `world_from_camera`."""
-    return world_from_camera(pitch_deg, roll_deg)[1]
+    result: Array = world_from_camera(pitch_deg, roll_deg)[1]
+    return result
 
 
-def tilt_of(up: np.ndarray) -> tuple[float, float]:
+def tilt_of(up: Array) -> tuple[float, float]:
     """Pitch and roll in degrees of a camera in whose optical frame `up` (3,), of length 1, points up: inverse of `up_in_camera`.
 
     Without a roll where the camera looks straight up or down.
@@ -63,9 +65,9 @@ class MarkerSequence:
     """As OpenSim calls them, such as RHip."""
     stamps: Stamps
     """ns"""
-    xyz: np.ndarray
+    xyz: Array
     """(T, M, 3) metres; X forward, Y up, Z right where nothing else is known of the laboratory."""
-    std: np.ndarray
+    std: Array
     """(T, M) metres, along each axis; NaN where unknown."""
     person: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
@@ -87,11 +89,12 @@ class MarkerSequence:
         return len(self.stamps)
 
     @property
-    def missing(self) -> np.ndarray:
+    def missing(self) -> Array:
         """(T, M) bool: whether a marker has no position."""
-        return ~np.isfinite(self.xyz).all(-1)
+        result: Array = ~np.isfinite(self.xyz).all(-1)
+        return result
 
-    def of(self, name: str) -> np.ndarray:
+    def of(self, name: str) -> Array:
         """(T, 3) one marker by its name. Raises ValueError for a name it does not have."""
         if name not in self.names:
             raise ValueError(f"no marker is called '{name}'; there are {', '.join(self.names)}")

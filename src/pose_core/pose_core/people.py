@@ -13,6 +13,7 @@ import numpy as np
 
 from pose_core.geometry.rotations import is_unit
 from pose_core.skeleton import SKELETONS
+from pose_core.types import Array
 
 
 class JointState(enum.IntEnum):
@@ -55,9 +56,9 @@ class Person2D:
 
     id: str
     confidence: float
-    box_px: np.ndarray  # (4,) x_min, y_min, x_max, y_max
-    xy_px: np.ndarray  # (J, 2)
-    joint_confidence: np.ndarray  # (J,)
+    box_px: Array  # (4,) x_min, y_min, x_max, y_max
+    xy_px: Array  # (J, 2)
+    joint_confidence: Array  # (J,)
 
     def __post_init__(self) -> None:
         joints = len(self.joint_confidence)
@@ -91,11 +92,11 @@ class Person3D:
 
     id: str
     confidence: float
-    xyz: np.ndarray  # (J, 3)
-    std: np.ndarray  # (J,)
-    root_std: np.ndarray  # (3,)
-    joint_confidence: np.ndarray  # (J,)
-    state: np.ndarray  # (J,) uint8, JointState
+    xyz: Array  # (J, 3)
+    std: Array  # (J,)
+    root_std: Array  # (3,)
+    joint_confidence: Array  # (J,)
+    state: Array  # (J,) uint8, JointState
     height: float = float("nan")
     height_std: float = float("nan")
     scale_source: ScaleSource = ScaleSource.NONE
@@ -121,7 +122,7 @@ class People3D:
     people: tuple[Person3D, ...] = ()
     delay: float = 0.0
     times: tuple[StageTime, ...] = field(default=())
-    up: np.ndarray | None = None
+    up: Array | None = None
     """(3,) unit vector in `frame_id` that points up; None where that is not known."""
 
     def __post_init__(self) -> None:
@@ -132,7 +133,7 @@ class People3D:
                 raise ValueError(f"up must be a unit vector, got {self.up}")
 
 
-def with_missing(person: Person3D, missing: np.ndarray) -> Person3D:
+def with_missing(person: Person3D, missing: Array) -> Person3D:
     """`person` with the joints of the (J,) mask `missing` taken out: NaN, confidence 0, state MISSING."""
     return replace(
         person,
@@ -151,6 +152,6 @@ def expect_joints(skeleton: str, counts: list[int]) -> None:
             raise ValueError(f"skeleton '{skeleton}' has {joints} joints, got a person with {count}")
 
 
-def _expect(name: str, array: np.ndarray, shape: tuple[int, ...]) -> None:
+def _expect(name: str, array: Array, shape: tuple[int, ...]) -> None:
     if array.shape != shape:
         raise ValueError(f"{name} must have shape {shape}, got {array.shape}")

@@ -16,7 +16,7 @@ import numpy as np
 
 from pose_core.files import write_whole
 from pose_core.people import JointState, People2D, People3D, Person3D, ScaleSource, expect_joints
-from pose_core.types import Stamps, Track, TrackMask, TrackScalars, TrackState, TrackStd, TrackVectors
+from pose_core.types import Array, Stamps, Track, TrackMask, TrackScalars, TrackState, TrackStd, TrackVectors
 from pose_core.units import S_PER_NS
 
 FORMAT = "pose_sequence 1"
@@ -103,7 +103,8 @@ class PoseSequence:
     @property
     def missing(self) -> TrackMask:
         """(T, J) whether a joint has no position."""
-        return ~np.isfinite(self.xyz).all(-1)
+        result: TrackMask = ~np.isfinite(self.xyz).all(-1)
+        return result
 
     def gaps(self, longest: float) -> list[tuple[int, int]]:
         """Stamps (before, after) of each pause of more than `longest` seconds without any joint."""
@@ -227,13 +228,13 @@ class PoseSequence:
 class _Blend:
     """For those new stamps that lie between (or on) two present samples: which, and how they mix."""
 
-    where: np.ndarray  # (N,) indices of the new stamps
-    before: np.ndarray  # (N,) indices of the samples
-    after: np.ndarray
-    weight: np.ndarray  # (N,) of `after`
+    where: Array  # (N,) indices of the new stamps
+    before: Array  # (N,) indices of the samples
+    after: Array
+    weight: Array  # (N,) of `after`
 
     @classmethod
-    def over(cls, stamps: np.ndarray, present: np.ndarray, wanted: np.ndarray, longest_gap: float) -> _Blend:
+    def over(cls, stamps: Array, present: Array, wanted: Array, longest_gap: float) -> _Blend:
         kept = np.flatnonzero(present)
         place = np.searchsorted(stamps[kept], wanted, side="right")
         inside = np.flatnonzero(place > 0)
@@ -249,10 +250,11 @@ class _Blend:
         return cls(inside[good], before[good], after[good], weight[good])
 
     @property
-    def exact(self) -> np.ndarray:
-        return self.weight == 0.0
+    def exact(self) -> Array:
+        result: Array = self.weight == 0.0
+        return result
 
-    def of(self, values: np.ndarray) -> np.ndarray:
+    def of(self, values: Array) -> Array:
         """The mix of `values` (T, ...)."""
         weight = self.weight.reshape(-1, *[1] * (values.ndim - 1))
         return np.where(
@@ -289,7 +291,7 @@ def _members(content: bytes) -> dict[str, Any]:
         return names | {name: _exactly(file[name], name, kind) for name, kind in ARRAYS.items()}
 
 
-def _exactly(array: np.ndarray, name: str, kind: type) -> np.ndarray:
+def _exactly(array: Array, name: str, kind: type) -> Array:
     if array.dtype != kind:
         raise ValueError(f"'{name}' must hold {np.dtype(kind)}, got {array.dtype}")
     return array

@@ -13,6 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from pose_core.registry import Registry
+from pose_core.types import Array
 
 SIDES = {"left": "right", "right": "left"}
 
@@ -74,24 +75,24 @@ class Skeleton:
         return [self.index(name) for name in names]
 
     @cached_property
-    def edges(self) -> np.ndarray:
+    def edges(self) -> Array:
         """(B, 2) node numbers of the bones: parent, child; parents before children."""
         return np.array([self.indices(*bone) for bone in self.bones], np.intp)
 
     @cached_property
-    def parents(self) -> np.ndarray:
+    def parents(self) -> Array:
         """(N,) node number of each node's parent, -1 for the root."""
         parents = np.full(len(self.nodes), -1, np.intp)
         parents[self.edges[:, 1]] = self.edges[:, 0]
         return parents
 
     @cached_property
-    def flip(self) -> np.ndarray:
+    def flip(self) -> Array:
         """(J,) permutation that swaps left and right: `xyz[flip]` relabels a mirrored person."""
         return np.array(self.indices(*(mirror(joint) for joint in self.joints)), np.intp)
 
     @cached_property
-    def flip_nodes(self) -> np.ndarray:
+    def flip_nodes(self) -> Array:
         """(N,) the same over joints and virtual points."""
         return np.array(self.indices(*(mirror(node) for node in self.nodes)), np.intp)
 
@@ -106,28 +107,31 @@ class Skeleton:
         return tuple(side(child) for _, child in self.bones)
 
     @cached_property
-    def _node_matrix(self) -> np.ndarray:
+    def _node_matrix(self) -> Array:
         matrix = np.zeros((len(self.nodes), len(self.joints)))
         matrix[: len(self.joints)] = np.eye(len(self.joints))
         for name, a, b in self.virtual:
             matrix[self.index(name), self.indices(a, b)] = 0.5
         return matrix
 
-    def with_virtual(self, positions: np.ndarray) -> np.ndarray:
+    def with_virtual(self, positions: Array) -> Array:
         """Positions of all nodes (..., N, D) from those of the joints (..., J, D); NaN where a source is NaN."""
         if not self.virtual:
             return positions
         pairs = np.array([self.indices(a, b) for _, a, b in self.virtual])
         return np.concatenate([positions, positions[..., pairs, :].mean(-2)], axis=-2)
 
-    def root_of(self, positions: np.ndarray) -> np.ndarray:
+    def root_of(self, positions: Array) -> Array:
         """Position of the root (..., D) from joints (..., J, D)."""
         return self.with_virtual(positions)[..., self.index(self.root), :]
 
-    def bone_lengths(self, positions: np.ndarray) -> np.ndarray:
+    def bone_lengths(self, positions: Array) -> Array:
         """Lengths (..., B) in the unit of `positions` (..., J, D)."""
         nodes = self.with_virtual(positions)
-        return np.linalg.norm(nodes[..., self.edges[:, 1], :] - nodes[..., self.edges[:, 0], :], axis=-1)
+        result: Array = np.linalg.norm(
+            nodes[..., self.edges[:, 1], :] - nodes[..., self.edges[:, 0], :], axis=-1
+        )
+        return result
 
 
 def side(name: str) -> str:
@@ -148,9 +152,7 @@ def mirror(name: str) -> str:
     return "_".join(SIDES.get(word, word) for word in name.split("_"))
 
 
-def remap(
-    source: Skeleton, target: Skeleton, synonyms: dict[str, tuple[str, ...]] | None = None
-) -> np.ndarray:
+def remap(source: Skeleton, target: Skeleton, synonyms: dict[str, tuple[str, ...]] | None = None) -> Array:
     """Linear map M (J_target, J_source) with `target_xyz = M @ source_xyz`, built from names.
 
     A target joint is the source joint or virtual point of the same name, else the mean of the source joints that

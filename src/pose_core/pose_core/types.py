@@ -8,40 +8,44 @@ see the shapes.
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+"""An array of which the docstring says the shape and the numbers."""
 
 if TYPE_CHECKING or "jaxtyping" in sys.modules:
     from jaxtyping import Bool, Float, Int, UInt8
 
-    Points2 = Float[np.ndarray, "*points 2"]
-    Points3 = Float[np.ndarray, "*points 3"]
-    Matrix3 = Float[np.ndarray, "3 3"]
-    Vector3 = Float[np.ndarray, "3"]
-    Jacobians = Float[np.ndarray, "*points 2 3"]
+    Points2 = Float[Array, "*points 2"]
+    Points3 = Float[Array, "*points 3"]
+    Matrix3 = Float[Array, "3 3"]
+    Vector3 = Float[Array, "3"]
+    Jacobians = Float[Array, "*points 2 3"]
 
-    Views2 = Float[np.ndarray, "views *points 2"]
-    ViewWeights = Float[np.ndarray, "views *points"]
+    Views2 = Float[Array, "views *points 2"]
+    ViewWeights = Float[Array, "views *points"]
 
-    Sets = Float[np.ndarray, "*batch joints dims"]
-    SetWeights = Float[np.ndarray, "*batch joints"]
-    Rotations = Float[np.ndarray, "*batch dims dims"]
-    Vectors = Float[np.ndarray, "*batch dims"]
-    Scalars = Float[np.ndarray, "*batch"]
-    Bones = Float[np.ndarray, "*batch bones"]
+    Sets = Float[Array, "*batch joints dims"]
+    SetWeights = Float[Array, "*batch joints"]
+    Rotations = Float[Array, "*batch dims dims"]
+    Vectors = Float[Array, "*batch dims"]
+    Scalars = Float[Array, "*batch"]
+    Bones = Float[Array, "*batch bones"]
 
-    Track = Float[np.ndarray, "frames joints dims"]
-    TrackStd = Float[np.ndarray, "frames joints"]
-    TrackState = UInt8[np.ndarray, "frames joints"]
-    TrackMask = Bool[np.ndarray, "frames joints"]
-    TrackVectors = Float[np.ndarray, "frames dims"]
-    TrackScalars = Float[np.ndarray, "frames"]
-    Stamps = Int[np.ndarray, "frames"]
+    Track = Float[Array, "frames joints dims"]
+    TrackStd = Float[Array, "frames joints"]
+    TrackState = UInt8[Array, "frames joints"]
+    TrackMask = Bool[Array, "frames joints"]
+    TrackVectors = Float[Array, "frames dims"]
+    TrackScalars = Float[Array, "frames"]
+    Stamps = Int[Array, "frames"]
 
-    Joints = Float[np.ndarray, "joints dims"]
-    JointStd = Float[np.ndarray, "joints"]
-    JointMask = Bool[np.ndarray, "joints"]
+    Joints = Float[Array, "joints dims"]
+    JointStd = Float[Array, "joints"]
+    JointMask = Bool[Array, "joints"]
 else:
     Points2 = Points3 = Matrix3 = Vector3 = Jacobians = np.ndarray
     Views2 = ViewWeights = np.ndarray

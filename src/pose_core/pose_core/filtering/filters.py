@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pose_core.filtering.windows import CausalWindow
-from pose_core.types import JointMask, Joints, JointStd
+from pose_core.types import Array, JointMask, Joints, JointStd
 from pose_core.units import S_PER_NS
 
 
@@ -58,7 +58,7 @@ class OneEuro:
         """Forget everything, the shape and the time included."""
         self._stamp: int | None = None
 
-    def filter(self, stamp: int, x: np.ndarray, hold: bool = False) -> np.ndarray:
+    def filter(self, stamp: int, x: Array, hold: bool = False) -> Array:
         """The filtered `x`, of its shape.
 
         Where `x` is missing: NaN, or the last filtered value with `hold`.
@@ -86,7 +86,7 @@ class OneEuro:
         return self._value.copy() if hold else np.where(seen, value, np.nan)
 
 
-def _smoothing(cutoff: float | np.ndarray, dt: np.ndarray) -> np.ndarray:
+def _smoothing(cutoff: float | Array, dt: Array) -> Array:
     """Weight of the new sample in an exponential filter of the given cutoff frequency in Hz."""
     turn = 2.0 * math.pi * cutoff * dt
     return turn / (turn + 1.0)
@@ -96,11 +96,11 @@ class Moments(NamedTuple):
     """What a constant-velocity filter knows of J joints at one time; NaN variance of the position where it knows nothing."""
 
     stamp: int
-    position: np.ndarray  # (J, D) metres
-    velocity: np.ndarray  # (J, D) metres per second
-    position_variance: np.ndarray  # (J,) along one axis
-    covariance: np.ndarray  # (J,) of position and velocity; 0 exactly where a joint has just started
-    velocity_variance: np.ndarray  # (J,)
+    position: Array  # (J, D) metres
+    velocity: Array  # (J, D) metres per second
+    position_variance: Array  # (J,) along one axis
+    covariance: Array  # (J,) of position and velocity; 0 exactly where a joint has just started
+    velocity_variance: Array  # (J,)
 
 
 @dataclass(frozen=True)
@@ -121,9 +121,9 @@ class AccelerationDensity:
         if not self.rate >= 0.0:
             raise ValueError(f"the rise of acceleration_density must not be negative, got {self.rate}")
 
-    def at(self, velocity: Joints) -> np.ndarray:
+    def at(self, velocity: Joints) -> Array:
         """(J,) for velocities (J, D) in m/s."""
-        density: np.ndarray = self.rest + self.rate * np.einsum("ji,ji->j", velocity, velocity)
+        density: Array = self.rest + self.rate * np.einsum("ji,ji->j", velocity, velocity)
         return density
 
 
@@ -249,12 +249,14 @@ class ConstantVelocityKalman:
 
         NaN where there was none.
         """
-        return self._distance.copy()
+        result: JointStd = self._distance.copy()
+        return result
 
     @property
     def rejected(self) -> JointMask:
         """(J,) whether the gate kept the last measurement out of the state."""
-        return self._rejected.copy()
+        result: JointMask = self._rejected.copy()
+        return result
 
     def _start(self, stamp: int, shape: tuple[int, ...]) -> None:
         self._x, self._v = np.full(shape, np.nan), np.zeros(shape)
@@ -262,7 +264,7 @@ class ConstantVelocityKalman:
         self._measured_at = np.full(shape[0], stamp, np.int64)
         self._rejections = np.zeros(shape[0], np.intp)
 
-    def _ahead(self, last: int, stamp: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def _ahead(self, last: int, stamp: int) -> tuple[Array, Array, Array, Array]:
         """Position, its variance, covariance with velocity and variance of velocity at `stamp`."""
         dt = (stamp - last) * S_PER_NS
         q = self.acceleration_density.at(self._v)
@@ -273,9 +275,7 @@ class ConstantVelocityKalman:
             x[gone], p[gone] = np.nan, np.nan
         return x, p, self._c + dt * (self._w + dt * (q / 2.0)), self._w + dt * q
 
-    def _correct(
-        self, which: np.ndarray, innovation: np.ndarray, keep: np.ndarray, total: np.ndarray
-    ) -> None:
+    def _correct(self, which: Array, innovation: Array, keep: Array, total: Array) -> None:
         """Kalman's update.
 
         `keep` is 1 - gain, computed as a quotient so that variances cannot turn negative.
@@ -287,7 +287,7 @@ class ConstantVelocityKalman:
         self._p = np.where(which, self._p * keep, self._p)
         self._measured_at[which] = self._stamp
 
-    def _begin(self, which: np.ndarray, xyz: np.ndarray, noise: np.ndarray) -> None:
+    def _begin(self, which: Array, xyz: Array, noise: Array) -> None:
         self._x = np.where(which[:, None], xyz, self._x)
         self._v = np.where(which[:, None], 0.0, self._v)
         self._p = np.where(which, noise, self._p)
@@ -329,7 +329,7 @@ class SavitzkyGolay:
         self._stamps = CausalWindow(self.window, (), np.int64)
         self._samples: CausalWindow | None = None
 
-    def filter(self, stamp: int, x: np.ndarray) -> np.ndarray:
+    def filter(self, stamp: int, x: Array) -> Array:
         """The filtered `x`, of its shape; NaN where `x` is missing."""
         x = np.asarray(x, float)
         if self._samples is None:
@@ -340,7 +340,7 @@ class SavitzkyGolay:
         self._stamps.push(np.asarray(stamp))
         return self.at(0)
 
-    def at(self, back: int) -> np.ndarray:
+    def at(self, back: int) -> Array:
         """The fit at the sample `back` before the newest, of the shape of a sample; NaN where that was missing.
 
         Halfway back in the window it is the centred filter. Raises ValueError for a sample that the window does not hold.
@@ -354,7 +354,8 @@ class SavitzkyGolay:
         samples = self._samples.seen.reshape(len(ages), -1)
         present = ~np.isnan(samples)
         if present.all():
-            return (powers[place] @ np.linalg.pinv(powers) @ samples).reshape(shape)
+            result: Array = (powers[place] @ np.linalg.pinv(powers) @ samples).reshape(shape)
+            return result
         fitted = np.full(samples.shape[1], np.nan)
         patterns, member = np.unique(present, axis=1, return_inverse=True)
         member = member.reshape(-1)
@@ -371,6 +372,6 @@ def _later(last: int, stamp: int) -> None:
         raise ValueError(f"stamps must increase, got {stamp} after {last}; reset the filter when time jumps")
 
 
-def _check_shape(x: np.ndarray, state: np.ndarray) -> None:
+def _check_shape(x: Array, state: Array) -> None:
     if x.shape != state.shape:
         raise ValueError(f"the filter holds shape {state.shape}, got {x.shape}; reset it to change the shape")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pose_core.skeleton import Skeleton, mirror, without_side
+from pose_core.types import Array
 
 DEPTH_SHARE = 0.72
 """Of the variance of a joint, what lies along the view: `pose evaluate angles` measures it, and the correlations here."""
@@ -40,9 +41,9 @@ def handed_down(joint: str) -> float:
 class JointErrors:
     """Errors of N points as mixtures of K independent ones."""
 
-    mixing: np.ndarray
+    mixing: Array
     """(N, K) rows of length 1: the error of a point is its standard deviation times its row times K errors of variance 1."""
-    axes: np.ndarray
+    axes: Array
     """(3,) what a standard deviation is multiplied by along x, y and z; its mean square is 1."""
 
     @classmethod
@@ -70,7 +71,7 @@ class JointErrors:
         across = (1.0 - DEPTH_SHARE) / 2.0
         return cls(mixing[: len(skeleton)], np.sqrt(3.0 * np.array([across, across, DEPTH_SHARE])))
 
-    def of(self, points: np.ndarray) -> np.ndarray:
+    def of(self, points: Array) -> Array:
         """(P, at most P) `mixing` of some of the points (P,), with as few errors as do the same."""
         some = self.mixing[points]
         return some if some.shape[0] >= some.shape[1] else np.linalg.qr(some.T)[1].T

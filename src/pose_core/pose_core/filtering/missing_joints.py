@@ -22,7 +22,7 @@ import numpy as np
 
 from pose_core.conversion import conversion
 from pose_core.skeleton import MEDIAPIPE33, SIDES, SKELETONS, Skeleton, mirror
-from pose_core.types import Sets, SetWeights
+from pose_core.types import Array, Sets, SetWeights
 
 STANDING = {
     # Heights: Drillis & Contini 1966, "Body segment parameters", as in Winter, "Biomechanics and Motor Control of Human
@@ -84,12 +84,12 @@ TRUST = {Method.SYMMETRY: 0.5, Method.AVERAGE: 0.25}
 class Filled:
     """Joints after inference; leading axes as they came."""
 
-    positions: np.ndarray  # (..., J, D), NaN where still missing
-    confidence: np.ndarray  # (..., J), 0 where still missing
-    method: np.ndarray  # (..., J) uint8, Method
+    positions: Array  # (..., J, D), NaN where still missing
+    confidence: Array  # (..., J), 0 where still missing
+    method: Array  # (..., J) uint8, Method
 
     @property
-    def inferred(self) -> np.ndarray:
+    def inferred(self) -> Array:
         """(..., J) bool: not seen, yet not missing."""
         return self.method > Method.SEEN
 
@@ -100,12 +100,12 @@ class Filled:
 
 def visible(
     xy_px: Sets, confidence: SetWeights, min_confidence: float, width: int = 0, height: int = 0
-) -> np.ndarray:
+) -> Array:
     """(..., J) bool: keypoints that are there, sure enough, and inside an image of that size (0: wherever they are).
 
     Pixels count from the centre of the top left one, so the border is half a pixel out. Never true of confidence 0.
     """
-    there = np.isfinite(xy_px).all(-1) & (confidence > 0.0) & (confidence >= min_confidence)
+    there: Array = np.isfinite(xy_px).all(-1) & (confidence > 0.0) & (confidence >= min_confidence)
     for axis, size in enumerate((width, height)):
         if size > 0:
             there &= (xy_px[..., axis] > -0.5) & (xy_px[..., axis] < size - 0.5)
@@ -116,7 +116,7 @@ class _Step(NamedTuple):
     """From a node to a neighbour in the tree."""
 
     start: int
-    bone: np.ndarray  # (3,) of the standing person, in heights
+    bone: Array  # (3,) of the standing person, in heights
     weight: float  # a bone errs in proportion to its length
     mirrored: tuple[int, int]  # the same step on the other side
     before: int | None  # the node before `start` on a straight chain
@@ -125,25 +125,25 @@ class _Step(NamedTuple):
 class _Body(NamedTuple):
     """What is known of the nodes, or of the joints, of people."""
 
-    positions: np.ndarray  # (B, N, D)
-    confidence: np.ndarray  # (B, N)
-    method: np.ndarray  # (B, N) uint8, Method
+    positions: Array  # (B, N, D)
+    confidence: Array  # (B, N)
+    method: Array  # (B, N) uint8, Method
 
 
 class _Frame(NamedTuple):
     """How people's trunks stand; NaN where it cannot be told."""
 
-    axes: np.ndarray  # (B, D, 3) the standing person's x, y, z, as long as its height
-    across: np.ndarray  # (B, D) unit normal of the mirror
-    height: np.ndarray  # (B,) length of the standing height
+    axes: Array  # (B, D, 3) the standing person's x, y, z, as long as its height
+    across: Array  # (B, D) unit normal of the mirror
+    height: Array  # (B,) length of the standing height
 
 
 class _Guesses(NamedTuple):
     """Where a node may be, from one of its neighbours."""
 
-    positions: np.ndarray  # (R, D) NaN where that neighbour does not tell
-    confidence: np.ndarray  # (R,)
-    method: np.ndarray  # (R,) uint8
+    positions: Array  # (R, D) NaN where that neighbour does not tell
+    confidence: Array  # (R,)
+    method: Array  # (R,) uint8
     weight: float
 
 
@@ -188,7 +188,7 @@ class MissingJoints:
             before if straight else None,
         )
 
-    def fill(self, positions: Sets, confidence: SetWeights, seen: np.ndarray | None = None) -> Filled:
+    def fill(self, positions: Sets, confidence: SetWeights, seen: Array | None = None) -> Filled:
         """Infer what is missing of `positions` (..., J, D): D is 3 in right-handed axes of any unit, or 2 in an image.
 
         Missing is what is NaN, has a `confidence` of 0 or is not `seen` (..., J); see `visible`. Raises ValueError for arrays of
@@ -257,7 +257,7 @@ class MissingJoints:
 class _Trunk:
     """Tells how people of one skeleton stand."""
 
-    def __init__(self, skeleton: Skeleton, standing: np.ndarray) -> None:
+    def __init__(self, skeleton: Skeleton, standing: Array) -> None:
         """`standing`: nodes (N, 3) of the standing person."""
         index, joints = skeleton.index, skeleton.joints
         self._standing = standing
@@ -276,7 +276,7 @@ class _Trunk:
         told = np.isfinite(bones).all(-1)
         self._spans, self._bones = spans[told], bones[told]
 
-    def frame(self, nodes: np.ndarray) -> _Frame:
+    def frame(self, nodes: Array) -> _Frame:
         """Of people, from their nodes (B, N, D)."""
         left = _first(*(self._axis(nodes, pairs, 0) for pairs in self._widths))
         sideways = np.nan_to_num(left)
@@ -300,11 +300,11 @@ class _Trunk:
 
     def _axis(
         self,
-        nodes: np.ndarray,
+        nodes: Array,
         pairs: list[tuple[int, int]],
         axis: int,
-        sideways: np.ndarray | float = 0.0,
-    ) -> np.ndarray:
+        sideways: Array | float = 0.0,
+    ) -> Array:
         """(B, D) the standing person's axis from pairs of nodes that are known, less what they span along x."""
         total = np.zeros((len(nodes), nodes.shape[-1]))
         length = np.zeros((len(nodes), 1))
@@ -316,7 +316,7 @@ class _Trunk:
             length += known * span[axis]
         return np.where((length > 0.0) & (total != 0.0).any(-1, keepdims=True), total / length, np.nan)
 
-    def _height(self, nodes: np.ndarray) -> np.ndarray:
+    def _height(self, nodes: Array) -> Array:
         """(B,) standing height that the known bones have together."""
         vectors = nodes[:, self._spans[:, 1]] - nodes[:, self._spans[:, 0]]
         lengths = np.linalg.norm(vectors, axis=-1)
@@ -325,7 +325,7 @@ class _Trunk:
         return np.where(height > 0.0, height, np.nan)
 
 
-def standing_joints(skeleton: str) -> np.ndarray:
+def standing_joints(skeleton: str) -> Array:
     """(J, 3) joints of the standing person in a skeleton; NaN for those that nothing tells."""
     person = np.full((len(MEDIAPIPE33), 3), np.nan)
     for name, (x, y, z) in STANDING.items():
@@ -335,7 +335,7 @@ def standing_joints(skeleton: str) -> np.ndarray:
     return np.round(joints, 9)  # so that the middle of left and right is exactly in the middle
 
 
-def _first(*vectors: np.ndarray) -> np.ndarray:
+def _first(*vectors: Array) -> Array:
     """The first of several (B, D) that is not NaN."""
     found = vectors[0]
     for other in vectors[1:]:
@@ -343,9 +343,10 @@ def _first(*vectors: np.ndarray) -> np.ndarray:
     return found
 
 
-def _unit(vectors: np.ndarray) -> np.ndarray:
+def _unit(vectors: Array) -> Array:
     """Of length 1; NaN where there is no direction."""
-    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+    result: Array = vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return result
 
 
 def _by_symmetry(here: _Body, then: _Body, step: _Step, frame: _Frame) -> _Guesses:

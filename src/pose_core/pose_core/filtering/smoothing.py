@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from pose_core.filtering.filters import AccelerationDensity, ConstantVelocityKalman, Moments, density_of
-from pose_core.types import Joints, JointStd, Stamps, Track, TrackStd
+from pose_core.types import Array, Joints, JointStd, Stamps, Track, TrackStd
 from pose_core.units import S_PER_NS
 
 
@@ -101,7 +101,7 @@ class FixedLagSmoother:
         return self._stamps[place], self._mean[place, :, 0], np.sqrt(self._covariance[place, :, 0, 0])
 
 
-def _matrices(moments: Moments) -> tuple[np.ndarray, np.ndarray]:
+def _matrices(moments: Moments) -> tuple[Array, Array]:
     """Mean (J, 2, D) and covariance (J, 2, 2) of position and velocity."""
     _, position, velocity, p, c, w = moments
     return np.stack([position, velocity], 1), np.stack([p, c, c, w], -1).reshape(-1, 2, 2)
@@ -109,7 +109,7 @@ def _matrices(moments: Moments) -> tuple[np.ndarray, np.ndarray]:
 
 def _link(
     moments: Moments, following: Moments, acceleration_density: AccelerationDensity
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[Array, Array, Array]:
     """How a frame hangs together with the following one: gain (J, 2, 2), and mean and covariance predicted there.
 
     A joint that is unknown, or that has started anew in the following frame, has gain 0.
@@ -126,7 +126,7 @@ def _link(
     return gain, step @ mean, ahead
 
 
-def _where_linked(gain: np.ndarray, *told: np.ndarray) -> list[np.ndarray]:
+def _where_linked(gain: Array, *told: Array) -> list[Array]:
     """What later frames tell (J, 2, N), 0 for joints to which that means nothing."""
     linked = (gain[:, 0, 0] != 0.0)[:, None, None]
     return [np.where(linked, array, 0.0) for array in told]

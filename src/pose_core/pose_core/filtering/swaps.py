@@ -21,6 +21,7 @@ import numpy as np
 
 from pose_core.people import Person3D
 from pose_core.skeleton import Skeleton, mirror, side
+from pose_core.types import Array
 from pose_core.units import S_PER_NS
 
 MAX_GAP = 0.5
@@ -92,8 +93,8 @@ BONE_TIME = 2.0
 class _Group:
     """Pairs that hang on one joint of the middle: the arms, the legs, or the face."""
 
-    pairs: np.ndarray  # (n,) rows among the pairs
-    depth: np.ndarray  # (n,) 0 next to the middle
+    pairs: Array  # (n,) rows among the pairs
+    depth: Array  # (n,) 0 next to the middle
 
     @property
     def limb(self) -> bool:
@@ -149,8 +150,8 @@ class SwapRepair:
         self._pattern = 0
 
     def repair(
-        self, stamp: int, positions: np.ndarray, confidence: np.ndarray, std: np.ndarray | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
+        self, stamp: int, positions: Array, confidence: Array, std: Array | None = None
+    ) -> tuple[Array, Array]:
         """Positions (J, D) with labels put right, and which (J,) joints were exchanged with their mirror.
 
         `stamp`: ns; one that is not later than the last, or much later, begins anew. `confidence`: (J,). `std`: (J,) standard
@@ -213,7 +214,7 @@ class SwapRepair:
         self._stamp = stamp
         return positions, swapped
 
-    def _begin(self, stamp: int, seen: np.ndarray, difference: np.ndarray, given: np.ndarray) -> None:
+    def _begin(self, stamp: int, seen: Array, difference: Array, given: Array) -> None:
         """Start from a frame whose labels are taken as they are."""
         self._stamp = stamp
         self._size = _size(seen)
@@ -231,7 +232,7 @@ class SwapRepair:
         self._pattern = 0
         self._odds = np.concatenate([[0.0], np.full(len(self._prior) - 1, -MOST_ODDS)])
 
-    def _evidence(self, difference: np.ndarray, step: np.ndarray, variance: np.ndarray) -> np.ndarray:
+    def _evidence(self, difference: Array, step: Array, variance: Array) -> Array:
         """(P,) how much better the negative of `difference` continues the past than `difference` does; above 0 where it does.
 
         The past goes on anywhere between standing still and keeping its velocity. Labels as they are may also return to where
@@ -242,10 +243,10 @@ class SwapRepair:
             _off(difference, self._difference, self._trail - self._difference),
         )
         other = _off(-difference, self._difference, step)
-        evidence: np.ndarray = np.log((FREEDOM * variance + same) / (FREEDOM * variance + other))
+        evidence: Array = np.log((FREEDOM * variance + same) / (FREEDOM * variance + other))
         return evidence
 
-    def _most_probable(self, evidence: np.ndarray, gap: float) -> int:
+    def _most_probable(self, evidence: Array, gap: float) -> int:
         """The pattern after one step of the chain with the log likelihoods `evidence` (K,) against pattern 0."""
         if not self._pattern and evidence[1:].max() < -CLEAR:
             self._calm()
@@ -264,7 +265,7 @@ class SwapRepair:
         best = int(odds.argmax())
         return best if self._pattern or odds[best] - odds[0] >= MARGIN else 0
 
-    def _vote(self, evidence: np.ndarray, weight: np.ndarray, front: float, gap: float) -> None:
+    def _vote(self, evidence: Array, weight: Array, front: float, gap: float) -> None:
         """Count for how long the detector has labelled each limb as it is followed here, in seconds."""
         limbs = self._member[: self._limbs]
         told = limbs @ evidence
@@ -284,12 +285,12 @@ class SwapRepair:
     def _follow(
         self,
         stamp: int,
-        difference: np.ndarray,
-        given: np.ndarray,
-        old: np.ndarray,
-        age: np.ndarray,
-        step: np.ndarray,
-        variance: np.ndarray,
+        difference: Array,
+        given: Array,
+        old: Array,
+        age: Array,
+        step: Array,
+        variance: Array,
     ) -> None:
         """Move on to this frame's differences (P, D), labels put right."""
         fit = np.minimum(_off(difference, self._difference, step) / variance, MOST_MISFIT)
@@ -317,13 +318,13 @@ class SwapRepair:
 
     def _mixed(
         self,
-        difference: np.ndarray,
-        step: np.ndarray,
-        fit: np.ndarray,
-        variance: np.ndarray,
-        weight: np.ndarray,
-        age: np.ndarray,
-    ) -> np.ndarray:
+        difference: Array,
+        step: Array,
+        fit: Array,
+        variance: Array,
+        weight: Array,
+        age: Array,
+    ) -> Array:
         """(P,) pairs of limbs that lie between their two labellings, and got there faster than anything moves."""
         limbs = self._member[: self._limbs]
         ahead = self._difference + step
@@ -333,17 +334,17 @@ class SwapRepair:
         mixed = limbs @ (weight * fit) > UNLIKELY * total
         mixed &= limbs @ (weight * between) < LIKELY * total
         mixed &= limbs @ (weight * (np.minimum(turned, 2.0) - FASTEST * age)) > 0.0
-        of_pairs: np.ndarray = mixed @ limbs > 0.0
+        of_pairs: Array = mixed @ limbs > 0.0
         return of_pairs
 
 
-def exchanged(values: np.ndarray, skeleton: Skeleton, swapped: np.ndarray) -> np.ndarray:
+def exchanged(values: Array, skeleton: Skeleton, swapped: Array) -> Array:
     """Values (J, ...) of joints after those of the mask `swapped` (J,) have changed places with their mirrors."""
-    moved: np.ndarray = values[np.where(swapped, skeleton.flip, np.arange(len(swapped)))]
+    moved: Array = values[np.where(swapped, skeleton.flip, np.arange(len(swapped)))]
     return moved
 
 
-def exchanged_person(person: Person3D, skeleton: Skeleton, swapped: np.ndarray) -> Person3D:
+def exchanged_person(person: Person3D, skeleton: Skeleton, swapped: Array) -> Person3D:
     """The same with all that belongs to the joints of a person."""
     return replace(
         person,
@@ -357,7 +358,7 @@ def exchanged_person(person: Person3D, skeleton: Skeleton, swapped: np.ndarray) 
 class _Bones:
     """3D: lengths of the bones between the pairs of limbs, and what they say about where a limb was cut and exchanged."""
 
-    def __init__(self, skeleton: Skeleton, left: list[int], patterns: np.ndarray) -> None:
+    def __init__(self, skeleton: Skeleton, left: list[int], patterns: Array) -> None:
         row = {joint: i for i, joint in enumerate(left)}
         bones = [(row[int(p)], row[int(c)]) for p, c in skeleton.edges if int(p) in row and int(c) in row]
         self._upper, self._lower = np.array(bones, np.intp).reshape(-1, 2).T
@@ -373,16 +374,16 @@ class _Bones:
         """Forget the lengths."""
         self._length = np.full(len(self._upper), np.nan)
 
-    def odds(self, xyz: np.ndarray, confidence: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    def odds(self, xyz: Array, confidence: Array, noise: Array) -> Array:
         """(K,) log odds for each pattern against no exchange, from positions (J, 3) and the variances (P,) of differences."""
         variance = FREEDOM * (noise[self._upper] + noise[self._lower] + (BONE_STD * self._length) ** 2)
         off = variance + (_lengths(xyz[self._from] - xyz[self._to]) - self._length) ** 2
         sure = np.minimum(confidence[self._from[:2]], confidence[self._to[:2]]).min(0)
         told = 0.5 * (FREEDOM + 1.0) * sure * np.log(off[0] * off[1] / (off[2] * off[3]))
-        odds: np.ndarray = self._cut @ np.where(np.isfinite(told), told, 0.0)
+        odds: Array = self._cut @ np.where(np.isfinite(told), told, 0.0)
         return odds
 
-    def learn(self, xyz: np.ndarray, gap: float) -> None:
+    def learn(self, xyz: Array, gap: float) -> None:
         """Follow the lengths in a frame whose labels were put right."""
         length = _lengths(xyz[self._from[:2]] - xyz[self._to[:2]]).mean(0)
         moved = self._length - math.expm1(-gap / BONE_TIME) * (length - self._length)
@@ -415,7 +416,7 @@ class _Front:
             if {*tips, *bases} <= set(names)
         ]
 
-    def of(self, xyz: np.ndarray) -> float:
+    def of(self, xyz: Array) -> float:
         """Mean cosine between the front by the sides and nose and feet, -1 to 1: 1 where the sides are right; 0 unknown."""
         if not (self._axis and self._sides and self._pointers):
             return 0.0
@@ -432,20 +433,21 @@ class _Front:
         return sum(known) / len(known) if known else 0.0
 
 
-def _off(points: np.ndarray, start: np.ndarray, step: np.ndarray) -> np.ndarray:
+def _off(points: Array, start: Array, step: Array) -> Array:
     """(P,) squared distances of points (P, D) from the segments from `start` to `start` + `step`."""
     off = points - start
     along = np.einsum("pi,pi->p", off, step) / np.maximum(np.einsum("pi,pi->p", step, step), 1e-30)
     off = off - np.minimum(np.maximum(along, 0.0), 1.0)[:, None] * step
-    distance: np.ndarray = np.einsum("pi,pi->p", off, off)
+    distance: Array = np.einsum("pi,pi->p", off, off)
     return distance
 
 
-def _lengths(vectors: np.ndarray) -> np.ndarray:
-    return np.sqrt(np.einsum("...i,...i->...", vectors, vectors))
+def _lengths(vectors: Array) -> Array:
+    result: Array = np.sqrt(np.einsum("...i,...i->...", vectors, vectors))
+    return result
 
 
-def _size(seen: np.ndarray) -> float:
+def _size(seen: Array) -> float:
     """Root mean square distance of points (n, D) from their mean; whose they are does not matter."""
     off = seen - seen.sum(0) / len(seen)
     return math.sqrt(float(np.einsum("ni,ni->", off, off)) / len(seen))
@@ -461,7 +463,7 @@ def _groups(skeleton: Skeleton, left: list[int]) -> list[_Group]:
     return [_Group(*np.array(members, np.intp).T) for members in found.values()]
 
 
-def _patterns(limbs: list[_Group], pairs: int) -> tuple[np.ndarray, np.ndarray]:
+def _patterns(limbs: list[_Group], pairs: int) -> tuple[Array, Array]:
     """(K, P) which pairs are exchanged: none, all, or some of one kind of limb; and (K,) how common that is among swaps."""
     rows, weights = [np.zeros(pairs, bool), np.ones(pairs, bool)], [0.0, BODY]
     for limb in limbs:

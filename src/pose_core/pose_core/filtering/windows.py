@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from pose_core.types import Array
+
 
 class CausalWindow:
     """Ring buffer of the newest `length` items of shape `shape`; usable from the first item on.
@@ -22,7 +24,7 @@ class CausalWindow:
         self._items = np.zeros((2 * length, *shape), dtype)
         self._next = 0
 
-    def push(self, item: np.ndarray) -> np.ndarray:
+    def push(self, item: Array) -> Array:
         """Add an item and return `view`. Raises ValueError where its shape is another."""
         item = np.asarray(item)
         if item.shape != self._items.shape[1:]:
@@ -36,7 +38,7 @@ class CausalWindow:
         return self.view
 
     @property
-    def view(self) -> np.ndarray:
+    def view(self) -> Array:
         """(length, *shape), oldest first, read-only.
 
         The next push changes it. Raises ValueError while empty.
@@ -48,7 +50,7 @@ class CausalWindow:
         return view
 
     @property
-    def seen(self) -> np.ndarray:
+    def seen(self) -> Array:
         """(count, *shape): `view` without the padding."""
         return self.view[self.length - self.count :]
 

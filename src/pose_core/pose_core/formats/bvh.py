@@ -21,6 +21,7 @@ from pose_core.geometry.rotations import mean_rotation
 from pose_core.markers import WORLD_FROM_CAMERA
 from pose_core.sequence import PoseSequence
 from pose_core.skeleton import SKELETONS
+from pose_core.types import Array
 
 ROWS = 1000
 """Frames that are put together at a time."""
@@ -33,7 +34,7 @@ def write_bvh(
     path: str | os.PathLike[str],
     sequence: PoseSequence,
     *,
-    turn: np.ndarray = WORLD_FROM_CAMERA,
+    turn: Array = WORLD_FROM_CAMERA,
     rate_hz: float | None = None,
 ) -> None:
     """Write one person at an even rate (by default `rate_of` the stamps; see `rate.evenly_posed`).
@@ -56,14 +57,12 @@ def write_bvh(
     write_pieces(path, _pieces(hierarchy, tree, xyz, seen, rate))
 
 
-def _pieces(
-    hierarchy: _Hierarchy, tree: BodyTree, xyz: np.ndarray, seen: np.ndarray, rate: float
-) -> Iterator[bytes]:
+def _pieces(hierarchy: _Hierarchy, tree: BodyTree, xyz: Array, seen: Array, rate: float) -> Iterator[bytes]:
     header = ["HIERARCHY", *hierarchy.lines, "MOTION", f"Frames: {len(xyz)}", f"Frame Time: {1.0 / rate:.9f}"]
     yield ("\n".join(header) + "\n").encode()
     place = tree.skeleton.root_of(xyz)[_held(seen, int(np.argmax(seen)))]
     motion = _Motion(tree, xyz[seen][0])
-    angles: np.ndarray | None = None
+    angles: Array | None = None
     for start in range(0, len(xyz), ROWS):
         part = slice(start, start + ROWS)
         angles = _zxy(motion.turns(xyz[part], hierarchy.turns), None if angles is None else angles[-1])
@@ -83,13 +82,13 @@ class _Hierarchy:
     """What turns each joint: a group of the tree, `STILL` or `ROOT`."""
 
     @classmethod
-    def of(cls, tree: BodyTree, lengths: np.ndarray) -> _Hierarchy:
+    def of(cls, tree: BodyTree, lengths: Array) -> _Hierarchy:
         """`lengths` (B,) in metres."""
         made = cls()
         made._add(tree, lengths[:, None] * tree.rest, tree.skeleton.index(tree.skeleton.root), np.zeros(3), 0)
         return made
 
-    def _add(self, tree: BodyTree, bones: np.ndarray, node: int, offset: np.ndarray, depth: int) -> None:
+    def _add(self, tree: BodyTree, bones: Array, node: int, offset: Array, depth: int) -> None:
         """The joint of `node` and all that hangs on it."""
         name, below = tree.skeleton.nodes[node], np.flatnonzero(tree.parent == node).tolist()
         alone = depth > 0 and len(below) == 1
@@ -108,7 +107,7 @@ class _Hierarchy:
             self.lines += _indented(depth + 1, "End Site", "{", "\tOFFSET 0.000000 0.000000 0.000000", "}")
         self._close(depth)
 
-    def _open(self, name: str, offset: np.ndarray, depth: int, turn: int) -> None:
+    def _open(self, name: str, offset: Array, depth: int, turn: int) -> None:
         place = " ".join(f"{value:.6f}" for value in np.round(offset, 6) + 0.0)
         channels = f"3 {TURNS}" if depth else f"6 Xposition Yposition Zposition {TURNS}"
         kind = "JOINT" if depth else "ROOT"
@@ -123,7 +122,7 @@ def _indented(depth: int, *lines: str) -> list[str]:
     return ["\t" * depth + line for line in lines]
 
 
-def _lengths(tree: BodyTree, xyz: np.ndarray) -> np.ndarray:
+def _lengths(tree: BodyTree, xyz: Array) -> Array:
     """(B,) median lengths in metres; 0 for bones that were never seen."""
     observed = tree.skeleton.bone_lengths(xyz)
     ever = np.isfinite(observed).any(0)
@@ -135,7 +134,7 @@ def _lengths(tree: BodyTree, xyz: np.ndarray) -> np.ndarray:
 class _Motion:
     """Rotations of joints against those before, part after part of a recording; what is missing is held."""
 
-    def __init__(self, tree: BodyTree, first: np.ndarray) -> None:
+    def __init__(self, tree: BodyTree, first: Array) -> None:
         """`first` (J, 3): a pose that shows how the root stands, for frames before any does."""
         self._tree = tree
         groups = tree.levels[0]
@@ -146,7 +145,7 @@ class _Motion:
         self._local = np.broadcast_to(np.eye(3), (len(tree.heads), 3, 3)).copy()
         """(G, 3, 3) the last known; to begin with, bones turn with those before."""
 
-    def turns(self, xyz: np.ndarray, wanted: list[int]) -> np.ndarray:
+    def turns(self, xyz: Array, wanted: list[int]) -> Array:
         """(T, N, 3, 3) rotation of each of the N joints `wanted` against the one before, from poses (T, J, 3)."""
         tree, known = self._tree, self._known(xyz)
         rotations = tree.fit(xyz).rotations
@@ -163,26 +162,27 @@ class _Motion:
         choices = {STILL: np.broadcast_to(np.eye(3), root.shape), ROOT: root}
         return np.stack([choices[turn] if turn < 0 else local[:, turn] for turn in wanted], 1)
 
-    def _known(self, xyz: np.ndarray) -> np.ndarray:
+    def _known(self, xyz: Array) -> Array:
         """(T, G) whether both ends of a bone are seen, and apart."""
         nodes, heads = self._tree.skeleton.with_virtual(xyz), self._tree.heads
         bones = nodes[:, self._tree.child[heads]] - nodes[:, self._tree.parent[heads]]
-        known: np.ndarray = np.linalg.norm(np.nan_to_num(bones), axis=-1) >= MIN_LENGTH
+        known: Array = np.linalg.norm(np.nan_to_num(bones), axis=-1) >= MIN_LENGTH
         return known
 
 
-def _held(known: np.ndarray, start: int) -> np.ndarray:
+def _held(known: Array, start: int) -> Array:
     """(T,) for each frame the last one that is `known` (T,), and `start` before there is one."""
     last = np.maximum.accumulate(np.where(known, np.arange(len(known)), -1))
     return np.where(last < 0, start, last)
 
 
-def _followed(start: np.ndarray, values: np.ndarray, known: np.ndarray) -> np.ndarray:
+def _followed(start: Array, values: Array, known: Array) -> Array:
     """(T, ...) the last `known` (T,) of `values` (T, ...), and `start` (...) before there is one."""
-    return np.concatenate([start[None], values])[_held(known, -1) + 1]
+    result: Array = np.concatenate([start[None], values])[_held(known, -1) + 1]
+    return result
 
 
-def _zxy(rotations: np.ndarray, before: np.ndarray | None) -> np.ndarray:
+def _zxy(rotations: Array, before: Array | None) -> Array:
     """(T, N, 3) a, b, c in radians of rotations Rz(a) Rx(b) Ry(c) (T, N, 3, 3), without jumps where these have none.
 
     Of the two solutions (a, b, c) and (a + pi, pi - b, c + pi), and of their full turns, those nearest to the frame before;
@@ -195,7 +195,7 @@ def _zxy(rotations: np.ndarray, before: np.ndarray | None) -> np.ndarray:
     cosine, sine = np.cos(a), np.sin(a)
     c = np.arctan2(cosine * r[..., 0, 2] + sine * r[..., 1, 2], cosine * r[..., 0, 0] + sine * r[..., 1, 0])
     both = np.stack([np.stack([a, b, c], -1), np.stack([a + np.pi, np.pi - b, c + np.pi], -1)])
-    chosen = np.empty_like(both[0])
+    chosen: Array = np.empty_like(both[0])
     before = both[0, 0] if before is None else before
     for frame in range(len(chosen)):
         steps = both[:, frame] - before

@@ -11,13 +11,14 @@ from collections.abc import Iterable, Iterator, Mapping
 import numpy as np
 
 from pose_core.files import write_pieces
+from pose_core.types import Array
 
 DECIMALS = 6
 """Of numbers: micrometres, microseconds, millionths of a degree."""
 ROWS = 2000
 """Rows that are put together at a time."""
 
-Columns = Mapping[str, np.ndarray]
+Columns = Mapping[str, Array]
 """(N,) each, all equally long: numbers, whole numbers or text."""
 
 
@@ -52,7 +53,7 @@ def _lines(rows: Iterable[Iterable[str]]) -> bytes:
     return "".join((",".join(row) or '""') + "\n" for row in rows).encode()
 
 
-def _cells(values: np.ndarray) -> list[str]:
+def _cells(values: Array) -> list[str]:
     if values.dtype.kind == "f":
         # adding zero makes -0.000000 plain zero
         rounded = (np.round(values.astype(float), DECIMALS) + 0.0).tolist()

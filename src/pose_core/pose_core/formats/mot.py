@@ -17,7 +17,7 @@ import numpy as np
 from pose_core.files import write_pieces
 from pose_core.formats.rate import MOST_FRAMES
 from pose_core.formats.text import count_of, expect_file, fields_of, lines_of, numbers_of
-from pose_core.types import Stamps
+from pose_core.types import Array, Stamps
 from pose_core.units import S_PER_NS
 
 MOST_COLUMNS = 10_000
@@ -35,7 +35,7 @@ class Motion:
     """The first line."""
     stamps: Stamps
     """ns"""
-    columns: dict[str, np.ndarray]
+    columns: dict[str, Array]
     """(T,) each but time, in the order and units of the file."""
     degrees: bool
     """Whether angles are in degrees; else radians."""
@@ -44,7 +44,7 @@ class Motion:
 def write_mot(
     path: str | os.PathLike[str],
     stamps: Stamps,
-    columns: Mapping[str, np.ndarray],
+    columns: Mapping[str, Array],
     degrees: bool = True,
     *,
     origin: int | None = None,
@@ -86,7 +86,7 @@ def write_mot(
 
 def _pieces(
     stamps: Stamps,
-    columns: Mapping[str, np.ndarray],
+    columns: Mapping[str, Array],
     degrees: bool,
     origin: int,
     name: str,
@@ -112,7 +112,7 @@ def _pieces(
         yield "".join(row % tuple(line) for line in np.stack([times, *values], 1).tolist()).encode()
 
 
-def filled(stamps: Stamps, columns: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], dict[str, int]]:
+def filled(stamps: Stamps, columns: Mapping[str, Array]) -> tuple[dict[str, Array], dict[str, int]]:
     """Columns (T,) without gaps, and how many rows of each were filled.
 
     By a straight line over time between the numbers on both sides, and before the first and after the last by these. A column

@@ -10,7 +10,7 @@ import numpy as np
 from pose_core.markers import MarkerSequence
 from pose_core.people import JointState
 from pose_core.sequence import PoseSequence
-from pose_core.types import Stamps
+from pose_core.types import Array, Stamps
 from pose_core.units import S_PER_NS
 
 TOLERANCE = 0.05
@@ -49,7 +49,7 @@ def rate_of(stamps: Stamps) -> float:
     return rate
 
 
-def even_stamps(stamps: Stamps, rate_hz: float, origin: int | None = None) -> np.ndarray:
+def even_stamps(stamps: Stamps, rate_hz: float, origin: int | None = None) -> Array:
     """(N,) stamps at `rate_hz` from the first of `stamps` to the last, on the grid that starts at `origin` (ns).
 
     Without `origin` it starts at the first. A single stamp stays where it is. Raises ValueError for a rate that is none, no
@@ -70,7 +70,8 @@ def even_stamps(stamps: Stamps, rate_hz: float, origin: int | None = None) -> np
             "look at the recording's stamps"
         )
     numbers = np.arange(first, max(last, first) + 1)
-    return start + np.rint(numbers / (S_PER_NS * rate_hz)).astype(np.int64)
+    result: Array = start + np.rint(numbers / (S_PER_NS * rate_hz)).astype(np.int64)
+    return result
 
 
 def evenly(
@@ -132,7 +133,7 @@ def expect_even(stamps: Stamps, rate_hz: float | None = None) -> float:
 class _Mix:
     """How frames become those at other stamps; see `evenly`."""
 
-    def __init__(self, stamps: np.ndarray, wanted: np.ndarray, period: float, longest_gap: float) -> None:
+    def __init__(self, stamps: Array, wanted: Array, period: float, longest_gap: float) -> None:
         place = np.searchsorted(stamps, wanted)
         self._after = np.minimum(place, len(stamps) - 1)
         self._before = np.maximum(place - 1, 0)
@@ -146,7 +147,7 @@ class _Mix:
         self._between = (span > 0) & (to_after >= 0) & (to_before >= 0) & near
         self._weight = to_before / np.maximum(span, 1)
 
-    def of(self, values: np.ndarray) -> np.ndarray:
+    def of(self, values: Array) -> Array:
         """(N, ...) from `values` (T, ...)."""
         shape = (-1, *[1] * (values.ndim - 1))
         weight, between, exact = (part.reshape(shape) for part in (self._weight, self._between, self.exact))
@@ -154,9 +155,7 @@ class _Mix:
         return np.where(exact, values[self.nearest], np.where(between, line, np.nan))
 
 
-def _mix(
-    stamps: Stamps, rate_hz: float | None, origin: int | None, longest_gap: float
-) -> tuple[np.ndarray, _Mix]:
+def _mix(stamps: Stamps, rate_hz: float | None, origin: int | None, longest_gap: float) -> tuple[Array, _Mix]:
     """The stamps of an even grid (N,), and how frames at `stamps` become those there."""
     rate = rate_of(stamps) if rate_hz is None else rate_hz
     wanted = even_stamps(stamps, rate, origin)

@@ -20,6 +20,7 @@ from pose_core.files import write_pieces
 from pose_core.formats.rate import MOST_FRAMES, expect_even
 from pose_core.formats.text import count_of, expect_file, fields_of, lines_of, numbers_of
 from pose_core.markers import MarkerSequence
+from pose_core.types import Array
 from pose_core.units import S_PER_NS
 
 METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001, "meters": 1.0, "millimeters": 0.001}
@@ -163,7 +164,7 @@ def _names(path: Path, line: str, count: int) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _rows(path: Path, lines: Iterator[tuple[int, str]], markers: int) -> np.ndarray:
+def _rows(path: Path, lines: Iterator[tuple[int, str]], markers: int) -> Array:
     """(T, 2 + 3 M) numbers."""
     width = 2 + 3 * markers
     numbers = array("d")

@@ -19,7 +19,10 @@ class Similarity:
 
     def apply(self, points: Sets) -> Sets:
         """The points (..., J, D) moved; `inverse().apply` moves them back."""
-        return self.scale[..., None, None] * (points @ np.swapaxes(self.R, -1, -2)) + self.t[..., None, :]
+        result: Sets = (
+            self.scale[..., None, None] * (points @ np.swapaxes(self.R, -1, -2)) + self.t[..., None, :]
+        )
+        return result
 
     def inverse(self) -> Similarity:
         """The similarity that undoes this one."""

@@ -19,7 +19,7 @@ import numpy as np
 from pose_core.files import write_whole
 from pose_core.geometry.camera import Camera
 from pose_core.registry import suggest
-from pose_core.types import Matrix3, Points3, Vector3, Views2, ViewWeights
+from pose_core.types import Array, Matrix3, Points3, Vector3, Views2, ViewWeights
 
 LARGEST_FILE = 1 << 20
 """Bytes; calibration files have a few thousand."""
@@ -185,7 +185,7 @@ class _Element:
             raise ValueError(f"{self.path}: {name} of <{self.element.tag}> is no number: '{text}'")
         return float(text)
 
-    def numbers(self, *names: str) -> np.ndarray:
+    def numbers(self, *names: str) -> Array:
         return np.array([self.number(name) for name in names])
 
 
@@ -253,7 +253,7 @@ def _yaml_value(content: Mapping[str, Any], key: str, kind: type) -> Any:
     return content[key]
 
 
-def _yaml_numbers(content: Mapping[str, Any], key: str, count: int | None = None) -> np.ndarray:
+def _yaml_numbers(content: Mapping[str, Any], key: str, count: int | None = None) -> Array:
     data = _yaml_value(_yaml_value(content, key, dict), "data", list)
     # PyYAML takes 1e-05, which C++ programs write, for a string.
     if not all(type(value) in (int, float, str) and NUMBER.fullmatch(str(value)) for value in data):

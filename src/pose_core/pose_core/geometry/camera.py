@@ -18,14 +18,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from pose_core.registry import suggest
-from pose_core.types import Jacobians, Points2, Points3
+from pose_core.types import Array, Jacobians, Points2, Points3
 
 Coefficients = tuple[float, ...]
-Radial = Callable[[Coefficients, np.ndarray], tuple[np.ndarray, np.ndarray]]
+Radial = Callable[[Coefficients, Array], tuple[Array, Array]]
 
 NOWHERE = complex(np.nan, np.nan)
 NEWTON_STEPS = 30
@@ -43,9 +44,9 @@ class Camera:
 
     width: int
     height: int
-    matrix: np.ndarray
+    matrix: Array
     """(3, 3) K: focal lengths and principal point in pixels."""
-    distortion: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    distortion: Array = field(default_factory=lambda: np.zeros(0))
     """plumb_bob (k1 k2 p1 p2 k3), rational_polynomial (k1 k2 p1 p2 k3 k4 k5 k6) or equidistant (k1 k2 k3 k4).
 
     Shorter is filled with zeros."""
@@ -122,8 +123,10 @@ class Camera:
     def distort(self, normalised: Points2) -> Points2:
         """Pixels (..., 2) of normalised image coordinates (..., 2)."""
         normalised = np.asarray(normalised, float)
+        result: Points2
         if self._straight:
-            return normalised @ self._to_pixels + self.matrix[:2, 2]
+            result = normalised @ self._to_pixels + self.matrix[:2, 2]
+            return result
         w = _complex(normalised)
         s = w.real * w.real + w.imag * w.imag
         factor, _ = self._radial(s)
@@ -132,7 +135,8 @@ class Camera:
             w = w * (factor + 2.0 * q) + s * self._tangential
         else:
             w = w * factor
-        return _real(w, normalised.shape) @ self._to_pixels + self.matrix[:2, 2]
+        result = _real(w, normalised.shape) @ self._to_pixels + self.matrix[:2, 2]
+        return result
 
     def undistort(self, xy_px: Points2) -> Points2:
         """Normalised image coordinates (..., 2) of pixels (..., 2), exact to 1e-9.
@@ -148,7 +152,8 @@ class Camera:
         """Unit vectors (..., 3) from the camera through pixels (..., 2); NaN as in `undistort`."""
         normalised = self.undistort(xy_px)
         ray = np.concatenate([normalised, np.ones_like(normalised[..., :1])], axis=-1)
-        return ray / np.sqrt(np.einsum("...i,...i->...", ray, ray))[..., None]
+        result: Points3 = ray / np.sqrt(np.einsum("...i,...i->...", ray, ray))[..., None]
+        return result
 
     def jacobian(self, xyz: Points3) -> Jacobians:
         """Derivative (..., 2, 3) of `project` in pixels per metre at points (..., 3); NaN where z <= 0."""
@@ -162,18 +167,19 @@ class Camera:
             return self.matrix[:2, :2] @ pinhole
         _, a, b = self._distortion_and_slopes(_complex(xy))
         lens = np.stack([_real(a + b, xy.shape), _real(1j * (a - b), xy.shape)], axis=-1)
-        return self.matrix[:2, :2] @ lens @ pinhole
+        result: Jacobians = self.matrix[:2, :2] @ lens @ pinhole
+        return result
 
     @cached_property
     def _straight(self) -> bool:
         return self.model != "equidistant" and not self.distortion.any()
 
     @cached_property
-    def _to_pixels(self) -> np.ndarray:
+    def _to_pixels(self) -> Array:
         return np.ascontiguousarray(self.matrix[:2, :2].T)
 
     @cached_property
-    def _from_pixels(self) -> np.ndarray:
+    def _from_pixels(self) -> Array:
         return np.ascontiguousarray(np.linalg.inv(self.matrix[:2, :2]).T)
 
     @cached_property
@@ -189,11 +195,11 @@ class Camera:
     def _tangential(self) -> complex:
         return 0j if self.model == "equidistant" else complex(self._k[3], self._k[2])
 
-    def _radial(self, s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _radial(self, s: Array) -> tuple[Array, Array]:
         """R and dR/ds at squared radii s."""
         return self._lens.radial(self._k, s)
 
-    def _distortion_and_slopes(self, w: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _distortion_and_slopes(self, w: Array) -> tuple[Array, Array, Array]:
         """f(w), df/dw and df/dconj(w)."""
         s = w.real * w.real + w.imag * w.imag
         factor, slope = self._radial(s)
@@ -203,7 +209,7 @@ class Camera:
         g = factor + q2
         return w * g + s * self._tangential, g + slope * s + q2, w * (slope * w + 2.0 * self._tangential)
 
-    def _undistort_plane(self, target: np.ndarray) -> np.ndarray:
+    def _undistort_plane(self, target: Array) -> Array:
         """Newton's method from the distorted point.
 
         Along a radius it approaches the first solution from one side.
@@ -220,7 +226,7 @@ class Camera:
         w[moving | ~(np.abs(w) <= self._field)] = NOWHERE
         return w
 
-    def _undistort_angle(self, target: np.ndarray) -> np.ndarray:
+    def _undistort_angle(self, target: Array) -> Array:
         """Newton's method on the angle from the optical axis.
 
         The tangent of the angle would not converge near 90.
@@ -244,7 +250,7 @@ class Camera:
         return self._lens.field(self._k)
 
 
-def _checked_matrix(matrix: np.ndarray) -> np.ndarray:
+def _checked_matrix(matrix: Array) -> Array:
     matrix = np.array(matrix, float)
     if matrix.shape != (3, 3):
         raise ValueError(f"camera matrix must have shape (3, 3), got {matrix.shape}")
@@ -260,7 +266,7 @@ def _checked_matrix(matrix: np.ndarray) -> np.ndarray:
     return matrix
 
 
-def _checked_distortion(model: str, distortion: np.ndarray) -> np.ndarray:
+def _checked_distortion(model: str, distortion: Array) -> Array:
     if model not in MODELS:
         raise ValueError(f"unknown distortion model '{model}'; {suggest(model, sorted(MODELS))}")
     given = np.array(distortion, float).reshape(-1)
@@ -276,26 +282,27 @@ def _checked_distortion(model: str, distortion: np.ndarray) -> np.ndarray:
     return filled
 
 
-def _pinhole(xyz: np.ndarray) -> np.ndarray:
+def _pinhole(xyz: Array) -> Array:
     z = xyz[..., 2:]
-    return xyz[..., :2] / np.where(z > 0.0, z, np.nan)
+    result: Array = xyz[..., :2] / np.where(z > 0.0, z, np.nan)
+    return result
 
 
-def _complex(xy: np.ndarray) -> np.ndarray:
+def _complex(xy: Array) -> Array:
     """(N,) x + iy of all points (..., 2)."""
     return np.ascontiguousarray(xy).reshape(-1).view(np.complex128)
 
 
-def _real(w: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+def _real(w: Array, shape: tuple[int, ...]) -> Array:
     return w.view(np.float64).reshape(shape)
 
 
-def _polynomial_radial(k: Coefficients, s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _polynomial_radial(k: Coefficients, s: Array) -> tuple[Array, Array]:
     k1, k2, k3 = k[0], k[1], k[4]
     return 1.0 + s * (k1 + s * (k2 + s * k3)), k1 + s * (2.0 * k2 + s * (3.0 * k3))
 
 
-def _rational_radial(k: Coefficients, s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _rational_radial(k: Coefficients, s: Array) -> tuple[Array, Array]:
     above, above_slope = _polynomial_radial(k, s)
     below, below_slope = 1.0 + s * (k[5] + s * (k[6] + s * k[7])), k[5] + s * (2.0 * k[6] + s * (3.0 * k[7]))
     factor = above / below
@@ -307,21 +314,21 @@ def _polynomial_field(k: Coefficients) -> float:
 
     There N D + 2 s (N' D - N D') = 0 or D = 0.
     """
-    polynomial = np.polynomial.Polynomial
+    polynomial: Any = np.polynomial.Polynomial
     above = polynomial([1.0, k[0], k[1], k[4]])
     below = polynomial([1.0, *k[5:8]])
     growth = above * below + polynomial([0.0, 2.0]) * (above.deriv() * below - above * below.deriv())
     return float(np.sqrt(min(_positive_roots(growth), _positive_roots(below))))
 
 
-def _fisheye(k: Coefficients, angle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _fisheye(k: Coefficients, angle: Array) -> tuple[Array, Array]:
     """Image radius of rays at `angle` from the optical axis, and its derivative."""
     t = angle * angle
     bent = angle * (1.0 + t * (k[0] + t * (k[1] + t * (k[2] + t * k[3]))))
     return bent, 1.0 + t * (3.0 * k[0] + t * (5.0 * k[1] + t * (7.0 * k[2] + t * (9.0 * k[3]))))
 
 
-def _fisheye_radial(k: Coefficients, s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _fisheye_radial(k: Coefficients, s: Array) -> tuple[Array, Array]:
     near = s < 1e-8
     safe = np.where(near, 1.0, s)
     radius = np.sqrt(safe)
@@ -340,7 +347,7 @@ def _fisheye_field(k: Coefficients) -> float:
     return float(np.tan(angle)) if angle < np.pi / 2 else np.inf
 
 
-def _positive_roots(polynomial: np.polynomial.Polynomial) -> float:
+def _positive_roots(polynomial: Any) -> float:
     """The smallest positive real root, infinity where there is none."""
     roots = polynomial.trim().roots()
     real = roots[np.abs(np.imag(roots)) < 1e-9].real

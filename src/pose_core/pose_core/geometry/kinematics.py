@@ -15,6 +15,7 @@ import numpy as np
 from pose_core.filtering.missing_joints import standing_joints
 from pose_core.geometry.rotations import least_rotation, nearest_rotation
 from pose_core.skeleton import MEDIAPIPE33, SIDES, Skeleton, side
+from pose_core.types import Array
 
 MIN_LENGTH = 1e-6
 """Metres; a shorter bone has no direction."""
@@ -93,12 +94,13 @@ class BoneTree:
         self._once = ~(self.tied & (self.mirror < np.arange(len(self.child))))
         """(B,) all bones, of tied ones the first: the other has the same vector, turned over."""
 
-    def at_nodes(self, values: np.ndarray) -> np.ndarray:
+    def at_nodes(self, values: Array) -> Array:
         """Values (N, ...) at joints and virtual points from those (J, ...) at the joints; NaN where a source is NaN."""
         a, b = self._sources.T
-        return 0.5 * (values[a] + values[b])
+        result: Array = 0.5 * (values[a] + values[b])
+        return result
 
-    def measure(self, xyz: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def measure(self, xyz: Array) -> tuple[Array, Array]:
         """Lengths (B,) in metres and unit vectors (B, 3) from parent to child; NaN where an end is missing.
 
         A bone shorter than `MIN_LENGTH` has no direction: its vector is zero.
@@ -108,7 +110,7 @@ class BoneTree:
         length = np.sqrt(np.einsum("bi,bi->b", bones, bones))
         return length, bones * ((length >= MIN_LENGTH) / np.maximum(length, MIN_LENGTH))[:, None]
 
-    def lengthen(self, xyz: np.ndarray, change: np.ndarray, direction: np.ndarray) -> np.ndarray:
+    def lengthen(self, xyz: Array, change: Array, direction: Array) -> Array:
         """Joints (J, 3) after each bone has grown by `change` (B,) metres along `direction` (B, 3), from the root outward.
 
         The root stays, and so do the directions of all bones: a joint moves by the sum of the changes along its path
@@ -116,16 +118,15 @@ class BoneTree:
         missing joint follows the nearest known joint above it. Tied bones must have the same change.
         """
         step = change[:, None] * direction
-        return xyz + self._paths @ np.where(np.isfinite(step), step, 0.0)
+        result: Array = xyz + self._paths @ np.where(np.isfinite(step), step, 0.0)
+        return result
 
-    def with_lengths(self, xyz: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    def with_lengths(self, xyz: Array, lengths: Array) -> Array:
         """Joints (J, 3) with the bone `lengths` (B,) in metres; NaN lengths leave their bone as it is. See `lengthen`."""
         length, direction = self.measure(xyz)
         return self.lengthen(xyz, lengths - length, direction)
 
-    def least_move(
-        self, xyz: np.ndarray, lengths: np.ndarray, std: np.ndarray, slack: np.ndarray
-    ) -> np.ndarray:
+    def least_move(self, xyz: Array, lengths: Array, std: Array, slack: Array) -> Array:
         """Joints (J, 3) moved by the least that gives the bones their `lengths` (B,) to a few millimetres; all in metres.
 
         The most probable pose where each joint errs independently and alike along all axes by its `std` (J,) > 0, but for heel
@@ -158,22 +159,22 @@ class BoneTree:
             lack = wanted - size - np.einsum("bi,bi->b", along, given - now)
             pushes = np.linalg.solve(coupling * (along @ along.T) + loose, lack)[:, None] * along
             now = given + coupling @ pushes
-        moved: np.ndarray = xyz + errors @ (of_bones.T @ pushes)
+        moved: Array = xyz + errors @ (of_bones.T @ pushes)
         return moved
 
 
 class BonePose(NamedTuple):
     """A pose about its root; see `BodyTree`."""
 
-    rotations: np.ndarray  # (..., G, 3, 3)
-    lengths: np.ndarray  # (..., B) in the unit of the joints, NaN where the bone's child is missing
+    rotations: Array  # (..., G, 3, 3)
+    lengths: Array  # (..., B) in the unit of the joints, NaN where the bone's child is missing
 
 
 class RestPose(NamedTuple):
     """The build of a person; see `BodyTree.rest_pose`."""
 
-    lengths: np.ndarray  # (B,) in the unit of the joints, left as right, NaN where never seen
-    directions: np.ndarray  # (B, 3) for `BodyTree`
+    lengths: Array  # (B,) in the unit of the joints, left as right, NaN where never seen
+    directions: Array  # (B, 3) for `BodyTree`
 
 
 class BodyTree(BoneTree):
@@ -186,7 +187,7 @@ class BodyTree(BoneTree):
     the one before.
     """
 
-    def __init__(self, skeleton: Skeleton, rest: np.ndarray | None = None) -> None:
+    def __init__(self, skeleton: Skeleton, rest: Array | None = None) -> None:
         """`rest` (B, 3): other rest directions, such as a person's own, of any length.
 
         Raises ValueError where these have another shape, are not finite or not opposite for tied bones.
@@ -224,13 +225,12 @@ class BodyTree(BoneTree):
         )
 
     @cached_property
-    def standing_lengths(self) -> np.ndarray:
+    def standing_lengths(self) -> Array:
         """(B,) lengths of an average person's bones in standing heights; NaN where no table tells."""
-        return np.linalg.norm(_standing_bones(self.skeleton), axis=-1)
+        result: Array = np.linalg.norm(_standing_bones(self.skeleton), axis=-1)
+        return result
 
-    def forward(
-        self, rotations: np.ndarray, lengths: np.ndarray, root: np.ndarray | None = None
-    ) -> np.ndarray:
+    def forward(self, rotations: Array, lengths: Array, root: Array | None = None) -> Array:
         """Joints (..., J, 3) from rotations (..., G, 3, 3), lengths (..., B) and the `root` (..., 3); leading axes broadcast.
 
         Without `root` it is the origin. Tied bones must be equally long. A bone with a NaN length has a missing child, and
@@ -245,7 +245,7 @@ class BodyTree(BoneTree):
         joints = np.where(seen[..., None], joints, np.nan)
         return joints if root is None else joints + root[..., None, :]
 
-    def fit(self, xyz: np.ndarray, root: np.ndarray | None = None) -> BonePose:
+    def fit(self, xyz: Array, root: Array | None = None) -> BonePose:
         """The rotations and lengths of a pose: `forward(*fit(xyz, root), root)` gives joints (..., J, 3) back, NaN included.
 
         What direction a bone has leaves its twist open: a rotation is the least one from that of the bone before. Bones from the
@@ -274,7 +274,7 @@ class BodyTree(BoneTree):
         lengths = np.where(known[..., self.child] & known[..., [start]], lengths, np.nan)
         return BonePose(self._rotations(self._of_groups(directions)), lengths)
 
-    def to_local(self, rotations: np.ndarray) -> np.ndarray:
+    def to_local(self, rotations: Array) -> Array:
         """(..., G, 3, 3) rotations in the axes of the bone before from those in the axes of the pose; inverse of `to_global`."""
         local = np.array(rotations)
         inner = self.group_parent >= 0
@@ -282,7 +282,7 @@ class BodyTree(BoneTree):
         local[..., inner, :, :] = before @ rotations[..., inner, :, :]
         return local
 
-    def to_global(self, local: np.ndarray) -> np.ndarray:
+    def to_global(self, local: Array) -> Array:
         """(..., G, 3, 3) rotations in the axes of the pose from those in the axes of the bone before."""
         rotations = np.array(local)
         for level in self.levels[1:]:
@@ -291,7 +291,7 @@ class BodyTree(BoneTree):
             )
         return rotations
 
-    def rest_pose(self, xyz: np.ndarray, weights: np.ndarray | None = None) -> RestPose:
+    def rest_pose(self, xyz: Array, weights: Array | None = None) -> RestPose:
         """The build of one person from poses (T, J, 3), alike on both sides; `weights` (T, J) are not negative.
 
         Lengths are those of `typical_lengths` over both sides. A direction is the weighted median of a bone's, seen from the
@@ -320,19 +320,19 @@ class BodyTree(BoneTree):
         lengths, _, _ = typical_lengths(np.concatenate([observed, observed[:, self.mirror]]).T, shares)
         return RestPose(lengths, self._even(np.where(consistent, usual, self.rest)))
 
-    def _of_groups(self, directions: np.ndarray) -> np.ndarray:
+    def _of_groups(self, directions: Array) -> Array:
         """(..., G, 3) where the first bones of the groups point, from all bones' (..., B, 3), those of tied ones turned over."""
         first = directions[..., self.heads, :]
         other = np.where(self.tied[self.heads], self.mirror[self.heads], self.heads)
         return np.where(np.isfinite(first), first, directions[..., other, :])
 
-    def _at_root(self, directions: np.ndarray) -> np.ndarray:
+    def _at_root(self, directions: Array) -> Array:
         """(..., 3, 3) the rotation that turns the rest directions at the root best into `directions` (..., G, 3)."""
         groups = self.levels[0]
         towards = np.nan_to_num(directions[..., groups, :])
         return nearest_rotation(np.einsum("...gi,gj->...ij", towards, self.rest[self.heads[groups]]))
 
-    def _rotations(self, directions: np.ndarray) -> np.ndarray:
+    def _rotations(self, directions: Array) -> Array:
         """(..., G, 3, 3) that turn the rest directions into `directions` (..., G, 3), from the root outwards."""
         rotations = np.empty((*directions.shape, 3))
         known = np.isfinite(directions).all(-1)
@@ -345,7 +345,7 @@ class BodyTree(BoneTree):
             rotations[..., level, :, :] = least_rotation(expected, towards) @ before
         return rotations
 
-    def _upright(self) -> np.ndarray:
+    def _upright(self) -> Array:
         """(B, 3) directions of the standing person's bones; down for a first bone that no table tells."""
         directions = _unit(_standing_bones(self.skeleton))
         for bone, (parent, direction) in enumerate(zip(self.parent, directions, strict=True)):
@@ -354,7 +354,7 @@ class BodyTree(BoneTree):
                 directions[bone] = directions[before[0]] if before.size else (0.0, -1.0, 0.0)
         return directions
 
-    def _checked(self, rest: np.ndarray) -> np.ndarray:
+    def _checked(self, rest: Array) -> Array:
         """(B, 3) of length 1."""
         rest = np.asarray(rest, float)
         if rest.shape != (len(self.child), 3) or not np.isfinite(rest).all() or not rest.any(-1).all():
@@ -371,13 +371,13 @@ class BodyTree(BoneTree):
                 )
         return np.where(self.tied[:, None], self.signs[:, None] * rest[self.heads[self.groups]], rest)
 
-    def _even(self, directions: np.ndarray) -> np.ndarray:
+    def _even(self, directions: Array) -> Array:
         """(B, 3) of length 1, alike on both sides and opposite where tied."""
         directions = directions + MIRROR * directions[self.mirror]
         return _unit(np.where(self.tied[:, None], directions - directions[self.mirror], directions))
 
 
-def typical_lengths(observed: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def typical_lengths(observed: Array, weights: Array) -> tuple[Array, Array, Array]:
     """Lengths (B,) behind noisy observations (B, N), their spreads (B,), and the sums (B,) of their weights (B, N); NaN is none.
 
     Noise of standard deviation s along each axis of the bone's vector makes the observed length
@@ -391,9 +391,7 @@ def typical_lengths(observed: np.ndarray, weights: np.ndarray) -> tuple[np.ndarr
         return (median + np.sqrt(np.maximum(median**2 - 4 * spread**2, 0.0))) / 2, spread, total
 
 
-def weighted_quantiles(
-    values: np.ndarray, weights: np.ndarray, fractions: tuple[float, ...]
-) -> tuple[np.ndarray, np.ndarray]:
+def weighted_quantiles(values: Array, weights: Array, fractions: tuple[float, ...]) -> tuple[Array, Array]:
     """Quantiles (F, B) of each row of (B, N) `values`, and the sums (B,) of the weights; NaN values do not count.
 
     The lower weighted quantile: the smallest value that at least the fraction of the weight does not exceed. NaN in
@@ -409,14 +407,15 @@ def weighted_quantiles(
     return np.where(total > 0, quantiles, np.nan), total
 
 
-def _median(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def _median(values: Array, weights: Array) -> Array:
     """Weighted medians (B,) of (B, N), halfway between the lower and the upper one, so that -values have -median."""
     (lower,), _ = weighted_quantiles(values, weights, (0.5,))
     (upper,), _ = weighted_quantiles(-values, weights, (0.5,))
-    return (lower - upper) / 2
+    result: Array = (lower - upper) / 2
+    return result
 
 
-def _standing_bones(skeleton: Skeleton) -> np.ndarray:
+def _standing_bones(skeleton: Skeleton) -> Array:
     """(B, 3) bones of the average person who stands, in standing heights; NaN where no table tells."""
     person = MEDIAPIPE33.with_virtual(standing_joints(MEDIAPIPE33.name))
     joints = standing_joints(skeleton.name)
@@ -428,8 +427,10 @@ def _standing_bones(skeleton: Skeleton) -> np.ndarray:
                 weight * person[MEDIAPIPE33.index(name.format(own))] for name, weight in rule.items()
             )
     nodes = skeleton.with_virtual(joints)
-    return nodes[skeleton.edges[:, 1]] - nodes[skeleton.edges[:, 0]]
+    result: Array = nodes[skeleton.edges[:, 1]] - nodes[skeleton.edges[:, 0]]
+    return result
 
 
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+def _unit(vectors: Array) -> Array:
+    result: Array = vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return result

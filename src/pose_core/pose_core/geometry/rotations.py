@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pose_core.types import Rotations, Scalars, Vectors
+from pose_core.types import Array, Rotations, Scalars, Vectors
 
 OPPOSITE = 1e-14
 """Length of the sum of two unit vectors below which it is nothing but rounding."""
@@ -20,12 +20,12 @@ NEARLY_ONE = 1e-3
 """By which the length of a unit vector may be off, as after messages in single precision."""
 
 
-def is_unit(vector: np.ndarray) -> bool:
+def is_unit(vector: Array) -> bool:
     """Whether a vector (n,) has length 1, nearly; NaN has none."""
     return bool(abs(np.linalg.norm(vector) - 1.0) < NEARLY_ONE)
 
 
-def matrix_of_6d(six: np.ndarray) -> Rotations:
+def matrix_of_6d(six: Array) -> Rotations:
     """(..., 3, 3) from six numbers (..., 6), which need neither be unit nor square to each other.
 
     Y. Zhou et al., "On the continuity of rotation representations in neural networks", CVPR 2019, section 4.1 (Gram-Schmidt).
@@ -38,12 +38,12 @@ def matrix_of_6d(six: np.ndarray) -> Rotations:
     return np.stack([x, y, np.cross(x, y)], -1)
 
 
-def sixd_of_matrix(matrix: Rotations) -> np.ndarray:
+def sixd_of_matrix(matrix: Rotations) -> Array:
     """(..., 6) from matrices (..., 3, 3); the inverse of `matrix_of_6d` on rotations."""
     return np.concatenate([matrix[..., 0], matrix[..., 1]], -1)
 
 
-def matrix_of_quaternion(quaternion: np.ndarray) -> Rotations:
+def matrix_of_quaternion(quaternion: Array) -> Rotations:
     """(..., 3, 3) from quaternions (..., 4) x, y, z, w of any length but 0; NaN for that."""
     known = np.isfinite(quaternion).all(-1) & (quaternion != 0.0).any(-1)
     unit = np.where(known[..., None], quaternion, (0.0, 0.0, 0.0, 1.0))
@@ -51,7 +51,7 @@ def matrix_of_quaternion(quaternion: np.ndarray) -> Rotations:
     return np.where(known[..., None, None], matrix.reshape(*known.shape, 3, 3), np.nan)
 
 
-def quaternion_of_matrix(matrix: Rotations) -> np.ndarray:
+def quaternion_of_matrix(matrix: Rotations) -> Array:
     """(..., 4) unit quaternions x, y, z, w with w >= 0; the inverse of `matrix_of_quaternion`."""
     known = np.isfinite(matrix).all((-1, -2))
     turn = np.where(known[..., None, None], matrix, np.eye(3))
@@ -75,18 +75,18 @@ def rotation_vector_of_matrix(matrix: Rotations) -> Vectors:
     return np.where(known[..., None], vector.reshape(*known.shape, 3), np.nan)
 
 
-def angle_between(a: np.ndarray, b: np.ndarray) -> Scalars:
+def angle_between(a: Array, b: Array) -> Scalars:
     """Geodesic distance (...) in radians, 0 to pi, of matrices `a` and `b` (..., 3, 3), which broadcast.
 
     Exact for small and for half turns as well, where the usual arc cosine of the trace loses half of the digits.
     """
     turn = np.swapaxes(a, -1, -2) @ b
-    skew = turn - np.swapaxes(turn, -1, -2)
+    skew: Array = turn - np.swapaxes(turn, -1, -2)
     sine = np.linalg.norm(np.stack([skew[..., 2, 1], skew[..., 0, 2], skew[..., 1, 0]], -1), axis=-1)
     return np.asarray(np.arctan2(sine, np.trace(turn, axis1=-2, axis2=-1) - 1.0))
 
 
-def least_rotation(start: np.ndarray, end: np.ndarray) -> Rotations:
+def least_rotation(start: Array, end: Array) -> Rotations:
     """(..., 3, 3) the rotation by the least angle from the direction of `start` to that of `end` (..., 3), which broadcast.
 
     Two reflections, at the plane across `start` and at that across the middle of both, which stays exact up to opposite
@@ -106,7 +106,8 @@ def least_rotation(start: np.ndarray, end: np.ndarray) -> Rotations:
     cosine = np.einsum("...i,...i->...", start, middle)[..., None, None]
     first, second = start[..., :, None] * start[..., None, :], middle[..., :, None] * middle[..., None, :]
     both = middle[..., :, None] * start[..., None, :]
-    return np.eye(3) - 2.0 * (first + second) + 4.0 * cosine * both
+    result: Rotations = np.eye(3) - 2.0 * (first + second) + 4.0 * cosine * both
+    return result
 
 
 def nearest_rotation(matrix: Rotations) -> Rotations:
@@ -121,7 +122,7 @@ def nearest_rotation(matrix: Rotations) -> Rotations:
     return np.where(known[..., None, None], u @ v, np.nan)
 
 
-def mean_rotation(matrices: np.ndarray, weights: np.ndarray | None = None) -> Rotations:
+def mean_rotation(matrices: Array, weights: Array | None = None) -> Rotations:
     """Chordal mean (..., 3, 3) of rotations (..., N, 3, 3) with `weights` (..., N); NaN where there is none.
 
     It minimises the weighted sum of squared |R - R_n|: R. Hartley et al., "Rotation averaging", IJCV 103, 2013, section 5.3. A
@@ -140,11 +141,12 @@ def _scipy() -> Any:
     return Rotation
 
 
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+def _unit(vectors: Array) -> Array:
+    result: Array = vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return result
 
 
-def _across(vectors: np.ndarray) -> np.ndarray:
+def _across(vectors: Array) -> Array:
     """Unit vectors square to unit `vectors` (..., 3)."""
     axis = np.eye(3)[np.argmin(np.abs(vectors), -1)]
     return _unit(np.cross(vectors, axis))

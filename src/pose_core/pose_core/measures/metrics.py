@@ -14,7 +14,7 @@ import numpy as np
 
 from pose_core.geometry.align import procrustes
 from pose_core.skeleton import Skeleton
-from pose_core.types import Bones, Sets, SetWeights, Track, TrackStd
+from pose_core.types import Array, Bones, Sets, SetWeights, Track, TrackStd
 
 AUC_THRESHOLDS = np.arange(31) * 0.005
 """0, 5, ..., 150 mm."""
@@ -22,13 +22,15 @@ AUC_THRESHOLDS = np.arange(31) * 0.005
 
 def root_aligned(xyz: Sets, skeleton: Skeleton) -> Sets:
     """Positions (..., J, D) about the skeleton's root; all NaN where the root is missing."""
-    return xyz - skeleton.root_of(xyz)[..., None, :]
+    result: Sets = xyz - skeleton.root_of(xyz)[..., None, :]
+    return result
 
 
 def joint_errors(predicted: Sets, truth: Sets, skeleton: Skeleton | None) -> SetWeights:
     """Distance (..., J) of each joint from the truth; NaN where either is missing."""
     predicted, truth = _pair(predicted, truth, skeleton)
-    return np.linalg.norm(predicted - truth, axis=-1)
+    result: SetWeights = np.linalg.norm(predicted - truth, axis=-1)
+    return result
 
 
 def mpjpe(predicted: Sets, truth: Sets, skeleton: Skeleton | None) -> float:
@@ -93,7 +95,8 @@ def limb_direction_angles(predicted: Sets, truth: Sets, skeleton: Skeleton) -> B
     predicted, truth = _pair(predicted, truth, None)
     p, q = _directions(predicted, skeleton), _directions(truth, skeleton)
     # The arc tangent keeps small angles, which the arc cosine of the dot product rounds away.
-    return 2.0 * np.arctan2(np.linalg.norm(p - q, axis=-1), np.linalg.norm(p + q, axis=-1))
+    result: Bones = 2.0 * np.arctan2(np.linalg.norm(p - q, axis=-1), np.linalg.norm(p + q, axis=-1))
+    return result
 
 
 def limb_direction_error(predicted: Sets, truth: Sets, skeleton: Skeleton) -> float:
@@ -148,7 +151,7 @@ def interval_coverage(
     std: TrackStd,
     skeleton: Skeleton | None,
     levels: tuple[float, ...] = (0.5, 0.9),
-) -> np.ndarray:
+) -> Array:
     """Share of coordinates within the central interval of each level, under a normal error of `std` (T, J)
     along each axis.
 
@@ -159,9 +162,7 @@ def interval_coverage(
     return np.array([_mean(_within(errors, NormalDist().inv_cdf(0.5 + 0.5 * level))) for level in levels])
 
 
-def _pair(
-    predicted: np.ndarray, truth: np.ndarray, skeleton: Skeleton | None
-) -> tuple[np.ndarray, np.ndarray]:
+def _pair(predicted: Array, truth: Array, skeleton: Skeleton | None) -> tuple[Array, Array]:
     predicted, truth = np.asarray(predicted, float), np.asarray(truth, float)
     if predicted.shape != truth.shape:
         raise ValueError(f"prediction and truth must have one shape, got {predicted.shape} and {truth.shape}")
@@ -171,7 +172,7 @@ def _pair(
 
 
 def _difference_error(
-    predicted: np.ndarray, truth: np.ndarray, dt: float, skeleton: Skeleton | None, order: int
+    predicted: Array, truth: Array, dt: float, skeleton: Skeleton | None, order: int
 ) -> float:
     predicted, truth = _pair(predicted, truth, skeleton)
     _check_step(dt)
@@ -183,23 +184,24 @@ def _check_step(dt: float) -> None:
         raise ValueError(f"dt must be a positive number of seconds (1 for errors per frame), got {dt}")
 
 
-def _mean(values: np.ndarray) -> float:
+def _mean(values: Array) -> float:
     values = values[~np.isnan(values)]
     return float(values.mean()) if values.size else float("nan")
 
 
-def _within(errors: np.ndarray, threshold: float) -> np.ndarray:
+def _within(errors: Array, threshold: float) -> Array:
     return np.where(np.isnan(errors), np.nan, errors <= threshold)
 
 
-def _directions(xyz: np.ndarray, skeleton: Skeleton) -> np.ndarray:
+def _directions(xyz: Array, skeleton: Skeleton) -> Array:
     nodes = skeleton.with_virtual(xyz)
     bones = nodes[..., skeleton.edges[:, 1], :] - nodes[..., skeleton.edges[:, 0], :]
     length = np.linalg.norm(bones, axis=-1, keepdims=True)
-    return bones / np.where(length > 0.0, length, np.nan)
+    result: Array = bones / np.where(length > 0.0, length, np.nan)
+    return result
 
 
-def _correlation(p: np.ndarray, q: np.ndarray) -> float:
+def _correlation(p: Array, q: Array) -> float:
     """Pearson's coefficient over the common frames and joints, each joint about its own mean."""
     frames = min(len(p), len(q))
     p, q = p[:frames], q[:frames]
@@ -211,7 +213,7 @@ def _correlation(p: np.ndarray, q: np.ndarray) -> float:
     return float((p * q).sum()) / size if size > 0.0 else float("nan")
 
 
-def _vertex(scores: np.ndarray, best: int) -> float:
+def _vertex(scores: Array, best: int) -> float:
     """Offset of the maximum of the parabola through three neighbours from the middle one, in steps."""
     if not 0 < best < len(scores) - 1:
         return 0.0

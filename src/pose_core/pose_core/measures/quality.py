@@ -14,6 +14,7 @@ from pose_core.measures import metrics
 from pose_core.people import JointState
 from pose_core.sequence import PoseSequence
 from pose_core.skeleton import SKELETONS, Skeleton
+from pose_core.types import Array
 from pose_core.units import S_PER_NS
 
 GAP_FRAMES = 1.5
@@ -138,8 +139,8 @@ def id_changes(people: Sequence[PoseSequence], *, start: int | None = None) -> l
 
     `people`: everybody of one recording. `start`: stamp of second 0, by default the first of all.
     """
-    ends: list[tuple[int, np.ndarray, str]] = []
-    begins: list[tuple[int, np.ndarray, str]] = []
+    ends: list[tuple[int, Array, str]] = []
+    begins: list[tuple[int, Array, str]] = []
     for one in people:
         root = SKELETONS.get(one.skeleton).root_of(one.xyz)
         known = np.flatnonzero(np.isfinite(root).all(-1))
@@ -160,15 +161,15 @@ def id_changes(people: Sequence[PoseSequence], *, start: int | None = None) -> l
     return sorted(found, key=lambda change: change.seconds)
 
 
-def _share(mask: np.ndarray) -> float:
+def _share(mask: Array) -> float:
     return float(mask.mean()) if mask.size else math.nan
 
 
-def _runs(mask: np.ndarray) -> int:
+def _runs(mask: Array) -> int:
     return int((np.diff(np.concatenate([[False], mask]).astype(np.int8)) == 1).sum())
 
 
-def _jitter(xyz: np.ndarray, stamps: np.ndarray) -> float:
+def _jitter(xyz: Array, stamps: Array) -> float:
     """Jitter on an even grid: differences across a lost image do not count."""
     if len(stamps) < 4:
         return math.nan
@@ -181,7 +182,7 @@ def _jitter(xyz: np.ndarray, stamps: np.ndarray) -> float:
     return metrics.jitter(grid, 1.0 / rate_hz)
 
 
-def _bone_std(xyz: np.ndarray, skeleton: Skeleton) -> float:
+def _bone_std(xyz: Array, skeleton: Skeleton) -> float:
     return metrics.bone_length_std(xyz, skeleton) if len(xyz) > 1 else math.nan
 
 

@@ -16,9 +16,10 @@ import numpy as np
 from pose_core.assets import cache_dir
 from pose_core.networks import onnx_file
 from pose_core.networks.model_card import C, Card
+from pose_core.types import Array
 
-Outputs = dict[str, np.ndarray]
-State = list[np.ndarray]
+Outputs = dict[str, Array]
+State = list[Array]
 
 DEVICES = ("auto", "cpu", "cuda", "tensorrt")
 
@@ -46,7 +47,7 @@ class Session(ABC, Generic[C]):
     """What the library raises for a network that it cannot run."""
 
     @abstractmethod
-    def run(self, joints: np.ndarray, context: np.ndarray, state: State) -> tuple[Outputs, State]:
+    def run(self, joints: Array, context: Array, state: State) -> tuple[Outputs, State]:
         """Outputs (N, ...) and next state of N people's next frame: `joints` (N, J, F), `context` (N, C), `state` (N, ...).
 
         All float32, as the encoding of the stage makes them.
@@ -83,7 +84,7 @@ class OnnxSession(Session[C]):
                     f"model file '{path}' has {what} {', '.join(found)}, its model card says {', '.join(expected)}"
                 )
 
-    def run(self, joints: np.ndarray, context: np.ndarray, state: State) -> tuple[Outputs, State]:
+    def run(self, joints: Array, context: Array, state: State) -> tuple[Outputs, State]:
         feed = dict(zip(self._inputs, [joints, context, *state], strict=True))
         results = self._session.run(self._outputs, feed)
         told = len(self.card.outputs)
