@@ -134,7 +134,6 @@ def test_default_lengths_give_the_height_back() -> None:
 
 def test_default_lengths_are_symmetric_and_scale() -> None:
     np.testing.assert_array_equal(limbs.LENGTH_SHARES, limbs.LENGTH_SHARES[limbs.FLIP])
-    np.testing.assert_array_equal(limbs.LENGTH_STD, limbs.LENGTH_STD[limbs.FLIP])
     np.testing.assert_allclose(
         limbs.default_lengths(np.array([1.0, 2.0])) / limbs.LENGTH_SHARES, [[1.0] * 14, [2.0] * 14]
     )

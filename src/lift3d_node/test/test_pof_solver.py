@@ -11,7 +11,7 @@ from scipy.optimize import lsq_linear, minimize
 from scipy.spatial.transform import Rotation
 
 from lift3d_node.learned import limbs
-from lift3d_node.learned.pof_solver import MIN_SPREAD, LengthEstimator, Solution, solve
+from lift3d_node.learned.pof_solver import MIN_SPREAD, Solution, solve
 from pose_core.skeleton import COCO17, MEDIAPIPE33
 
 ROWS = MEDIAPIPE33.indices(*limbs.JOINTS)
@@ -322,90 +322,3 @@ def test_wrong_arguments_are_named(person, change: dict, message: str) -> None:
     args = {"directions": person.directions, "rays": person.rays, "lengths": person.lengths}
     with pytest.raises(ValueError, match=message):
         solve(**{**args, **change})
-
-
-def moving(lengths: np.ndarray, frames: int, seed: int = 8) -> list[Case]:
-    """Frames of a person of these lengths in random poses; the trunk is a flat quadrilateral, turned at random."""
-    rng = np.random.default_rng(seed)
-    length = dict(zip(limbs.NAMES, lengths, strict=True))
-    across, hips = length["left_shoulder-right_shoulder"] / 2.0, length["left_hip-right_hip"] / 2.0
-    rise = np.sqrt(length["left_shoulder-left_hip"] ** 2 - (across - hips) ** 2)
-    cases = []
-    for _ in range(frames):
-        place = {}
-        for side, x in (("left", 1.0), ("right", -1.0)):
-            place[f"{side}_shoulder"], place[f"{side}_hip"] = (
-                np.array([x * across, -rise, 0.0]),
-                np.array([x * hips, 0.0, 0.0]),
-            )
-        turn = Rotation.random(random_state=rng).as_matrix()
-        place = {joint: turn @ xyz for joint, xyz in place.items()}
-        for parent, child in limbs.LIMBS[:8]:
-            step = Rotation.random(random_state=rng).as_matrix()[:, 0]
-            place[child] = place[parent] + length[f"{parent}-{child}"] * step
-        cases.append(case_of(np.stack([place[joint] for joint in limbs.JOINTS]) + np.array([0.2, 0.1, 4.0])))
-    return cases
-
-
-def person_of(height: float) -> np.ndarray:
-    """Long arms, short shanks, narrow shoulders; the height they imply is the given one."""
-    factor = np.ones(14)
-    for limb, (parent, child) in enumerate(limbs.LIMBS):
-        kind = f"{parent.split('_')[1]}-{child.split('_')[1]}"
-        factor[limb] = {"shoulder-elbow": 1.1, "elbow-wrist": 1.15, "knee-ankle": 0.95}.get(kind, 1.0)
-    precision = limbs.LENGTH_STD**-2.0
-    return limbs.default_lengths(height) * factor / (precision @ factor / precision.sum())
-
-
-def test_lengths_are_estimated_from_exact_frames() -> None:
-    truth = person_of(1.7)
-    estimator = LengthEstimator(1.7, residual_std=1e-4)
-    np.testing.assert_array_equal(estimator.lengths, limbs.default_lengths(1.7))
-    for case in moving(truth, 3):
-        np.testing.assert_allclose(case.lengths, truth, atol=1e-12)
-        estimator.add(case.directions, case.rays)
-    np.testing.assert_allclose(estimator.lengths, truth, rtol=1e-4)
-
-
-def test_estimated_lengths_beat_the_default_ones_in_noise() -> None:
-    truth = person_of(1.7)
-    estimator = LengthEstimator(1.7)
-    rng = np.random.default_rng(9)
-    for case in moving(truth, 200):
-        wrong = case.directions + rng.normal(0.0, np.radians(4.0), (14, 3))
-        rays = case.rays + rng.normal(0.0, 0.005, (12, 3))
-        estimator.add(wrong / np.linalg.norm(wrong, axis=-1, keepdims=True), rays, slack=0.3)
-    before = np.abs(limbs.default_lengths(1.7) / truth - 1.0).mean()
-    after = np.abs(estimator.lengths / truth - 1.0).mean()
-    assert after < 0.6 * before
-    precision = limbs.LENGTH_STD**-2.0
-    assert precision @ (estimator.lengths / limbs.default_lengths(1.7)) == pytest.approx(precision.sum())
-    np.testing.assert_allclose(estimator.lengths, estimator.lengths[limbs.FLIP])
-
-
-def test_what_cannot_be_solved_teaches_no_lengths(person) -> None:
-    estimator = LengthEstimator(1.7, residual_std=1e-3)
-    estimator.add(-person.directions, person.rays)
-    estimator.add(person.directions, np.full((12, 3), np.nan))
-    np.testing.assert_array_equal(estimator.lengths, limbs.default_lengths(1.7))
-
-
-def test_lengths_of_what_is_never_seen_stay_alike_in_proportion() -> None:
-    """Only arms are seen; their ratio moves, and the rest follows the prior and the constraint as one."""
-    truth = person_of(1.7)
-    arms = np.array([("shoulder" in p and "shoulder" in c) or "elbow" in p + c for p, c in limbs.LIMBS])
-    estimator = LengthEstimator(1.7, residual_std=1e-3)
-    for case in moving(truth, 5):
-        estimator.add(case.directions, case.rays, limb_weights=arms.astype(float))
-    upper, fore = limbs.NAMES.index("left_shoulder-left_elbow"), TO_WRIST
-    assert estimator.lengths[upper] / estimator.lengths[fore] == pytest.approx(
-        truth[upper] / truth[fore], rel=1e-2
-    )
-    relative = estimator.lengths / limbs.default_lengths(1.7)
-    assert np.abs(relative[~arms] - 1.0).max() < 0.02
-
-
-@pytest.mark.parametrize("name", ["height", "residual_std", "memory"])
-def test_estimator_refuses_what_is_not_positive(name: str) -> None:
-    with pytest.raises(ValueError, match=f"{name} must be positive, got 0"):
-        LengthEstimator(**{"height": 1.7, name: 0})

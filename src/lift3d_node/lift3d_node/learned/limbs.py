@@ -62,15 +62,6 @@ _SHARES = {
     ("shoulder", "shoulder"): SHOULDER_WIDTH,
     ("hip", "hip"): HIP_WIDTH,
 }
-_DEVIATIONS = {
-    ("shoulder", "elbow"): 0.06,
-    ("elbow", "wrist"): 0.09,
-    ("hip", "knee"): 0.03,
-    ("knee", "ankle"): 0.03,
-    ("shoulder", "shoulder"): 0.05,
-    ("hip", "hip"): 0.09,
-    ("shoulder", "hip"): 0.03,
-}
 
 
 def _kind(limb: tuple[str, str]) -> tuple[str, str]:
@@ -89,9 +80,6 @@ LENGTH_SHARES = np.array([_share(limb) for limb in LIMBS])
 """(14,) length over standing height. Arms, legs and trunk: Drillis & Contini 1966, as given in Winter, "Biomechanics and Motor
 Control of Human Movement", 4th ed. 2009, figure 4.1 (trunk and legs as in `lift3d_node.stature`); sides and diagonals of the
 torso: those of an upright, symmetric trunk between the widths above."""
-
-LENGTH_STD = np.array([_DEVIATIONS[_kind(limb)] for limb in LIMBS])
-"""(14,) relative standard deviation of these shares from person to person, over the same 12 people."""
 
 
 def default_lengths(height: np.ndarray | float) -> np.ndarray:

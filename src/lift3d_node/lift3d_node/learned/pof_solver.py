@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from lift3d_node.learned.limbs import EDGES, FLIP, JOINTS, LENGTH_STD, LIMBS, default_lengths
+from lift3d_node.learned.limbs import EDGES, JOINTS, LIMBS
 
 Array = Any
 """numpy.ndarray or torch.Tensor; all arrays of one call are of one kind."""
@@ -45,8 +45,6 @@ _ENDS[np.arange(M), EDGES[:, 1]] = 1.0
 _PRODUCTS = (_ENDS[:, :, None] * _ENDS[:, None, :]).reshape(M, N * N)
 _PARENTS = EDGES[:, 0].tolist()
 _DIAGONAL = np.eye(N)[:, None, :, None]
-_ALIKE = np.eye(M)[:, FLIP >= np.arange(M)]
-_ALIKE[FLIP] = np.maximum(_ALIKE, _ALIKE[FLIP])
 
 
 @dataclass(frozen=True)
@@ -98,62 +96,6 @@ def solve(
 
 NEGLIGIBLE = 1e-9
 """Weight of a joint, as a share of that of all limbs together, up to which it counts as not seen."""
-
-
-class LengthEstimator:
-    """One person's limb lengths from a sequence of directions and rays, as far as their standing height leaves them open.
-
-    Eliminating the joints from the objective above leaves a quadratic form in the lengths, which is summed over images. Its
-    minimum about the default lengths of people of that height, with their `limbs.LENGTH_STD`, is the estimate; left and right are
-    alike. Directions and rays tell ratios of lengths alone, so the lengths' mean over their defaults, weighted by
-    precision, stays 1.
-
-    Noise in the directions makes limbs seem shorter, which takes back part of the gain: for a person whose lengths are 4.0 % off
-    the default ones, 300 random poses with directions 9 degrees off leave 2.1 %, with 15 degrees 3.7 %. The networks here
-    err by 14 degrees, so `NetworkLifter` stays with the default lengths.
-    """
-
-    def __init__(self, height: float, residual_std: float = 0.1, memory: int = 300) -> None:
-        """`height` in metres. `residual_std`: metres that the end of a limb of weight 1 is off in one image, as if errors of
-        successive images were independent; they are not, so it is some times the true one. `memory`: images to forget over.
-
-        Raises ValueError where one is not positive.
-        """
-        for name, value in (("height", height), ("residual_std", residual_std), ("memory", memory)):
-            if not value > 0.0:
-                raise ValueError(f"{name} must be positive, got {value}")
-        self._default = default_lengths(height)
-        self._variance = residual_std**2
-        self._keep = 1.0 - 1.0 / memory
-        self._form = np.zeros((M, M))
-        self.lengths = self._default.copy()
-        """(14,) metres: the estimate, the default lengths at first."""
-
-    def add(
-        self,
-        directions: np.ndarray,
-        rays: np.ndarray,
-        limb_weights: np.ndarray | None = None,
-        joint_weights: np.ndarray | None = None,
-        slack: float = 0.0,
-    ) -> None:
-        """Take in one image: arguments as for `solve`, without leading axes. One that cannot be solved changes nothing."""
-        system = _System(directions, rays, self.lengths, limb_weights, joint_weights, slack)
-        if np.isnan(system.solution(self.lengths).joints).all():
-            return
-        self._form = self._keep * self._form + system.form()
-        self.lengths = self._default * self._relative()
-
-    def _relative(self) -> np.ndarray:
-        """(14,) length over default: minimum of the form and the prior under the constraint, by its multiplier."""
-        precision = LENGTH_STD**-2.0
-        curvature = self._form * np.outer(self._default, self._default) / self._variance + np.diag(precision)
-        share = _ALIKE.T @ precision
-        kinds = len(share)
-        system = np.zeros((kinds + 1, kinds + 1))
-        system[:kinds, :kinds] = _ALIKE.T @ curvature @ _ALIKE
-        system[:kinds, kinds] = system[kinds, :kinds] = share
-        return _ALIKE @ np.linalg.solve(system, np.append(share, share.sum()))[:kinds]
 
 
 class _System:
@@ -244,13 +186,6 @@ class _System:
             xp.where((sound[..., _PARENTS] & self._known)[..., None], residual, xp.nan),
             xp.where((sound & self.seen)[..., None], off_ray, xp.nan),
         )
-
-    def form(self) -> np.ndarray:
-        """F (14, 14) of one person, in NumPy: L' F L is the objective's minimum for limbs of lengths L that could be placed."""
-        weighted = np.where(self._known, self._w, 0.0)[:, None] * self._u
-        pull = np.einsum("lj,jik,lk->jil", _ENDS, self._free, weighted).reshape(3 * N, M)
-        own = np.diag(np.einsum("li,li->l", weighted, self._u))
-        return own - pull.T @ np.linalg.solve(self.matrix(), pull)
 
     def _determined(self, laplacian: Array) -> Array:
         """(..., 12) which joints hang together with seen ones along rays that are not all parallel."""

@@ -26,8 +26,6 @@ BELIEVED = 3.0
 SHARED = 0.3
 """Correlation of the errors of heel and toes with those of the ankle. Without it a shank that is made longer or shorter turns the
 foot, and angles of the ankle err more than with bones left alone; with 0.5 and more joints err more and tremble."""
-CONSISTENT = 0.5
-"""Length of the median of unit vectors below which a bone has no usual direction."""
 
 LIKE: dict[str, dict[str, float]] = {
     "{}_small_toe": {"{}_foot_index": 1.0},
@@ -40,9 +38,6 @@ LIKE: dict[str, dict[str, float]] = {
     "pinky_mcp": {"left_pinky": 1.0},
 }
 """Joints that no conversion makes, as sums of joints of `mediapipe33`: near enough to tell in which direction bones point."""
-
-MIRROR = np.array([-1.0, 1.0, 1.0])
-"""Turns a person's left and right over, in the axes of rest directions."""
 
 
 class BoneTree:
@@ -170,13 +165,6 @@ class BonePose(NamedTuple):
     lengths: Array  # (..., B) in the unit of the joints, NaN where the bone's child is missing
 
 
-class RestPose(NamedTuple):
-    """The build of a person; see `BodyTree.rest_pose`."""
-
-    lengths: Array  # (B,) in the unit of the joints, left as right, NaN where never seen
-    directions: Array  # (B, 3) for `BodyTree`
-
-
 class BodyTree(BoneTree):
     """Poses of a skeleton as rotations and lengths of its bones; (G,) rotations, one for each of the `groups`.
 
@@ -187,11 +175,7 @@ class BodyTree(BoneTree):
     the one before.
     """
 
-    def __init__(self, skeleton: Skeleton, rest: Array | None = None) -> None:
-        """`rest` (B, 3): other rest directions, such as a person's own, of any length.
-
-        Raises ValueError where these have another shape, are not finite or not opposite for tied bones.
-        """
+    def __init__(self, skeleton: Skeleton) -> None:
         super().__init__(skeleton)
         self.groups = np.zeros(len(self.child), np.intp)
         """(B,) which rotation turns a bone."""
@@ -212,7 +196,7 @@ class BodyTree(BoneTree):
         """(G,) the group on the other side; itself in the middle and for tied bones."""
         self.pairs = np.unique(np.minimum(self.mirror, np.arange(len(self.mirror))), return_inverse=True)[1]
         """(B,) which of the different lengths of a body that is alike on both sides a bone has."""
-        self.rest = self._upright() if rest is None else self._checked(rest)
+        self.rest = self._upright()
         """(B, 3) unit rest directions."""
         depth = np.zeros(len(heads), int)
         for group, before in enumerate(self.group_parent):
@@ -253,7 +237,7 @@ class BodyTree(BoneTree):
 
         Rotations are always finite: a bone that is not known turns with the one before. The bone to a missing joint has length
         NaN. What hangs below is measured from the nearest known node above: its length is the distance from there, not that of
-        the bone (`rest_pose` and `BoneTree.measure` count such bones as unknown). `root` (..., 3) is where the root is in poses
+        the bone (`BoneTree.measure` counts such bones as unknown). `root` (..., 3) is where the root is in poses
         that miss it; where that is not known either, all lengths are NaN.
         """
         nodes = np.array(self.skeleton.with_virtual(xyz), float)
@@ -291,35 +275,6 @@ class BodyTree(BoneTree):
             )
         return rotations
 
-    def rest_pose(self, xyz: Array, weights: Array | None = None) -> RestPose:
-        """The build of one person from poses (T, J, 3), alike on both sides; `weights` (T, J) are not negative.
-
-        Lengths are those of `typical_lengths` over both sides. A direction is the weighted median of a bone's, seen from the
-        trunk, on both sides: of bones that hardly move, such as hips, shoulders and the face, their own; of limbs their
-        usual one. A bone without a usual direction (the median is shorter than `CONSISTENT`), or never seen, keeps that of
-        this tree.
-        """
-        if len(xyz) == 0:
-            raise ValueError("a rest pose needs at least one frame, got none")
-        shares = np.ones(xyz.shape[:-1]) if weights is None else weights
-        shares = self.at_nodes(np.where(np.isfinite(xyz).all(-1), shares, 0.0).T)
-        shares = shares[self.parent] * shares[self.child]
-        shares = np.concatenate([shares, shares[self.mirror]], 1)
-        nodes = self.skeleton.with_virtual(xyz)
-        bones = nodes[:, self.child] - nodes[:, self.parent]
-        observed = np.linalg.norm(bones, axis=-1)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            directions = bones / observed[..., None]
-        turned = self._of_groups(self.signs[:, None] * directions)
-        told = np.isfinite(turned[:, self.levels[0]]).all((1, 2))
-        trunk = np.where(told[:, None, None], self._at_root(turned), np.nan)
-        local = np.einsum("tji,tbj->tbi", trunk, directions)
-        both = np.concatenate([local, MIRROR * local[:, self.mirror]])
-        usual = np.stack([_median(both[..., axis].T, shares) for axis in range(3)], -1)
-        consistent = np.linalg.norm(usual, axis=-1, keepdims=True) >= CONSISTENT
-        lengths, _, _ = typical_lengths(np.concatenate([observed, observed[:, self.mirror]]).T, shares)
-        return RestPose(lengths, self._even(np.where(consistent, usual, self.rest)))
-
     def _of_groups(self, directions: Array) -> Array:
         """(..., G, 3) where the first bones of the groups point, from all bones' (..., B, 3), those of tied ones turned over."""
         first = directions[..., self.heads, :]
@@ -354,28 +309,6 @@ class BodyTree(BoneTree):
                 directions[bone] = directions[before[0]] if before.size else (0.0, -1.0, 0.0)
         return directions
 
-    def _checked(self, rest: Array) -> Array:
-        """(B, 3) of length 1."""
-        rest = np.asarray(rest, float)
-        if rest.shape != (len(self.child), 3) or not np.isfinite(rest).all() or not rest.any(-1).all():
-            raise ValueError(
-                f"rest directions of '{self.skeleton.name}' must be {len(self.child)} finite vectors other than 0, "
-                f"got shape {rest.shape}"
-            )
-        rest = _unit(rest)
-        for bone in np.flatnonzero(self.tied):
-            if not np.allclose(rest[bone], -rest[self.mirror[bone]], rtol=0.0, atol=1e-6):
-                raise ValueError(
-                    f"rest directions of {self.skeleton.bone_names[bone]} and its mirror must be opposite, "
-                    f"got {rest[bone].tolist()} and {rest[self.mirror[bone]].tolist()}"
-                )
-        return np.where(self.tied[:, None], self.signs[:, None] * rest[self.heads[self.groups]], rest)
-
-    def _even(self, directions: Array) -> Array:
-        """(B, 3) of length 1, alike on both sides and opposite where tied."""
-        directions = directions + MIRROR * directions[self.mirror]
-        return _unit(np.where(self.tied[:, None], directions - directions[self.mirror], directions))
-
 
 def typical_lengths(observed: Array, weights: Array) -> tuple[Array, Array, Array]:
     """Lengths (B,) behind noisy observations (B, N), their spreads (B,), and the sums (B,) of their weights (B, N); NaN is none.
@@ -405,14 +338,6 @@ def weighted_quantiles(values: Array, weights: Array, fractions: tuple[float, ..
     places = np.stack([np.argmax(cumulated >= fraction * total[:, None], axis=1) for fraction in fractions])
     quantiles = values[np.arange(len(values)), places]
     return np.where(total > 0, quantiles, np.nan), total
-
-
-def _median(values: Array, weights: Array) -> Array:
-    """Weighted medians (B,) of (B, N), halfway between the lower and the upper one, so that -values have -median."""
-    (lower,), _ = weighted_quantiles(values, weights, (0.5,))
-    (upper,), _ = weighted_quantiles(-values, weights, (0.5,))
-    result: Array = (lower - upper) / 2
-    return result
 
 
 def _standing_bones(skeleton: Skeleton) -> Array:
