@@ -5,10 +5,10 @@ POSE := .venv/bin/pose
 RUN := .venv/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-train demo test check fix bench train models lock clean
+.PHONY: help setup setup-train demo test test-all say-what-lacks check fix bench train models lock clean
 
 help:  ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-8s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-8s %s\n", $$1, $$2}'
 
 setup:  ## virtual environment, ROS 2, models, demo videos, colcon build
 	@$(PYTHON) scripts/set_up.py
@@ -19,11 +19,17 @@ setup-train:
 demo: setup  ## the demo video through the whole pipeline; results in out/demo/
 	@$(POSE) demo
 
-test: setup-train  ## all tests; make test TESTS=src/pose_core/test for some
+test: setup-train say-what-lacks  ## all tests but the long ones; make test TESTS=src/pose_core/test for some
+	@$(RUN) pytest -m "not slow and not browser" $(TESTS)
+
+test-all: setup-train say-what-lacks  ## all tests, those that take minutes or a browser too, and the share of branches they take
+	@$(RUN) coverage run -m pytest
+	@$(RUN) coverage report
+
+say-what-lacks:
 	@.venv/bin/python -c "import launch_ros" 2>/dev/null || printf '\n%s\n%s\n\n' \
 	  '*** launch_ros is not installed: launch files are checked without running them.' \
 	  '*** An installed ROS 2 has it: source its setup.bash, then make test.'
-	@$(RUN) pytest $(TESTS)
 
 check: setup  ## format, lint, types, directions of imports
 	@$(RUN) ruff format --check
