@@ -54,8 +54,7 @@ from pose_tools.process import (
 from pose_tools.process.bag import Result, write_bag
 from pose_tools.process.job import ProcessJob, settings_of
 from pose_tools.process.overlay import Reader
-from pose_tools.process.person import _better
-from pose_tools.process.run import labels
+from pose_tools.process.person import _better, labels
 from pose_tools.process.stages import hidden, joined
 from pose_tools.process.workers import Stopped, Workers, tick
 

@@ -61,6 +61,7 @@ from pose_tools.process.person import (
     Timing,
     Wanted,
     file_name,
+    labels,
     least_seconds,
     open_augmenter,
     person_of,
@@ -502,12 +503,3 @@ class _Run:
         start = time.perf_counter()
         yield
         self.clock[what] = self.clock.get(what, 0.0) + time.perf_counter() - start
-
-
-def labels(ids: list[str]) -> list[str]:
-    """Parts of file names for people: all different, and nothing for a person alone. Ids of a foreign bag may be anything."""
-    if len(ids) == 1:
-        return [""]
-    names = [file_name(id) for id in ids]
-    alike = len({name.casefold() for name in names}) < len(names)
-    return [f"{name}_{number}" for number, name in enumerate(names, 1)] if alike else names
