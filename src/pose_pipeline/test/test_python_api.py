@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -26,9 +27,7 @@ from pose_tools.process.person import write_angles
 from refine_node import recording
 from refine_node.params import RefineParams
 
-from .conftest import BLOCK, DOCS
-
-VIDEO = "Demo_SinglePerson_cam2.mp4"
+VIDEO = "Demo_SinglePerson/videos/cam01.mp4"
 FRAMES = 8
 
 
@@ -266,12 +265,14 @@ def test_every_name_can_be_had() -> None:
     reason="EXAMPLES NOT RUN: fetch the demo video with `python -m pose_core.assets`",
 )
 def test_the_examples_of_the_document_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    examples: Callable[[str], list[str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     _cut(assets.path(VIDEO), tmp_path / "walk.mp4", 70)
-    document = (DOCS / "python_api.md").read_text(encoding="utf-8")
-    blocks = [found["code"] for found in BLOCK.finditer(document)]
+    blocks = examples("python_api.md")
     assert len(blocks) == 5
     names: dict = {}
     for block in blocks:
