@@ -56,6 +56,7 @@ def process(
     joint_refinement: Annotated[
         bool, typer.Option("--joint-refinement", help="let a network correct implausible joint angles")
     ] = False,
+    detector: Annotated[str, typer.Option(help="what finds people in images")] = POSE2D.detector,
     lifter: Annotated[str, typer.Option(help="lifting model")] = LIFT3D.lifter,
     refiner: Annotated[str, typer.Option(help="how to smooth")] = REFINE.refiner,
     visibility_min: Annotated[
@@ -96,6 +97,7 @@ def process(
         force_complete=force_complete,
         augmentation_cycles=augmentation_cycles,
         joint_refinement=joint_refinement,
+        detector=detector,
         lifter=lifter,
         refiner=refiner,
         visibility_min=visibility_min,

@@ -14,6 +14,7 @@ from pose2d_node.params import Pose2DParams
 from pose_core.assets import FetchFailed
 from pose_tools.cli import files as cli_files
 from pose_tools.cli import train as cli_train
+from pose_tools.cli.doors import Commands
 from pose_tools.cli.files import StatedPitch, StatedRoll
 from pose_tools.terminal import Bar, Json, say, show
 from pose_viz.params import VizParams
@@ -22,6 +23,7 @@ from refine_node.params import RefineParams
 POSE2D, LIFT3D, REFINE, VIZ = Pose2DParams(), Lift3DParams(), RefineParams(), VizParams()
 
 app = typer.Typer(
+    cls=Commands,
     help="Real-time 3D human pose: run, record, replay and check the pipeline.",
     no_args_is_help=True,
     add_completion=False,

@@ -11,6 +11,7 @@ import numpy as np
 
 from lift3d_node import models
 from lift3d_node.params import STATED, UNKNOWN, Lift3DParams
+from pose2d_node.detector import DETECTORS
 from pose2d_node.params import Pose2DParams
 from pose_biomechanics.angles import AngleOptions
 from pose_biomechanics.augmentation import MAX_CYCLES
@@ -55,6 +56,8 @@ class ProcessJob:
     """Degrees by which the camera's right side is lower than its left. Where one of them is stated, the other is 0; where none
     is, the tilt is unknown to the lifter, and angles take the camera as level."""
     pelvis_sequence: str = AngleOptions.pelvis_sequence
+    detector: str = Pose2DParams.detector
+    """What finds people in images."""
     num_poses: int = Pose2DParams.num_poses
     """Most people to look for."""
     model: str = Pose2DParams.model
@@ -85,13 +88,15 @@ class ProcessJob:
         if self.calibration is not None and not self.calibration.is_file():
             raise ValueError(f"there is no calibration file {self.calibration}")
         models.expect_known(self.lifter)
+        DETECTORS.get(self.detector)
         REFINERS.get(self.refiner)
         self.pose2d, self.options, self.lift3d, self.refine  # noqa: B018 (each checks its part)
 
     @property
     def pose2d(self) -> Pose2DParams:
         return build(
-            Pose2DParams, {name: getattr(self, name) for name in ("num_poses", "model", "image_rate_hz")}
+            Pose2DParams,
+            {name: getattr(self, name) for name in ("detector", "num_poses", "model", "image_rate_hz")},
         )
 
     @property
@@ -142,7 +147,7 @@ def settings_of(job: ProcessJob) -> dict[str, str]:
         "mass": f"{job.mass:g} kg" if job.mass else unknown,
         "calibration": job.calibration.name if job.calibration is not None else unknown,
         "camera": f"looks {pitch:g}° down, rolled by {roll:g}°" if job.tilt_stated else unknown,
-        "MediaPipe model": f"{job.model}, at most {job.num_poses} people",
+        **_detector_of(job),
         "least visibility of a joint": f"{job.visibility_min:g}",
         "estimate missing": _yes(job.estimate_missing),
         "force complete": _yes(job.force_complete),
@@ -150,6 +155,13 @@ def settings_of(job: ProcessJob) -> dict[str, str]:
         "joint refinement": _yes(job.joint_refinement),
         "pelvis sequence": job.pelvis_sequence,
     }
+
+
+def _detector_of(job: ProcessJob) -> dict[str, str]:
+    most = f"at most {job.num_poses} people"
+    if job.detector == Pose2DParams.detector:
+        return {"MediaPipe model": f"{job.model}, {most}"}
+    return {"detector": f"{job.detector}, {most}"}
 
 
 def readable(name: str) -> str:
