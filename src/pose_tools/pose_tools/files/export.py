@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 
 from pose_biomechanics.angles import AngleOptions, matrix_of_euler
-from pose_biomechanics.augmentation import MAX_CYCLES, MarkerAugmenter
+from pose_biomechanics.augmentation import MarkerAugmenter
 from pose_biomechanics.isb import ANGLES, OPENSIM_PELVIS_SEQUENCE
 from pose_biomechanics.opensim_pelvis import opensim_turns, rotation_of
+from pose_biomechanics.params import MAX_CYCLES
 from pose_core.angles import AngleSequence
 from pose_core.callbacks import Progress, Say, silent
 from pose_core.formats.bvh import write_bvh
