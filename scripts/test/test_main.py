@@ -16,6 +16,7 @@ from workspace.steps import Shell, Stamps, run_steps
 def workspace(tmp_path) -> Workspace:
     for name in (
         "src/stage/package.xml",
+        "src/stage/setup.py",
         "src/stage/stage/node.py",
         "src/stage/test/test_node.py",
         "launch/live.py",
@@ -39,6 +40,7 @@ def write(workspace: Workspace, name: str) -> None:
         "src/stage/setup.py",
         "src/other/package.xml",
         "src/messages/msg/People.msg",
+        "src/linked/linked/new.py",
         "launch/replay.py",
         "config/live.yaml",
     ],

@@ -16,7 +16,8 @@ from workspace.packages import EXTRA_REQUIREMENTS, REQUIREMENTS, ROS_REQUIREMENT
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = sorted(manifest.parent for manifest in ROOT.glob("src/*/package.xml"))
-PYTHON_PACKAGES = [folder for folder in PACKAGES if (folder / "setup.py").is_file()]
+PYTHON_PACKAGES = [folder for folder in PACKAGES if (folder / folder.name / "__init__.py").is_file()]
+SETUPTOOLS = [folder for folder in PYTHON_PACKAGES if (folder / "setup.py").is_file()]
 
 
 @pytest.mark.parametrize("folder", PACKAGES, ids=lambda folder: folder.name)
@@ -29,7 +30,7 @@ def test_manifests_are_what_colcon_accepts(folder):
     assert package.licenses == ["Apache-2.0"]
 
 
-@pytest.mark.parametrize("folder", PYTHON_PACKAGES, ids=lambda folder: folder.name)
+@pytest.mark.parametrize("folder", SETUPTOOLS, ids=lambda folder: folder.name)
 def test_python_packages_are_registered_where_ros_looks(folder):
     assert (folder / "resource" / folder.name).is_file()
     sections = configparser.ConfigParser()

@@ -174,14 +174,18 @@ class Workspace:
         )
 
     def build_digest(self) -> str:
-        """Covers what colcon copies or links one by one; modules of Python packages are linked as whole folders."""
+        """Covers what colcon copies or links one by one; modules of packages with a setup.py are linked as whole folders."""
         parts: list[str | Path] = []
         for file in sorted((self.root / "src").glob("*/**/*")):
             package, *inside = file.relative_to(self.root / "src").parts
             # Caches of the tools change with every run of them.
             is_cache = any(part.startswith(".") or part == "__pycache__" for part in inside)
-            if file.is_file() and inside[0] not in (package, "test") and not is_cache:
+            if not file.is_file() or inside[0] == "test" or is_cache:
+                continue
+            if inside[0] != package:
                 parts += [str(file), file]
+            elif not (self.root / "src" / package / "setup.py").is_file():
+                parts.append(str(file))  # CMake links each file
         for folder in ("launch", "config"):
             parts += [str(file) for file in sorted((self.root / folder).glob("*"))]
         return digest_of(*parts)

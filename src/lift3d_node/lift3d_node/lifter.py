@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from lift3d_node.params import Lift3DParams
+from pose_core import doors
 from pose_core.filtering.joint_errors import DEPTH_SHARE
 from pose_core.geometry.camera import Camera
 from pose_core.people import JointState, People2D, People3D
@@ -58,6 +60,8 @@ class Lifter(ABC):
     skeleton_out: str
     uses_world: ClassVar[bool] = False
     """Whether `lift` needs the detector's own 3D."""
+    takes_device: ClassVar[bool] = False
+    """Whether `Lift3DParams.device` means something."""
     skeleton_of_centres: str = ""
     """Skeleton of `Shape.centres`; empty for a lifter that gives none."""
     up: np.ndarray | None = None
@@ -81,5 +85,12 @@ class Lifter(ABC):
         """Forget what earlier images told about `person`, or about everybody."""
 
 
-LIFTERS: Registry[type[Lifter]] = Registry("lifter")
-"""Lifter classes by name; a file in `lift3d_node/models` registers one."""
+def is_lifter(found: Any) -> bool:
+    """Whether something is a class of lifters that can be made."""
+    return isinstance(found, type) and issubclass(found, Lifter) and not inspect.isabstract(found)
+
+
+LIFTERS: Registry[type[Lifter]] = Registry(
+    "lifter", doors.LIFTERS, is_lifter, "a subclass of lift3d_node.lifter.Lifter that has its lift"
+)
+"""Lifter classes by name; a file in `lift3d_node/models` registers one, an installed package may bring one."""

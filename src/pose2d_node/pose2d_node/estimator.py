@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
-from pose2d_node.detector import BadImage, Detection, open_detector
+from pose2d_node.detector import BadImage, Detection, Detector, open_detector
 from pose2d_node.params import Pose2DParams
 from pose2d_node.tracker import Tracker, distinct
 from pose_core.people import JointState, People2D, People3D, Person2D, Person3D, ScaleSource
@@ -50,7 +49,7 @@ _STD = np.array([WORLD_STD[_part(joint)] for joint in MEDIAPIPE33.joints])
 
 @dataclass(frozen=True)
 class Estimate:
-    """Everybody in one image: in pixels, and MediaPipe's own 3D of the same people in the same order."""
+    """Everybody in one image: in pixels, and the detector's own 3D of the same people in the same order."""
 
     people: People2D
     world: People3D
@@ -69,19 +68,6 @@ class Sight:
     restart_reason: str
 
 
-class Detector(Protocol):
-    """What the estimator and its node need of a `PoseDetector`."""
-
-    device: str
-    restarts: int
-    restart_reason: str
-    inference: tuple[int, int]
-
-    def detect(self, stamp: int, bgr: np.ndarray) -> list[Detection]: ...
-
-    def close(self) -> None: ...
-
-
 class Pose2DEstimator:
     """Detects people, drops second detections of the same person and gives ids."""
 
@@ -92,7 +78,7 @@ class Pose2DEstimator:
 
     @classmethod
     def from_params(cls, params: Pose2DParams) -> Pose2DEstimator:
-        """Raises ValueError where the model or the GPU cannot be used."""
+        """Raises ValueError where the detector, its model or the GPU cannot be used."""
         return cls(open_detector(params), Tracker(params.max_track_gap, params.min_track_similarity))
 
     def process(self, stamp: int, bgr: np.ndarray, frame_id: str) -> Estimate:
@@ -130,7 +116,7 @@ class Pose2DEstimator:
         )
 
     def close(self) -> None:
-        """Free MediaPipe."""
+        """Free the detector."""
         self.detector.close()
 
 
@@ -139,7 +125,7 @@ def _person2d(name: str, seen: Detection) -> Person2D:
 
 
 def _person3d(name: str, seen: Detection) -> Person3D:
-    """MediaPipe's metres as they are, about the middle of the hips.
+    """The detector's metres as they are, about the middle of the hips.
 
     That root is not placed in the camera's frame, so `root_std` is unknown (NaN).
     """
@@ -150,7 +136,7 @@ def _person3d(name: str, seen: Detection) -> Person3D:
         xyz=seen.world,
         std=np.where(missing, np.nan, _STD),
         root_std=np.full(3, np.nan),
-        joint_confidence=seen.confidence,
+        joint_confidence=np.where(missing, 0.0, seen.confidence),
         state=np.where(missing, JointState.MISSING, JointState.LIFTED).astype(np.uint8),
         scale_source=ScaleSource.MODEL,
     )

@@ -12,7 +12,7 @@ TRANSPORTS = ("raw", "compressed")
 
 @dataclass(frozen=True)
 class Pose2DParams(StageParams):
-    """Where images come from, how MediaPipe looks at them, and how long a person who is out of sight is
+    """Where images come from, how people are looked for in them, and how long a person who is out of sight is
     remembered."""
 
     source: str = param(
@@ -45,6 +45,10 @@ class Pose2DParams(StageParams):
         False,
         "play a video or folder at its own rate, stamped with the system time, and drop the frames that come "
         "too late; false: every frame, as fast as possible, stamped with its own time line",
+    )
+    detector: str = param(
+        "mediapipe",
+        "what finds people in images: mediapipe, or what an installed package brings by that name",
     )
     model: str = param("full", "MediaPipe pose landmarker: lite, full or heavy, or the path of a .task file")
     delegate: str = param(

@@ -12,9 +12,12 @@ group are wanted, and is an error where it is asked for by name.
 from __future__ import annotations
 
 import functools
-import importlib.metadata
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 DETECTORS, LIFTERS, REFINERS, EXPORTERS, COMMANDS, BACKENDS = GROUPS = (
     "pose_pipeline.detectors",
@@ -28,12 +31,14 @@ DETECTORS, LIFTERS, REFINERS, EXPORTERS, COMMANDS, BACKENDS = GROUPS = (
 
 
 @functools.cache
-def _points(group: str) -> dict[str, importlib.metadata.EntryPoint]:
-    # The same package may be found twice, in a source folder and where it is installed; the first on the path counts, as for
-    # imports.
-    points: dict[str, importlib.metadata.EntryPoint] = {}
+def _points(group: str) -> dict[str, list[EntryPoint]]:
+    """Entry points by name, in the order of the path."""
+    # Whoever asks for nothing of others need not wait for the metadata of all installed packages.
+    import importlib.metadata
+
+    points: dict[str, list[EntryPoint]] = {}
     for point in importlib.metadata.entry_points(group=group):
-        points.setdefault(point.name, point)
+        points.setdefault(point.name, []).append(point)
     return points
 
 
@@ -42,24 +47,77 @@ def names(group: str) -> list[str]:
     return sorted(_points(group))
 
 
+@dataclass(frozen=True)
+class Origin:
+    """Where something brought comes from."""
+
+    package: str
+    version: str
+    place: str
+    """Module and attribute, as the entry point states them."""
+
+    def __str__(self) -> str:
+        return f"{self.package} {self.version}".strip()
+
+
+def origin(group: str, name: str) -> Origin:
+    """Whose `name` is; nothing is imported. Raises ValueError where nobody brings it."""
+    return _origin(_point(group, name))
+
+
+def rivals(group: str, name: str) -> list[Origin]:
+    """Other packages that bring the same name, and whose therefore does not count."""
+    points = _points(group).get(name, [])
+    # The same package may be found twice, in a source folder and where it is installed.
+    return [_origin(point) for point in points[1:] if _owner(point) != _owner(points[0])]
+
+
 def load(group: str, name: str) -> Any:
     """What stands behind `name`, imported now. Raises ValueError where nobody brings it, and where it cannot be imported."""
-    point = _points(group).get(name)
-    if point is None:
-        raise ValueError(f"no installed package brings '{name}' to {group}")
+    point = _point(group, name)
     try:
         return point.load()
     except Exception as error:
-        owner = point.dist.name if point.dist else point.value
         raise ValueError(
-            f"'{name}' of package {owner} cannot be used ({type(error).__name__}: {error}); mend or uninstall that package"
+            f"'{name}' of package {_owner(point)} cannot be used ({type(error).__name__}: {error}); "
+            "mend or uninstall that package"
         ) from error
 
 
-def load_all(group: str) -> Iterator[tuple[str, Any | ValueError]]:
-    """Each name with what stands behind it, or with the error that says why it is skipped."""
-    for name in names(group):
-        try:
-            yield name, load(group, name)
-        except ValueError as error:
-            yield name, error
+def load_fitting(group: str, name: str, fits: Callable[[Any], bool], expected: str) -> Any:
+    """As `load`; also raises ValueError for what does not fit, which is not what was `expected`, in words."""
+    found = load(group, name)
+    if not fits(found):
+        point = _point(group, name)
+        raise ValueError(
+            f"'{name}' of package {_owner(point)} must be {expected}, but {point.value} is {_words(found)}; "
+            "mend or uninstall that package"
+        )
+    return found
+
+
+def forget() -> None:
+    """Look at the installed packages anew when next asked: they have changed while this process ran."""
+    _points.cache_clear()
+
+
+def _point(group: str, name: str) -> EntryPoint:
+    points = _points(group).get(name)
+    if not points:
+        raise ValueError(f"no installed package brings '{name}' to {group}")
+    return points[0]  # the first on the path counts, as for imports
+
+
+def _origin(point: EntryPoint) -> Origin:
+    return Origin(_owner(point), point.dist.version if point.dist else "", point.value)
+
+
+def _owner(point: EntryPoint) -> str:
+    return point.dist.name if point.dist else point.value.partition(":")[0].partition(".")[0]
+
+
+def _words(found: object) -> str:
+    if isinstance(found, type):
+        missing = ", ".join(sorted(getattr(found, "__abstractmethods__", ())))
+        return f"a class that lacks {missing}" if missing else f"class {found.__name__}"
+    return f"of type {type(found).__name__}"

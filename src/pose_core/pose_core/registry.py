@@ -7,7 +7,9 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Iterator
 from types import ModuleType
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+
+from pose_core import doors
 
 T = TypeVar("T")
 
@@ -25,11 +27,20 @@ def files_of(package: ModuleType) -> list[str]:
 
 
 class Registry(Generic[T]):
-    """Names and the classes behind them: `@LIFTERS.register("name")`, then `LIFTERS.get("name")`."""
+    """Names and the classes behind them: `@LIFTERS.register("name")`, then `LIFTERS.get("name")`.
 
-    def __init__(self, kind: str) -> None:
-        """`kind`: what is registered, in one word, for messages ("lifter")."""
-        self.kind = kind
+    One with a `group` also knows what installed packages bring through that door (`pose_core.doors`), which is imported when it
+    is asked for by name. Own names win over theirs.
+    """
+
+    def __init__(
+        self, kind: str, group: str = "", fits: Callable[[Any], bool] | None = None, expected: str = ""
+    ) -> None:
+        """`kind`: what is registered, in one word, for messages ("lifter"). `fits`: whether something brought is one, which is
+        `expected`, in words ("a subclass of Lifter").
+        """
+        self.kind, self.group = kind, group
+        self._fits, self._expected = fits or _anything, expected
         self._entries: dict[str, T] = {}
 
     def register(self, name: str) -> Callable[[T], T]:
@@ -44,10 +55,17 @@ class Registry(Generic[T]):
         return enter
 
     def get(self, name: str) -> T:
-        """The entry called `name`. Raises ValueError naming the known ones."""
+        """The entry called `name`. Raises ValueError naming the known ones, or the package whose entry cannot be used."""
         if name not in self._entries:
+            if name in self.brought():
+                return self.load(name)
             raise ValueError(f"unknown {self.kind} '{name}'; {suggest(name, self.names())}")
         return self._entries[name]
+
+    def load(self, name: str) -> T:
+        """What an installed package brings under `name`. Raises ValueError where it is none or cannot be used."""
+        entry: T = doors.load_fitting(self.group, name, self._fits, self._expected)
+        return entry
 
     def find(self, name: str, package: ModuleType) -> T:
         """The entry of the file `name` in a package, loaded when needed. Raises ValueError naming the known ones."""
@@ -65,12 +83,33 @@ class Registry(Generic[T]):
         what = getattr(entry, "__name__", entry)
         raise ValueError(f"{what} is not registered as a {self.kind}; put @....register('name') above it")
 
-    def names(self) -> list[str]:
-        """All names, sorted."""
+    def own(self) -> list[str]:
+        """Names that were registered, sorted; those that packages bring are left out."""
         return sorted(self._entries)
+
+    def brought(self) -> list[str]:
+        """Names that installed packages bring, sorted, with those that own ones hide; nothing is imported."""
+        return doors.names(self.group) if self.group else []
+
+    def names(self) -> list[str]:
+        """All names, sorted; nothing is imported."""
+        return sorted({*self._entries, *self.brought()})
+
+    def usable(self) -> Iterator[tuple[str, T]]:
+        """All names with their entries, imported now; what packages bring is left out where it cannot be used."""
+        for name in self.names():
+            try:
+                entry = self.get(name)
+            except ValueError:
+                continue
+            yield name, entry
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names())
 
     def __contains__(self, name: object) -> bool:
-        return name in self._entries
+        return name in self._entries or name in self.brought()
+
+
+def _anything(_entry: Any) -> bool:
+    return True

@@ -34,8 +34,9 @@ from pose_core.skeleton import SKELETONS
 from pose_ros.conversions import angles_to_msg, people2d_to_msg, people3d_to_msg
 from pose_tools.bag.people import read_people
 from pose_tools.bag.writer import BagWriter, Topic
-from pose_tools.files import export as export_module
-from pose_tools.files.export import PELVIS, PLACE, ExportJob, coordinates, export, pelvis_place
+from pose_tools.files import formats as export_formats
+from pose_tools.files.export import ExportJob, export
+from pose_tools.files.formats import PELVIS, PLACE, coordinates, pelvis_place
 from pose_tools.process.person import file_name
 
 NAN = float("nan")
@@ -548,7 +549,7 @@ def test_a_stated_height_scales_people(tmp_path: Path):
 
 
 def test_long_recordings_have_several_c3d_files(bag: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(export_module, "MOST_FRAMES", 25)
+    monkeypatch.setattr(export_formats, "MOST_FRAMES", 25)
     monkeypatch.setattr(c3d, "MOST_FRAMES", 25)
     run(bag, tmp_path, to=("c3d", "trc"))
     whole_markers = read_trc(tmp_path / "Übung 1.trc")
@@ -754,7 +755,7 @@ def test_several_robots_are_told_apart(tmp_path: Path):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"to": ()}, "formats must be of trc, c3d, mot, bvh, csv, npz, got none"),
+        ({"to": ()}, "formats must be of bvh, c3d, csv, mot, npz, trc, got none"),
         ({"to": ("trc", "xls")}, "got xls"),
         ({"height": 0.3}, "height must be from .* got 0.3"),
         ({"height": 30.0}, "height must be from .* got 30"),

@@ -24,7 +24,8 @@ from pose_core.units import NS_PER_S
 from pose_ros.conversions import people3d_to_msg, stamp_from_ns
 from pose_tools.bag.writer import BagWriter, Topic
 from pose_tools.files import plot as plot_module
-from pose_tools.files.plot import PlotJob, plot, read_angle_tables, together
+from pose_tools.files.plot import PlotJob, plot, together
+from pose_tools.files.tables import read_angle_tables
 from pose_tools.process.person import write_angles
 
 PERIOD = 20_000_000

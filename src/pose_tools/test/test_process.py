@@ -54,8 +54,7 @@ from pose_tools.process import (
 from pose_tools.process.bag import Result, write_bag
 from pose_tools.process.job import ProcessJob, settings_of
 from pose_tools.process.overlay import Reader
-from pose_tools.process.person import _better
-from pose_tools.process.run import labels
+from pose_tools.process.person import _better, labels
 from pose_tools.process.stages import hidden, joined
 from pose_tools.process.workers import Stopped, Workers, tick
 
@@ -140,7 +139,7 @@ def made_up(sees: Sees, looked_at: list[int]) -> Iterator[pytest.MonkeyPatch]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(process, "cores", lambda: 1)
         patch.setattr(process_input, "SHORTEST", FRAMES // 2)
-        patch.setattr(process, "model_path", lambda _model: Path(__file__))
+        patch.setattr(process, "identity", lambda _params: {"seen by": "eyes"})
         patch.setattr(process, "draw_angles", lambda *_: [])
         patch.setattr(process, "open_augmenter", lambda: None)
         patch.setattr(process_detection, "open_detector", lambda _params: Eyes(sees, looked_at))

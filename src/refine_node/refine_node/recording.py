@@ -95,7 +95,7 @@ def smooth(sequence: PoseSequence, params: RefineParams, progress: Progress = no
         plain = replace(params, refiner="raw", model="", look_ahead=0, bone_lengths=False)
         refined = _pieces(refine_live(sequence, plain, progress), params)
     else:
-        able = [name for name in REFINERS if issubclass(REFINERS.get(name), (Kalman, NetworkRefiner))]
+        able = [name for name, kind in REFINERS.usable() if issubclass(kind, (Kalman, NetworkRefiner))]
         raise ValueError(f"refiner '{params.refiner}' has no offline form; choose one of {', '.join(able)}")
     if not params.bone_lengths or refined.missing.all():
         return refined

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from pose_core import doors
 from pose_core.people import Person3D
 from pose_core.registry import Registry
 from pose_core.skeleton import Skeleton
@@ -38,7 +40,7 @@ class Refiner(ABC):
             ("model", "runs_network", "nothing"),
         ):
             if getattr(params, name) and not getattr(cls, needed):
-                able = [other for other in REFINERS if getattr(REFINERS.get(other), needed)]
+                able = [other for other, kind in REFINERS.usable() if getattr(kind, needed)]
                 raise ValueError(
                     f"refiner '{params.refiner}' cannot use {name} {getattr(params, name)}; set {name} to {known}, "
                     f"or refiner to one of {', '.join(able)}"
@@ -68,5 +70,15 @@ class Refiner(ABC):
         """Forget all frames."""
 
 
-REFINERS: Registry[type[Refiner]] = Registry("refiner")
-"""Refiner classes by name; a file in `refine_node/refiners` registers one."""
+def is_refiner(found: Any) -> bool:
+    """Whether something is a class of refiners that can be made."""
+    return isinstance(found, type) and issubclass(found, Refiner) and not inspect.isabstract(found)
+
+
+REFINERS: Registry[type[Refiner]] = Registry(
+    "refiner",
+    doors.REFINERS,
+    is_refiner,
+    "a subclass of refine_node.refiner.Refiner that has its refine, predict and reset",
+)
+"""Refiner classes by name; a file in `refine_node/refiners` registers one, an installed package may bring one."""

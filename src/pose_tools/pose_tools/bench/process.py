@@ -15,7 +15,7 @@ import mediapipe
 import numpy as np
 from mediapipe.tasks.python import BaseOptions, vision
 
-from pose2d_node.detector import model_path
+from pose2d_node.mediapipe_detector import model_path
 from pose2d_node.params import Pose2DParams
 from pose2d_node.sources import open_source
 from pose_core.callbacks import Say, no_progress

@@ -12,12 +12,14 @@ import typer
 from pose_core.assets import FetchFailed
 from pose_tools.cli import files as cli_files
 from pose_tools.cli import train as cli_train
+from pose_tools.cli.doors import Commands
 from pose_tools.cli.options import Chosen, takes
 from pose_tools.parameters.chosen import of_file, params_of
 from pose_tools.parameters.options import DEMO, LIVE, RECORD, REPLAY
 from pose_tools.terminal import Bar, Json, say, show
 
 app = typer.Typer(
+    cls=Commands,
     help="Real-time 3D human pose: run, record, replay and check the pipeline.",
     no_args_is_help=True,
     add_completion=False,

@@ -382,6 +382,8 @@ def disk(folder: Path | None = None) -> Checks:
 
 def machine(*, open_cameras: bool = False) -> list[Callable[[], Checks]]:
     """All checks of this machine, in the order in which one needs the other."""
+    from pose_tools.doctor.doors import brought
+
     return [
         python,
         numpy,
@@ -394,6 +396,7 @@ def machine(*, open_cameras: bool = False) -> list[Callable[[], Checks]]:
         lambda: cameras(open_them=open_cameras),
         gpu,
         lambda: config(installed_config()),
+        brought,
         disk,
     ]
 

@@ -9,33 +9,23 @@ import math
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from pose_biomechanics.angles import AngleOptions, matrix_of_euler
+from pose_biomechanics.angles import AngleOptions
 from pose_biomechanics.augmentation import MarkerAugmenter
-from pose_biomechanics.isb import ANGLES, OPENSIM_PELVIS_SEQUENCE
-from pose_biomechanics.opensim_pelvis import opensim_turns, rotation_of
 from pose_biomechanics.params import MAX_CYCLES
-from pose_core.angles import AngleSequence
 from pose_core.callbacks import Progress, Say, silent
-from pose_core.formats.bvh import write_bvh
-from pose_core.formats.c3d import MOST_FRAMES, write_c3d
-from pose_core.formats.csv_file import write_table
-from pose_core.formats.mot import filled, write_mot
-from pose_core.formats.rate import evenly, evenly_posed, rate_of
-from pose_core.formats.trc import write_trc
-from pose_core.markers import MarkerSequence, world_from_camera
+from pose_core.formats.rate import rate_of
+from pose_core.markers import world_from_camera
 from pose_core.people import ScaleSource
 from pose_core.sequence import PoseSequence
-from pose_core.units import S_PER_NS
 from pose_tools.bag.level import ANEW, LEVEL, Tilt, differs, stated_tilt
 from pose_tools.bag.people import BagPeople, read_people
+from pose_tools.files.formats import EXPORTERS, LANDMARKS, UNSTATED, Exporter, Subject
 from pose_tools.process.person import (
     Timing,
     Wanted,
@@ -44,21 +34,11 @@ from pose_tools.process.person import (
     least_seconds,
     open_augmenter,
     person_of,
-    write_angles,
-    write_landmarks,
 )
 from pose_tools.process.stages import Track
 
 MEASURED_SCALES = (ScaleSource.DEPTH.name, ScaleSource.CALIBRATION.name)
 """Where a person's size was measured, which a stated height does not change."""
-
-HIP_IN_PELVIS = np.array([-0.056276, -0.07849, 0.0])
-"""Metres; the middle of the hip joints in the pelvis of the Rajagopal 2016 model, as its file states it."""
-PELVIS = ("pelvis_tilt", "pelvis_list", "pelvis_rotation")
-PLACE = ("pelvis_tx", "pelvis_ty", "pelvis_tz")
-"""OpenSim's coordinates of the pelvis: turns about Z, X' and Y'', and where its origin is."""
-UNSTATED = "the angles do not state their pelvis_sequence"
-"""Why angles may not tell them."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +49,7 @@ class ExportJob:
     out: Path
     """Folder of the files; made where there is none."""
     to: tuple[str, ...] = ("trc", "c3d", "mot", "bvh", "csv")
-    """Keys of `FORMATS`."""
+    """Names in `EXPORTERS`."""
     height: float = 0.0
     """Standing height of everybody in metres, to which they are scaled; 0: as recorded."""
     mass: float = 0.0
@@ -99,9 +79,10 @@ class ExportJob:
     def __post_init__(self) -> None:
         if not self.bag.exists():
             raise ValueError(f"there is no bag {self.bag}; name a bag's folder, a .mcap or a .db3 file")
-        unknown = [name for name in self.to if name not in FORMATS]
+        unknown = [name for name in self.to if name not in EXPORTERS]
         if unknown or not self.to:
-            raise ValueError(f"formats must be of {', '.join(FORMATS)}, got {', '.join(unknown) or 'none'}")
+            raise ValueError(f"formats must be of {', '.join(EXPORTERS)}, got {', '.join(unknown) or 'none'}")
+        self.formats  # noqa: B018 (loads those of other packages)
         if self.out.exists() and not self.out.is_dir():
             raise ValueError(f"{self.out} is no folder; name another one")
         expect_body(self.height, self.mass)
@@ -112,6 +93,15 @@ class ExportJob:
         if not 0.0 <= self.min_seconds < math.inf:
             raise ValueError(f"min_seconds must be a time of at least 0, got {self.min_seconds}")
         AngleOptions.tilted(*(self.stated or LEVEL))
+
+    @property
+    def formats(self) -> list[Exporter]:
+        """The wanted ones, each once. Raises ValueError for one of another package that cannot be used."""
+        return [EXPORTERS.get(name) for name in dict.fromkeys(self.to)]
+
+    def holds(self, content: str) -> bool:
+        """Whether a wanted format holds this, of `formats.CONTENTS`."""
+        return any(content in one.holds for one in self.formats)
 
     @property
     def stated(self) -> Tilt | None:
@@ -125,7 +115,7 @@ def export(job: ExportJob, progress: Progress, say: Say = silent) -> dict[str, A
     `progress` gets the number of messages read; `say` a sentence where something could not be done. Raises ValueError for a bag
     that cannot be used and for existing files, before anything is written; OSError where the disk is full.
     """
-    held = read_people(job.bag, progress, say, namespace=job.namespace, landmarks="csv" in job.to)
+    held = read_people(job.bag, progress, say, namespace=job.namespace, landmarks=job.holds(LANDMARKS))
     chosen = _chosen(job, held)
     name = file_name(_bag_name(job.bag))
     prefixes = _prefixes(name, chosen)
@@ -137,7 +127,7 @@ def export(job: ExportJob, progress: Progress, say: Say = silent) -> dict[str, A
     with _folder(job.out) as folder:
         for person, prefix in prefixes.items():
             subject = _subject(job, held, person, augmenter, timing, say)
-            files = [file for key in dict.fromkeys(job.to) for file in FORMATS[key](folder, prefix, subject)]
+            files = [file for one in job.formats for file in one.write(folder, prefix, subject)]
             people[person] = {
                 "images": held.images(person),
                 "seconds": held.seconds(person),
@@ -179,46 +169,6 @@ def _folder(out: Path) -> Iterator[Path]:
                 out.rmdir()
 
 
-def coordinates(angles: AngleSequence) -> dict[str, np.ndarray]:
-    """(T,) degrees of each coordinate of OpenSim's Rajagopal 2016 model that the angles tell, with its sign; NaN stays.
-
-    Those of the pelvis are taken apart anew, whatever the sequence of the angles; all NaN where that is not stated.
-    """
-    found = dict(zip(PELVIS, np.degrees(opensim_turns(rotation_of(angles))).T, strict=True))
-    for angle in ANGLES:
-        if angle.opensim is not None and angle.name in angles.names and angle.opensim[0] not in PELVIS:
-            coordinate, factor = angle.opensim
-            found[coordinate] = factor * np.degrees(angles.of(angle.name))
-    return found
-
-
-def pelvis_place(hip: np.ndarray, turned: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """(T,) metres of the pelvis's origin in OpenSim, which puts the middle of its hip joints on `hip` (T, 3).
-
-    `turned`: degrees of `PELVIS`; NaN where one is. The offset is that of the model as it comes, before scaling.
-    """
-    turns = np.radians(np.stack([turned[name] for name in PELVIS], -1))
-    origin = hip - matrix_of_euler(turns, OPENSIM_PELVIS_SEQUENCE) @ HIP_IN_PELVIS
-    return dict(zip(PLACE, origin.T, strict=True))
-
-
-@dataclass(frozen=True)
-class _Subject:
-    """One person, ready to be written."""
-
-    track: Track
-    joints: PoseSequence
-    markers: MarkerSequence
-    angles: AngleSequence
-    angles_from: str
-    turn: np.ndarray
-    timing: Timing
-
-    @property
-    def even_markers(self) -> MarkerSequence:
-        return evenly(self.markers, self.timing.rate_hz, self.timing.origin)
-
-
 def _chosen(job: ExportJob, held: BagPeople) -> list[str]:
     """Who is exported. Raises ValueError for ids that the bag lacks, and nobody."""
     if job.people:
@@ -258,7 +208,7 @@ def _bag_name(bag: Path) -> str:
 def _expect_new(job: ExportJob, prefixes: dict[str, str]) -> None:
     """Raise ValueError where a file that may be written is there."""
     for prefix in prefixes.values():
-        names = [f"{prefix}{ending}" for key in job.to for ending in ENDINGS[key]]
+        names = [f"{prefix}{ending}" for one in job.formats for ending in one.endings]
         there = next((job.out / name for name in names if (job.out / name).exists()), None)
         if there is not None:
             raise ValueError(f"{there} exists already; name another folder, or replace it with --force")
@@ -275,9 +225,9 @@ def _remove_parts(out: Path, prefixes: dict[str, str]) -> None:
 
 def _subject(
     job: ExportJob, held: BagPeople, person: str, augmenter: MarkerAugmenter | None, timing: Timing, say: Say
-) -> _Subject:
+) -> Subject:
     joints = _scaled(held.joints(person), job.height)
-    seen = held.landmarks(person) if "csv" in job.to else None
+    seen = held.landmarks(person) if job.holds(LANDMARKS) else None
     track = Track(person, seen if seen is not None else joints[:0], None, joints, held.images(person))
     tilt = job.stated or held.tilt or LEVEL
     wanted = Wanted(
@@ -299,7 +249,7 @@ def _subject(
         say(f"{person}: {ANEW}")
     if own is not None and not own.pelvis_sequence and "mot" in job.to:
         say(f"{person}: no coordinates of the pelvis were written for OpenSim: {UNSTATED}")
-    return _Subject(
+    return Subject(
         track=track,
         joints=joints,
         markers=made.markers,
@@ -332,93 +282,3 @@ def _scaled(joints: PoseSequence, height: float) -> PoseSequence:
         root_std=factor * joints.root_std,
         metadata=about,
     )
-
-
-def _write_trc(folder: Path, prefix: str, subject: _Subject) -> Iterable[str]:
-    name = f"{prefix}.trc"
-    write_trc(
-        folder / name, subject.even_markers, origin=subject.timing.origin, rate_hz=subject.timing.rate_hz
-    )
-    return [name]
-
-
-def _write_c3d(folder: Path, prefix: str, subject: _Subject) -> Iterable[str]:
-    """A file for every 65535 frames of the recording, which is what the format counts to."""
-    markers, timing = subject.even_markers, subject.timing
-    numbers = np.rint((markers.stamps - timing.origin) * (S_PER_NS * timing.rate_hz)).astype(np.int64)
-    names = []
-    for part in np.unique(numbers // MOST_FRAMES).tolist():
-        kept = numbers // MOST_FRAMES == part
-        piece = replace(markers, stamps=markers.stamps[kept], xyz=markers.xyz[kept], std=markers.std[kept])
-        origin = timing.origin + round(part * MOST_FRAMES / (S_PER_NS * timing.rate_hz))
-        name = f"{prefix}_part{part + 1}.c3d" if part else f"{prefix}.c3d"
-        write_c3d(folder / name, piece, origin=origin, rate_hz=timing.rate_hz)
-        names.append(name)
-    return names
-
-
-def _write_mot(folder: Path, prefix: str, subject: _Subject) -> Iterable[str]:
-    """Coordinates of OpenSim; where the pelvis is only where all three of its turns and the hips are known."""
-    angles, markers = subject.angles, subject.markers
-    found = coordinates(angles)
-    hip = np.full((len(angles), 3), np.nan)
-    known, rows = np.isin(angles.stamps, markers.stamps), np.isin(markers.stamps, angles.stamps)
-    hip[known] = markers.of("Hip")[rows]
-    found |= pelvis_place(hip, found)
-    full, counts = filled(angles.stamps, found)
-    if not full:
-        raise ValueError(f"no angle of '{subject.joints.person}' is known in any image; leave mot out")
-    notes = ["Units are S.I. units (second, meters), angles are in degrees."]
-    notes += [
-        f"{name}: {count} of {len(angles)} rows could not be told and are interpolated"
-        for name, count in counts.items()
-        if count
-    ]
-    why = {} if angles.pelvis_sequence else dict.fromkeys((*PELVIS, *PLACE), f": {UNSTATED}")
-    notes += [f"{name}: could not be told{why.get(name, '')}" for name in found if name not in full]
-    name = f"{prefix}.mot"
-    write_mot(folder / name, angles.stamps, full, origin=subject.timing.origin, notes=notes)
-    return [name]
-
-
-def _write_bvh(folder: Path, prefix: str, subject: _Subject) -> Iterable[str]:
-    timing = subject.timing
-    even = evenly_posed(subject.joints, timing.rate_hz, timing.origin)
-    write_bvh(folder / f"{prefix}.bvh", even, turn=subject.turn, rate_hz=timing.rate_hz)
-    return [f"{prefix}.bvh"]
-
-
-def _write_csv(folder: Path, prefix: str, subject: _Subject) -> Iterable[str]:
-    markers, origin = subject.markers, subject.timing.origin
-    columns = {"time_s": (markers.stamps - origin) * S_PER_NS}
-    for name in markers.names:
-        for axis, values in zip("xyz", markers.of(name).T, strict=True):
-            columns[f"{name}_{axis}_m"] = values
-    write_table(folder / f"{prefix}_markers.csv", columns)
-    tables = write_angles(folder / f"{prefix}_joint_angles", subject.angles, origin)
-    names = [f"{prefix}_markers.csv", f"{prefix}_joint_angles/ ({len(tables)} tables)"]
-    if len(subject.track.seen):
-        names += [name for name, _ in write_landmarks(folder, prefix, subject.track, origin)]
-    return names
-
-
-def _write_npz(folder: Path, prefix: str, subject: _Subject) -> Iterable[str]:
-    subject.joints.save(folder / f"{prefix}.npz")
-    return [f"{prefix}.npz"]
-
-
-FORMATS: dict[str, Callable[[Path, str, _Subject], Iterable[str]]] = {
-    "trc": _write_trc,
-    "c3d": _write_c3d,
-    "mot": _write_mot,
-    "bvh": _write_bvh,
-    "csv": _write_csv,
-    "npz": _write_npz,
-}
-"""What writes the files of each format, and returns their names."""
-ENDINGS: dict[str, tuple[str, ...]] = {
-    **{key: (f".{key}",) for key in FORMATS},
-    "c3d": (".c3d", "_part2.c3d"),
-    "csv": ("_markers.csv", "_joint_angles", "_raw_landmarks.csv"),
-}
-"""What their names end in."""

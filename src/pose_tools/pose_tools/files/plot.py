@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from pose_biomechanics.angles import AngleOptions, angles_of, angles_of_markers
 from pose_biomechanics.isb import ANGLES, GROUPS
@@ -18,9 +15,9 @@ from pose_core.callbacks import Progress, Say
 from pose_core.markers import up_in_camera
 from pose_core.people import People3D
 from pose_core.sequence import PoseSequence
-from pose_core.units import S_PER_NS
 from pose_tools.bag.level import ANEW, LEVEL, Tilt, differs, stated_tilt
 from pose_tools.bag.writer import BAG_FILES
+from pose_tools.files.tables import read_angle_tables
 from pose_tools.files.view import MARKER_FILES, SEQUENCE_FILE, expect_source, name_of, open_recording
 from pose_tools.process.figures import OVERVIEW
 from pose_tools.process.person import file_name
@@ -28,9 +25,6 @@ from pose_viz.figures import plots
 from pose_viz.figures.angle_plots import group_figure, overview_figure
 
 SKELETON = "skeleton.png"
-TIME = "time_s"
-LAST_SECOND = 9e9
-"""Seconds that stamps in nanoseconds can hold."""
 
 
 @dataclass(frozen=True)
@@ -114,39 +108,6 @@ def plot(job: PlotJob, progress: Progress) -> dict[str, Any]:
         "figures": len(figures),
         **({"warnings": said} if said else {}),
     }
-
-
-def read_angle_tables(folder: Path) -> AngleSequence:
-    """Angles from the tables that `pose export` and `pose process` leave, one for each group: the inverse of `write_angles`.
-
-    Stamps are the tables' times in ns; the sequence of the pelvis is not stated, as tables do not. Raises ValueError for a folder
-    without such a table, and for a table that is damaged or has other times than the others.
-    """
-    tables = {group: folder / f"{group}.csv" for group in GROUPS if (folder / f"{group}.csv").is_file()}
-    if not tables:
-        raise ValueError(f"{folder} holds neither a bag nor tables of joint angles such as {GROUPS[1]}.csv")
-    columns: dict[str, np.ndarray] = {}
-    for path in tables.values():
-        table = _table(path)
-        if TIME in columns and not np.array_equal(table[TIME], columns[TIME]):
-            raise ValueError(f"{path} has other times than the tables beside it; export them again")
-        columns |= table
-    names = [angle for angle in ANGLES if angle.column in columns]
-    stems = [angle.column.removesuffix("_deg") for angle in names]
-    blank = np.full(len(columns[TIME]), np.nan)
-    degrees = [columns[angle.column] for angle in names]
-    std = [columns.get(f"{stem}_std_deg", blank) for stem in stems]
-    flags = [
-        np.nan_to_num(columns.get(f"{stem}_flags", blank)).clip(0, 255).astype(np.uint8) for stem in stems
-    ]
-    shape = (len(blank), len(names))
-    return AngleSequence(
-        tuple(angle.name for angle in names),
-        np.rint(columns[TIME] / S_PER_NS).astype(np.int64),
-        np.radians(np.reshape(degrees, shape[::-1]).T),
-        np.radians(np.reshape(std, shape[::-1]).T),
-        np.reshape(flags, shape[::-1]).T,
-    )
 
 
 def together(people: Sequence[PoseSequence], tilt: Tilt | None = None) -> list[People3D]:
@@ -249,34 +210,3 @@ def _first(angles: AngleSequence) -> int:
 
 def _quiet(_done: int, _total: int | None) -> None:
     """Reading is quick; the figures are what takes its time."""
-
-
-def _table(path: Path) -> dict[str, np.ndarray]:
-    """(T,) numbers of each column; NaN for empty cells. Raises ValueError for what is no such table, with the line."""
-    # A byte order mark is what spreadsheets leave.
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        rows = csv.reader(file)
-        try:
-            head = next(rows, [])
-            if TIME not in head or len(set(head)) != len(head):
-                raise ValueError(f"{path} must begin with the names of its columns, {TIME} among them")
-            cells = [_numbers(path, number, row, len(head)) for number, row in enumerate(rows, 2) if row]
-        except csv.Error as error:
-            raise ValueError(f"{path} is no table: {error}") from error
-    if not cells:
-        raise ValueError(f"{path} holds no row below the names of its columns")
-    table = dict(zip(head, np.array(cells).T, strict=True))
-    if not (np.abs(table[TIME]) < LAST_SECOND).all():
-        raise ValueError(f"{path} has a row without a time")
-    if (np.diff(table[TIME]) <= 0.0).any():
-        raise ValueError(f"{path}: times must increase from row to row")
-    return table
-
-
-def _numbers(path: Path, line: int, row: list[str], count: int) -> list[float]:
-    if len(row) != count:
-        raise ValueError(f"{path}, line {line} has {len(row)} cells, the first line names {count} columns")
-    try:
-        return [float(cell) if cell.strip() else np.nan for cell in row]
-    except ValueError as error:
-        raise ValueError(f"{path}, line {line}: {error}") from error

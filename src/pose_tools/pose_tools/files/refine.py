@@ -121,11 +121,18 @@ def read(path: Path, skeleton: str = "", rate_hz: float = 0.0) -> PoseSequence:
             raise ValueError(
                 f"{path} must hold an array 'xyz' of shape (frames, joints, 3), got {', '.join(names) or 'none'}"
             )
-        sequence = _of_arrays(path, arrays, skeleton, rate_hz)
+        return of_arrays(path, arrays, skeleton, rate_hz)
     return _checked(path, sequence)
 
 
-def _of_arrays(path: Path, arrays: dict[str, np.ndarray], skeleton: str, rate_hz: float) -> PoseSequence:
+def of_arrays(path: Path | str, arrays: dict[str, np.ndarray], skeleton: str, rate_hz: float) -> PoseSequence:
+    """The recording in `arrays`, as the module says of files; `path`: what messages call it. Raises ValueError as `read`."""
+    return _checked(path, _of_arrays(path, arrays, skeleton, rate_hz))
+
+
+def _of_arrays(
+    path: Path | str, arrays: dict[str, np.ndarray], skeleton: str, rate_hz: float
+) -> PoseSequence:
     xyz = _numbers(path, "xyz", arrays["xyz"])
     if xyz.ndim != 3 or xyz.shape[2] != 3 or not xyz.size:
         raise ValueError(
@@ -164,13 +171,13 @@ def _of_arrays(path: Path, arrays: dict[str, np.ndarray], skeleton: str, rate_hz
     )
 
 
-def _numbers(path: Path, name: str, array: np.ndarray) -> np.ndarray:
+def _numbers(path: Path | str, name: str, array: np.ndarray) -> np.ndarray:
     if array.dtype.kind not in "fiu":
         raise ValueError(f"{path}: {name} must hold real numbers, got {array.dtype}")
     return array.astype(float)
 
 
-def _skeleton(path: Path, arrays: dict[str, np.ndarray], stated: str, joints: int) -> str:
+def _skeleton(path: Path | str, arrays: dict[str, np.ndarray], stated: str, joints: int) -> str:
     own = str(arrays["skeleton"]) if "skeleton" in arrays else ""
     if own and stated and own != stated:
         raise ValueError(f"{path} has its own skeleton '{own}'; leave --skeleton out")
@@ -185,7 +192,7 @@ def _skeleton(path: Path, arrays: dict[str, np.ndarray], stated: str, joints: in
     return name
 
 
-def _stamps(path: Path, arrays: dict[str, np.ndarray], rate_hz: float, frames: int) -> np.ndarray:
+def _stamps(path: Path | str, arrays: dict[str, np.ndarray], rate_hz: float, frames: int) -> np.ndarray:
     if "stamps" not in arrays:
         if not rate_hz:
             raise ValueError(f"{path} has no stamps: state --rate, in images per second")
@@ -200,7 +207,7 @@ def _stamps(path: Path, arrays: dict[str, np.ndarray], rate_hz: float, frames: i
     return stamps.astype(np.int64)
 
 
-def _checked(path: Path, sequence: PoseSequence) -> PoseSequence:
+def _checked(path: Path | str, sequence: PoseSequence) -> PoseSequence:
     """The sequence with metric scale and, where that can be told, the person's height. Raises ValueError for no person."""
     if sequence.xyz.shape[2] != 3:
         raise ValueError(f"{path} is in pixels; refining needs joints in 3D")

@@ -74,6 +74,7 @@ class Option:
 
 OPTIONS = (
     Option("source", ("pose2d.source",), WITH_CAMERA),
+    Option("detector", ("pose2d.detector",), (*WITH_IMAGES, PROCESS)),
     Option("model", ("pose2d.model",), (*WITH_IMAGES, PROCESS)),
     Option("num_poses", ("pose2d.num_poses",), (*WITH_IMAGES, PROCESS)),
     Option(

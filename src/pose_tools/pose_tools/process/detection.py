@@ -10,20 +10,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pose2d_node.detector import BadImage, Detection, open_detector
+from pose2d_node.detector import BadImage, Detection, Detector, open_detector
 from pose2d_node.params import Pose2DParams
 from pose_core.files import write_whole
 from pose_core.sequence import DAMAGE
 from pose_core.skeleton import MEDIAPIPE33
 from pose_tools.process.footage import WARM_UP, Footage, Segment
 from pose_tools.process.workers import Workers, tick
-
-if TYPE_CHECKING:  # it brings the tracker and SciPy's optimizers, which take as long to load as MediaPipe
-    from pose2d_node.estimator import Detector
 
 PART = 25
 """Images of a file, so that ids and lifting need not wait for the end of a segment."""

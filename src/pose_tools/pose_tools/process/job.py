@@ -12,6 +12,7 @@ import numpy as np
 
 from lift3d_node import models
 from lift3d_node.params import STATED, Lift3DParams
+from pose2d_node.detector import DETECTORS
 from pose2d_node.params import Pose2DParams
 from pose_biomechanics.angles import AngleOptions
 from pose_core.config import Value, check, text_of
@@ -72,6 +73,7 @@ class ProcessJob:
         if self.calibration is not None and not self.calibration.is_file():
             raise ValueError(f"there is no calibration file {self.calibration}")
         models.expect_known(self.lift3d.lifter)
+        DETECTORS.get(self.pose2d.detector)
         REFINERS.get(self.refine.refiner)
 
     @property
@@ -123,7 +125,13 @@ class ProcessJob:
 SAID = (
     *("lift3d.lifter", "refine.refiner", "lift3d.height", "process.mass", "pose2d.calibration"),
     *("lift3d.camera_tilt", "lift3d.camera_pitch_deg", "lift3d.camera_roll_deg"),
-    *("refine.camera_pitch_deg", "refine.camera_roll_deg", "pose2d.model", "pose2d.num_poses"),
+    *(
+        "refine.camera_pitch_deg",
+        "refine.camera_roll_deg",
+        "pose2d.detector",
+        "pose2d.model",
+        "pose2d.num_poses",
+    ),
     *("process.visibility_min", "process.estimate_missing", "process.force_complete"),
     *("process.augmentation_cycles", "refine.angle_refinement", "refine.pelvis_sequence"),
     *("process.overlay", "process.min_seconds"),
@@ -143,7 +151,7 @@ def settings_of(job: ProcessJob) -> dict[str, str]:
         "mass": f"{own.mass:g} kg" if own.mass else unknown,
         "calibration": job.calibration.name if job.calibration is not None else unknown,
         "camera": f"looks {pitch:g}° down, rolled by {roll:g}°" if job.tilt_stated else unknown,
-        "MediaPipe model": f"{job.pose2d.model}, at most {job.pose2d.num_poses} people",
+        **_detector_of(job),
         "least visibility of a joint": f"{own.visibility_min:g}",
         "estimate missing": _yes(own.estimate_missing),
         "force complete": _yes(own.force_complete),
@@ -153,6 +161,13 @@ def settings_of(job: ProcessJob) -> dict[str, str]:
     }
     others = [f"{full}={text_of(value)}" for full, value in job.changes().items() if full not in SAID]
     return said | ({"other parameters": ", ".join(others)} if others else {})
+
+
+def _detector_of(job: ProcessJob) -> dict[str, str]:
+    most = f"at most {job.pose2d.num_poses} people"
+    if job.pose2d.detector == Pose2DParams.detector:
+        return {"MediaPipe model": f"{job.pose2d.model}, {most}"}
+    return {"detector": f"{job.pose2d.detector}, {most}"}
 
 
 def readable(name: str) -> str:

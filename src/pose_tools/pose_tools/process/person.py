@@ -234,6 +234,15 @@ def file_name(text: str) -> str:
     return name.encode()[:LONGEST_NAME].decode(errors="ignore").strip(" .") or "_"
 
 
+def labels(ids: list[str]) -> list[str]:
+    """Parts of file names for people: all different, and nothing for a person alone. Ids of a foreign bag may be anything."""
+    if len(ids) == 1:
+        return [""]
+    names = [file_name(id) for id in ids]
+    alike = len({name.casefold() for name in names}) < len(names)
+    return [f"{name}_{number}" for number, name in enumerate(names, 1)] if alike else names
+
+
 def write_markers(
     folder: Path, prefix: str, person: Person, timing: Timing, options: AngleOptions
 ) -> list[tuple[str, str]]:

@@ -27,10 +27,10 @@ import cv2
 from lift3d_node.intrinsics import Intrinsics
 from lift3d_node.params import MAX_HEIGHT, MIN_HEIGHT
 from lift3d_node.pipeline import PeopleLifter
-from pose2d_node.detector import model_path
+from pose2d_node.detector import identity
 from pose_biomechanics.angle_refiner import AngleRefiner
 from pose_core.callbacks import Progress, Say, silent
-from pose_core.files import sha256, write_whole
+from pose_core.files import write_whole
 from pose_core.formats.rate import rate_of
 from pose_core.geometry.calibration import read_camera
 from pose_core.measures.quality import id_changes, quality_of
@@ -61,6 +61,7 @@ from pose_tools.process.person import (
     Timing,
     Wanted,
     file_name,
+    labels,
     least_seconds,
     open_augmenter,
     person_of,
@@ -187,7 +188,7 @@ class _Run:
         processes = job.process.processes or cores()
         with Workers(0 if processes == 1 else processes, lambda: self._watch()) as self.workers:
             if not source.has_people:
-                model_path(job.pose2d.model)
+                identity(job.pose2d)  # one that is not there is told of before any worker starts
                 make_ready(self.workers, job.pose2d)
             stage = PeopleLifter(job.lift3d)
             REFINERS.get(job.refine.refiner).check(job.refine)
@@ -312,8 +313,8 @@ class _Run:
             "input": footage.identity(),
             "segments": [[segment.start, segment.end] for segment in footage.segments()],
             "detector": asdict(replace(params, calibration="")),  # detection does not look at it
-            "model": sha256(model_path(params.model)),
-            "versions": {name: version(name) for name in ("mediapipe", "numpy")} | {"cv2": cv2.__version__},
+            "seen by": identity(params),
+            "versions": {"numpy": version("numpy"), "cv2": cv2.__version__},
         }
         text = json.dumps(key, indent=1, sort_keys=True)
         folder, stated = self.folder / DETECTIONS, self.folder / "job.json"
@@ -508,12 +509,3 @@ class _Run:
         start = time.perf_counter()
         yield
         self.clock[what] = self.clock.get(what, 0.0) + time.perf_counter() - start
-
-
-def labels(ids: list[str]) -> list[str]:
-    """Parts of file names for people: all different, and nothing for a person alone. Ids of a foreign bag may be anything."""
-    if len(ids) == 1:
-        return [""]
-    names = [file_name(id) for id in ids]
-    alike = len({name.casefold() for name in names}) < len(names)
-    return [f"{name}_{number}" for number, name in enumerate(names, 1)] if alike else names

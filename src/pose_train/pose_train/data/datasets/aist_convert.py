@@ -40,7 +40,7 @@ from pose_train.data.datasets.aist import (
 )
 
 if TYPE_CHECKING:
-    from pose2d_node.estimator import Detector
+    from pose2d_node.detector import Detector
 
 OpenDetector = Callable[[], "Detector"]
 
@@ -339,7 +339,7 @@ def _convert_with_bar(jobs: list[Job], options: Options, model: str, processes: 
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from pose2d_node.detector import model_path, open_detector
+    from pose2d_node.mediapipe_detector import model_path, open_mediapipe
     from pose2d_node.params import Pose2DParams
 
     model_path(model)  # a missing model ends the run here and not with each video
@@ -349,7 +349,7 @@ def _convert_with_bar(jobs: list[Job], options: Options, model: str, processes: 
         task = bar.add_task("videos", total=len(jobs), completed=done)
         return convert(
             jobs,
-            partial(open_detector, Pose2DParams(model=model, num_poses=1)),
+            partial(open_mediapipe, Pose2DParams(model=model, num_poses=1)),
             options,
             processes=processes,
             finished=lambda name: bar.advance(task),
