@@ -394,6 +394,13 @@ def test_a_job_says_what_it_changes(tmp_path: Path) -> None:
         "refine.process_noise": 0.5,
         "viz.show_labels": False,
     }
+    by_name = {"refine.process_noise": 0.5, "viz.show_labels": False}
+    options: dict[str, Any] = {"height": 1.8, "calibration": camera, "processes": 1, "camera_roll_deg": 3}
+    assert ProcessJob.asked(source, tmp_path / "out", parameters=by_name, **options) == told
+    with pytest.raises(ValueError, match="did you mean 'refine.process_noise'?"):
+        ProcessJob.asked(source, tmp_path / "out", parameters={"refine.proces_noise": 0.5})
+    with pytest.raises(ValueError, match="viz.show_labels must be of type bool, got 'no'"):
+        ProcessJob.asked(source, tmp_path / "out", parameters={"viz.show_labels": "no"})
     assert settings_of(told)["other parameters"] == "refine.process_noise=0.5, viz.show_labels=false"
 
 

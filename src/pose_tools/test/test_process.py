@@ -572,7 +572,7 @@ def test_what_another_input_left_is_not_used(
         ({"num_poses": 99}, "num_poses must be from 1 to 10, got 99"),
         ({"camera_pitch_deg": 300.0}, "camera_pitch_deg must be from -90.0 to 90.0, got 300.0"),
         ({"calibration": Path("nowhere.yaml")}, "there is no calibration file nowhere.yaml"),
-        ({"heigth": 1.8}, "unknown option 'heigth'; did you mean 'height'?"),
+        ({"heigth": 1.8}, "process has no option 'heigth'; did you mean 'height'?"),
         ({"refiner": "kalmann"}, "unknown refiner 'kalmann'; did you mean 'kalman'"),
         ({"pelvis_sequence": "XYZ"}, "pelvis_sequence must be one of ZXY, YXZ, got 'XYZ'"),
     ],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from lift3d_node.params import STATED, TF
 from pose_core.config import Value, build, parameter_file, qos_overrides
@@ -20,27 +20,32 @@ ANGLES = "lift3d.camera_pitch_deg", "lift3d.camera_roll_deg"
 LEVEL_FRAME = "lift3d.level_frame"
 
 
-def chosen(place: str, stated: Mapping[str, Any], sets: Iterable[str] = ()) -> Values:
+def chosen(
+    place: str, stated: Mapping[str, Any], sets: Iterable[str] = (), named: Mapping[str, Any] | None = None
+) -> Values:
     """What the options of a command or launch file and `--set` state together.
 
-    `stated`: value by name of an option, None where nobody says. Raises ValueError for a name that is not known, with the nearest
-    one, for a value that cannot be, and where one parameter is stated twice.
+    `stated`: value by name of an option, None where nobody says. `named`: value by full name, as `--set` has it in text. Raises
+    ValueError for a name that is not known, with the nearest one, for a value that cannot be, and where one parameter is stated
+    twice.
     """
     options = options_of(place)
     by_full: dict[str, tuple[Value, str]] = {}
     for name, value in stated.items():
         if name not in options:
-            raise ValueError(f"unknown option '{name}'; {suggest(name, list(options))}")
+            raise ValueError(f"{place} has no option '{name}'; {suggest(name, list(options))}")
         if value is None:
             continue
         for full in options[name].states:
             by_full[full] = _checked(full, value, name), options[name].said(place)
     tilt = _tilt_of(by_full)
-    for text in sets:
-        full, value = _set(place, text)
+    for full, value, said in (
+        *((*_set(place, text), text) for text in sets),
+        *((full, _named(place, full, value), full) for full, value in (named or {}).items()),
+    ):
         if full in by_full:
-            raise ValueError(f"{full} is stated twice, by {by_full[full][1]} and by '{text}'; leave one out")
-        by_full[full] = value, f"'{text}'"
+            raise ValueError(f"{full} is stated twice, by {by_full[full][1]} and by '{said}'; leave one out")
+        by_full[full] = value, f"'{said}'"
     if tilt is not None:
         by_full.setdefault(TILT, (tilt, ""))
     values: Values = {}
@@ -70,16 +75,23 @@ def _set(place: str, text: str) -> tuple[str, Value]:
     owner, name = split(full)
     if not equals or not name:
         raise ValueError(f"--set takes stage.name=value, such as refine.process_noise=0.5, got '{text}'")
+    quality = owner in STAGES and qos_overrides.is_override(name)
+    value = parameter_file.scalar(said) if quality else parameter_file.value_of(parameter(full), said)
+    return full, _named(place, full, value)
+
+
+def _named(place: str, full: str, value: Any) -> Value:
+    """The value of a parameter, for the command or launch file `place`. Raises ValueError in one sentence."""
+    owner, name = split(full)
     if owner in STAGES and qos_overrides.is_override(name):
-        value = parameter_file.scalar(said)
         qos_overrides.check(name, value)
     else:
-        value = _checked(full, parameter_file.value_of(parameter(full), said), full)
+        value = _checked(full, value, full)
     if owner not in RUNS[place]:
         raise ValueError(
             f"{full} changes nothing here: {place} has the parameters of {', '.join(RUNS[place])}"
         )
-    return full, value
+    return cast(Value, value)
 
 
 def of_file(path: Path) -> Values:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -60,9 +61,20 @@ class ProcessJob:
         return cls(source, out, force=force, **made)
 
     @classmethod
-    def asked(cls, source: Path, out: Path, *, force: bool = False, **options: Any) -> ProcessJob:
-        """From the options of `pose process` by name, such as `height=1.8, camera_pitch_deg=20.0`. Raises ValueError."""
-        return cls.of(source, out, chosen(PROCESS, options), force=force)
+    def asked(
+        cls,
+        source: Path,
+        out: Path,
+        *,
+        parameters: Mapping[str, Any] | None = None,
+        force: bool = False,
+        **options: Any,
+    ) -> ProcessJob:
+        """From the options of `pose process` by name, such as `height=1.8, camera_pitch_deg=20.0`.
+
+        `parameters`: others by full name, such as `{"refine.process_noise": 0.5}`. Raises ValueError.
+        """
+        return cls.of(source, out, chosen(PROCESS, options, named=parameters), force=force)
 
     def __post_init__(self) -> None:
         if not self.source.exists():
