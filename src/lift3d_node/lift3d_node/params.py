@@ -9,6 +9,8 @@ from pose_core.networks.runtime import DEVICES
 
 MIN_HEIGHT, MAX_HEIGHT = 0.5, 2.6
 """Standing heights in metres that a person may have: a small child to just under the tallest person on record."""
+MIN_MASS, MAX_MASS = 2.0, 400.0
+"""Kilograms that a person may have."""
 
 BACKENDS = ("auto", "onnxruntime", "torch")
 UNKNOWN, STATED, TF = TILTS = ("unknown", "stated", "tf")
@@ -46,21 +48,22 @@ class Lift3DParams(TiltParams):
 
     height: float = param(
         0.0,
-        "standing height of everybody in metres, 0.5 to 2.6; 0: not known; ~/set_subject states it for one person",
+        f"standing height of everybody, at least {MIN_HEIGHT}; 0: not known; ~/set_subject states it for one person",
+        unit="m",
         low=0.0,
         high=MAX_HEIGHT,
         live=True,
     )
     height_std: float = param(
-        0.02, "standard deviation of a height that was stated, in metres", low=0.0, high=0.5, live=True
+        0.02, "standard deviation of a height that was stated", unit="m", low=0.0, high=0.5, live=True
     )
     # Adults of both sexes as one population: 1.69 m, 0.09 m (ANSUR II: men 1.756, 0.069; women 1.628, 0.064; Gordon et
     # al. 2014, NATICK/TR-15/007). A little wider, because the world's adults vary more than one army's.
     default_height: float = param(
-        1.70, "height in metres assumed where none is known", low=MIN_HEIGHT, high=MAX_HEIGHT, live=True
+        1.70, "height assumed where none is known", unit="m", low=MIN_HEIGHT, high=MAX_HEIGHT, live=True
     )
     default_height_std: float = param(
-        0.10, "standard deviation of the assumed height, in metres", low=0.0, high=0.5, live=True
+        0.10, "standard deviation of the assumed height", unit="m", low=0.0, high=0.5, live=True
     )
 
     # 60 degrees is the middle of cameras that look at people: Raspberry Pi camera 53, web cameras 53 to 70 (Microsoft
@@ -68,12 +71,13 @@ class Lift3DParams(TiltParams):
     # 1.2 image sides (45 degrees) for photographs without EXIF; that puts a person before a 60 degree camera 39 percent too far.
     field_of_view_deg: float = param(
         60.0,
-        "angle of view across the longer image side, used where no calibration comes on camera_info",
+        "angle of view across the longer image side, used where no calibration is known",
+        unit="deg",
         low=10.0,
         high=150.0,
     )
     field_of_view_std_deg: float = param(
-        8.0, "standard deviation of that angle; it makes the depth uncertain", low=0.0, high=60.0
+        8.0, "standard deviation of that angle; it makes the depth uncertain", unit="deg", low=0.0, high=60.0
     )
 
     # Camera 2 of Pose2Sim's demo, at 60 and 30 images per second: MediaPipe takes front for back in 24 of 100 and 9 of 50, of
@@ -91,6 +95,7 @@ class Lift3DParams(TiltParams):
     rotation_std_deg: float = param(
         10.0,
         "how far the orientation that a lifter gives may be off about each axis; 0 trusts it fully",
+        unit="deg",
         low=0.0,
         high=90.0,
     )
@@ -102,11 +107,12 @@ class Lift3DParams(TiltParams):
         high=10.0,
     )
     max_distance: float = param(
-        100.0, "metres from the camera beyond which no person is believed", low=1.0, high=10000.0
+        100.0, "distance from the camera beyond which no person is believed", unit="m", low=1.0, high=10000.0
     )
     forget_after: float = param(
         1.0,
-        "seconds after which what a lifter keeps of a person who is gone is forgotten",
+        "time after which what a lifter keeps of a person who is gone is forgotten",
+        unit="s",
         low=0.0,
         high=60.0,
     )

@@ -5,11 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from lift3d_node.params import MAX_HEIGHT, MIN_HEIGHT, Lift3DParams
+from lift3d_node.params import MAX_HEIGHT, MAX_MASS, MIN_HEIGHT, MIN_MASS, Lift3DParams
 from pose_core.people import ScaleSource
-
-MIN_MASS, MAX_MASS = 2.0, 400.0
-"""Kilograms that a person may have."""
 
 
 @dataclass(frozen=True)

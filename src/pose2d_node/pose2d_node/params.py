@@ -28,14 +28,18 @@ class Pose2DParams(StageParams):
         "optical frame of the images, where the image message does not say it (REP 103)",
     )
     calibration: str = param(
-        "", "calibration of the camera or video as camera_calibration writes it (YAML); empty: uncalibrated"
+        "", "file of the camera's calibration as camera_calibration writes it (YAML); empty: uncalibrated"
     )
-    camera_width: int = param(0, "image width to ask of the camera; 0: its own choice", low=0, high=16384)
-    camera_height: int = param(0, "image height to ask of the camera; 0: its own choice", low=0, high=16384)
+    camera_width: int = param(
+        0, "image width to ask of the camera; 0: its own choice", unit="px", low=0, high=16384
+    )
+    camera_height: int = param(
+        0, "image height to ask of the camera; 0: its own choice", unit="px", low=0, high=16384
+    )
     camera_fps: float = param(
-        0.0, "frames per second to ask of the camera; 0: its own choice", low=0.0, high=1000.0
+        0.0, "rate to ask of the camera; 0: its own choice", unit="Hz", low=0.0, high=1000.0
     )
-    image_rate_hz: float = param(30.0, "images per second of a folder of images", low=0.001, high=1000.0)
+    image_rate_hz: float = param(30.0, "rate of a folder of images", unit="Hz", low=0.001, high=1000.0)
     loop: bool = param(False, "start a video or folder again when it ends; its time line goes on")
     real_time: bool = param(
         False,
@@ -52,26 +56,29 @@ class Pose2DParams(StageParams):
     )
     num_poses: int = param(
         1,
-        "people to look for; more than are in sight costs time, as the detector runs on every image",
+        "most people to look for; more than are in sight costs time, as the detector runs on every image",
         low=1,
         high=10,
     )
     min_detection_confidence: float = param(
-        0.5, "for a person to be found in the whole image", low=0.0, high=1.0
+        0.5, "confidence for a person to be found in the whole image", low=0.0, high=1.0
     )
-    min_presence_confidence: float = param(0.5, "for a found person to be kept", low=0.0, high=1.0)
+    min_presence_confidence: float = param(0.5, "confidence for a found person to be kept", low=0.0, high=1.0)
     min_tracking_confidence: float = param(
-        0.5, "for a person to be followed without a new search of the whole image", low=0.0, high=1.0
+        0.5,
+        "confidence for a person to be followed without a new search of the whole image",
+        low=0.0,
+        high=1.0,
     )
     max_frame_gap: float = param(
-        2.0, "seconds between two images after which MediaPipe starts anew", low=0.01, high=3600.0
+        2.0, "time between two images after which MediaPipe starts anew", unit="s", low=0.01, high=3600.0
     )
     max_track_gap: float = param(
-        1.0, "seconds out of sight after which a returning person gets a new id", low=0.0, high=60.0
+        1.0, "time out of sight after which a returning person gets a new id", unit="s", low=0.0, high=60.0
     )
     min_track_similarity: float = param(
         0.2,
-        "least similarity to where a person was expected for the id to be kept, 0 to 1",
+        "least similarity to where a person was expected for the id to be kept",
         low=0.01,
         high=1.0,
     )

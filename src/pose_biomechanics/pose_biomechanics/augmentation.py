@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from pose_biomechanics.marker_set import MARKERS
+from pose_biomechanics.params import MAX_CYCLES
 from pose_biomechanics.segments import MARKER_JOINTS
 from pose_core import assets
 from pose_core.filtering.joint_errors import RIGID, JointErrors
@@ -58,8 +59,6 @@ HEIGHTS = (1.0, 2.5)
 """Metres that a person may be tall."""
 MASSES = (10.0, 300.0)
 """Kilograms that a person may weigh."""
-MAX_CYCLES = 64
-"""More headings say nothing new."""
 HEADING_STD = 0.002
 """Body heights by which positions differ with the heading: medians of OpenCap's three recordings, 2.9 to 3.5 mm of 1.96 m."""
 

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pose_core.angles import PELVIS_SEQUENCES
 from pose_core.config import TiltParams, param
 
+MAX_CYCLES = 64
+"""Headings for marker augmentation; more say nothing new."""
+
 
 @dataclass(frozen=True)
 class AngleParams(TiltParams):
@@ -21,7 +24,8 @@ class AngleParams(TiltParams):
     # Joints that err by 20 mm turn the plane of a leg that is bent by 20 degrees by 15 degrees.
     straight_deg: float = param(
         20.0,
-        "degrees of bend below which an arm or leg does not tell how it is turned about its length",
+        "bend below which an arm or leg does not tell how it is turned about its length",
+        unit="deg",
         low=0.0,
         high=80.0,
         live=True,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -16,7 +16,6 @@ from pose_core.formats.c3d import read_c3d
 from pose_core.formats.mot import Motion, read_mot
 from pose_core.formats.trc import read_trc
 from pose_core.markers import MarkerSequence
-from pose_core.registry import suggest
 from pose_core.sequence import PoseSequence
 from pose_tools.result_folder import BAG, SUMMARY
 
@@ -108,10 +107,10 @@ def process(
 ) -> Result:
     """A recording of one camera to markers, joint angles, a bag, an overlay video and a report in the folder `out`.
 
-    `video`: a video file, a folder of images, or a bag. `options`: the fields of `pose_tools.process.job.ProcessJob`, which are
-    the options of `pose process` with underscores: height (m), mass (kg), lifter, refiner, detector, calibration (a path),
-    camera_pitch_deg, num_poses, overlay, force, processes and so on. `progress` is called with units of work done and all;
-    `say` with a sentence now and then.
+    `video`: a video file, a folder of images, or a bag. `options`: those of `pose process` with underscores: height (m), mass
+    (kg), lifter, refiner, detector, calibration (a path), camera_pitch_deg, num_poses, overlay, force, processes and so on, and
+    `parameters`, any others by full name, such as `{"refine.process_noise": 0.5}` (docs/parameters.md). `progress` is called
+    with units of work done and all; `say` with a sentence now and then.
 
     People are looked for in several processes, which import the calling script anew: call this under `if __name__ ==
     "__main__":`, or with `processes=1`. Interrupted, it goes on from where it was when called again. Call it in the main
@@ -121,13 +120,7 @@ def process(
     from pose_tools.process.job import ProcessJob
     from pose_tools.process.run import process as run
 
-    known = [field.name for field in fields(ProcessJob) if field.name not in ("source", "out")]
-    for name in options:
-        if name not in known:
-            raise ValueError(f"process has no option '{name}'; {suggest(name, known)}")
-    if options.get("calibration") is not None:
-        options["calibration"] = Path(options["calibration"])
-    run(ProcessJob(source=Path(video), out=Path(out), **options), progress, say)
+    run(ProcessJob.asked(Path(video), Path(out), **options), progress, say)
     return _result(Path(out))
 
 

@@ -163,7 +163,7 @@ def test_detections_of_another_detector_are_not_gone_on_from(
 ) -> None:
     def kept(**options: str) -> bool:
         """Whether what was kept is still there when a job begins."""
-        job = ProcessJob(film, tmp_path / "out", **options)
+        job = ProcessJob.asked(film, tmp_path / "out", **options)
         one = _Run(job, tmp_path, _Meter(no_progress, lambda: False), print)
         source = one._open()
         assert source.footage is not None
@@ -313,4 +313,4 @@ def test_a_detector_that_finds_something_else_is_named(theirs: Path, monkeypatch
 
 def test_process_refuses_a_detector_that_nobody_brings(film: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="unknown detector 'mediapip'; did you mean 'mediapipe'?"):
-        run_process(ProcessJob(film, tmp_path / "out", detector="mediapip"), no_progress)
+        run_process(ProcessJob.asked(film, tmp_path / "out", detector="mediapip"), no_progress)

@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 import sys
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar
 
-import yaml
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from pose_core import config
-from pose_core.registry import suggest
-from pose_ros import qos
+from pose_core.config import parameter_file
 
 P = TypeVar("P")
-
-ROS_OWN = {"use_sim_time": bool, "start_type_description_service": bool}
-"""Parameters that every ROS node has."""
 
 
 def declare(node: Node, cls: type[P]) -> P:
@@ -30,13 +22,10 @@ def declare(node: Node, cls: type[P]) -> P:
     An integer is accepted where a float is meant. Raises ValueError for a wrong type, a value out of range,
     and an unknown name among the values given.
     """
-    params = config.build(
-        cls, _own({name: value for name, value in _given(node).items() if not node.has_parameter(name)})
-    )
-    for field in dataclasses.fields(cls):  # type: ignore[arg-type]
-        node.declare_parameter(
-            field.name, getattr(params, field.name), describe(cls, field), ignore_override=True
-        )
+    given = {name: value for name, value in _given(node).items() if not node.has_parameter(name)}
+    params = config.build(cls, parameter_file.own(given))
+    for name, parameter in config.parameters_of(cls).items():
+        node.declare_parameter(name, getattr(params, name), describe(parameter), ignore_override=True)
     return params
 
 
@@ -50,32 +39,25 @@ def _given(node: Node) -> dict[str, Any]:
     return {name: parameter.value for name, parameter in node._parameter_overrides.items()}
 
 
-def _own(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of the named values that are for the stage itself. Raises ValueError for a wrong QoS override."""
-    for name, value in given.items():
-        if name.startswith(qos.OVERRIDE_PREFIX):
-            qos.check_override(name, value)
-    return {name: value for name, value in given.items() if not name.startswith(qos.OVERRIDE_PREFIX)}
-
-
-def describe(cls: type, field: dataclasses.Field[Any]) -> ParameterDescriptor:
-    """Descriptor of one field of a `param` dataclass."""
-    kind, low, high = get_type_hints(cls)[field.name], field.metadata.get("low"), field.metadata.get("high")
+def describe(parameter: config.Parameter) -> ParameterDescriptor:
+    """Descriptor of one parameter."""
+    unit = f" [{parameter.unit}]" if parameter.unit else ""
     descriptor = ParameterDescriptor(
-        description=field.metadata.get("description", ""), read_only=not field.metadata.get("live")
+        description=f"{parameter.description}{unit}", read_only=not parameter.live
     )
-    if choices := field.metadata.get("choices"):
-        descriptor.additional_constraints = f"one of {', '.join(choices)}"
+    low, high = parameter.low, parameter.high
+    if parameter.choices:
+        descriptor.additional_constraints = f"one of {parameter.allowed}"
     if low is None and high is None:
         return descriptor
-    if kind is int:
+    if parameter.kind is int:
         descriptor.integer_range = [
             IntegerRange(
                 from_value=-(2**63) if low is None else int(low),
                 to_value=2**63 - 1 if high is None else int(high),
             )
         ]
-    elif kind is float:
+    elif parameter.kind is float:
         descriptor.floating_point_range = [
             FloatingPointRange(
                 from_value=-sys.float_info.max if low is None else float(low),
@@ -87,10 +69,10 @@ def describe(cls: type, field: dataclasses.Field[Any]) -> ParameterDescriptor:
 
 def with_kinds(cls: type, changes: list[Parameter]) -> list[Parameter]:
     """`changes` with integers turned to floats where `cls` means a float."""
-    kinds = get_type_hints(cls)
+    known = config.parameters_of(cls)
     return [
         Parameter(change.name, value=float(change.value))
-        if kinds.get(change.name) is float and type(change.value) is int
+        if change.name in known and known[change.name].kind is float and type(change.value) is int
         else change
         for change in changes
     ]
@@ -105,70 +87,3 @@ def changed(params: P, changes: list[Parameter]) -> P:
     new = dataclasses.replace(params, **values)  # type: ignore[type-var]
     config.check(new)
     return new
-
-
-def check_yaml(path: str | Path, nodes: Mapping[str, type]) -> list[str]:
-    """What is wrong with a parameter file, one sentence each; `nodes`: parameter dataclass by node name.
-
-    Every section must be for one of `nodes`, by name, by full name, or by a pattern of `*` and `**`.
-    """
-    try:
-        content = yaml.load(Path(path).read_text(encoding="utf-8"), _RosLoader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        return [f"{path} cannot be read: {' '.join(str(error).split())}"]
-    return [f"{path}: {problem}" for problem in _check_names("", content, nodes)]
-
-
-class _RosLoader(yaml.SafeLoader):
-    """Safe loading, with the floats without a point (1e-3) that ROS reads as numbers and PyYAML as text."""
-
-
-_RosLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+$"), list("+-0123456789")
-)
-
-_VALUES = "ros__parameters"
-
-
-def _check_names(name: str, content: Any, nodes: Mapping[str, type]) -> Iterator[str]:
-    """Problems of what stands under `name`, the beginning of a node's full name."""
-    if not isinstance(content, Mapping):
-        yield f"{name or 'values'} must stand under the name of a node and {_VALUES}, got {content!r}"
-        return
-    for key, value in content.items():
-        if key == _VALUES:
-            yield from (f"{name}: {problem}" for problem in _check_section(name, value, nodes))
-        else:
-            yield from _check_names(f"{name}/{key}".replace("//", "/") if name else str(key), value, nodes)
-
-
-def _check_section(section: str, values: Any, nodes: Mapping[str, type]) -> list[str]:
-    name = section.rsplit("/", 1)[-1]
-    if "*" not in name and name not in nodes:
-        return [f"unknown node '{name}'; {suggest(name, list(nodes))}"]
-    if not isinstance(values, Mapping):
-        return [f"{_VALUES} must hold named values, got {values!r}"]
-    classes = list(nodes.values()) if "*" in name else [nodes[name]]
-    given = list(_flat("", values))
-    return list(dict.fromkeys(problem for cls in classes for problem in _check_values(cls, given)))
-
-
-def _flat(prefix: str, values: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flat(f"{prefix}{key}.", value)
-        else:
-            yield f"{prefix}{key}", value
-
-
-def _check_values(cls: type, given: list[tuple[str, Any]]) -> list[str]:
-    problems = []
-    for name, value in given:
-        try:
-            if name not in ROS_OWN:
-                config.build(cls, _own({name: value}))
-            elif type(value) is not ROS_OWN[name]:
-                problems.append(f"{name} must be of type {ROS_OWN[name].__name__}, got {value!r}")
-        except ValueError as error:
-            problems.append(str(error))
-    return problems

@@ -1,4 +1,4 @@
-"""Parameters from one dataclass: on a node, and in the check of parameter files."""
+"""Parameters from one dataclass, on a node."""
 
 from __future__ import annotations
 
@@ -129,76 +129,3 @@ def test_changes():
     assert params == Params(cutoff=2.0)
     with pytest.raises(ValueError, match="cutoff must be a number, got nan"):
         parameters.changed(params, [Parameter("cutoff", value=float("nan"))])
-
-
-NODES = {"refine": Params, "viz": StageParams}
-
-GOOD = """
-/**:
-  ros__parameters: {use_sim_time: true, diagnostics_period: 2}
-refine:
-  ros__parameters:
-    cutoff: 1e-3
-    num_poses: 3
-    qos_overrides: {/people: {subscription: {depth: 3, reliability: best_effort}}}
-/robot/viz:
-  ros__parameters: {autostart: false}
-left:
-  refine:
-    ros__parameters: {model: lite}
-"""
-
-
-def test_a_good_file(tmp_path):
-    path = tmp_path / "live.yaml"
-    path.write_text(GOOD)
-    assert parameters.check_yaml(path, NODES) == []
-
-
-@pytest.mark.parametrize(
-    ("content", "sentences"),
-    [
-        (
-            "refine: {ros__parameters: {cutof: 1.0}}",
-            ["refine: unknown parameter 'cutof'; did you mean 'cutoff'?"],
-        ),
-        ("refin: {ros__parameters: {cutoff: 1.0}}", ["refin: unknown node 'refin'; did you mean 'refine'?"]),
-        (
-            "refine: {cutoff: 1.0}",
-            ["refine/cutoff must stand under the name of a node and ros__parameters, got 1.0"],
-        ),
-        ("refine: {ros__parameters: 3}", ["refine: ros__parameters must hold named values, got 3"]),
-        ("refine: 3", ["refine must stand under the name of a node and ros__parameters, got 3"]),
-        (
-            "refine: {ros__parameters: {cutoff: -1, model: heavy}}",
-            [
-                "refine: cutoff must be at least 0.0, got -1.0",
-                "refine: model must be one of lite, full, got 'heavy'",
-            ],
-        ),
-        (
-            "refine: {ros__parameters: {use_sim_time: 1}}",
-            ["refine: use_sim_time must be of type bool, got 1"],
-        ),
-        (
-            "refine: {ros__parameters: {qos_overrides: {/a: {publisher: {depth: x}}}}}",
-            ["refine: qos_overrides./a.publisher.depth must be a whole number of at least 0, got 'x'"],
-        ),
-        ("/**: {ros__parameters: {num_poses: 2}}", ["/**: unknown parameter 'num_poses'; known: autostart"]),
-        ("refine: [", ["cannot be read: "]),
-        ("3", ["values must stand under the name of a node and ros__parameters, got 3"]),
-    ],
-)
-def test_bad_files(tmp_path, content, sentences):
-    path = tmp_path / "live.yaml"
-    path.write_text(content)
-    problems = parameters.check_yaml(path, NODES)
-    assert len(problems) == len(sentences)
-    for problem, sentence in zip(problems, sentences, strict=True):
-        assert sentence in problem
-        assert str(path) in problem
-
-
-def test_a_missing_file(tmp_path):
-    (problem,) = parameters.check_yaml(tmp_path / "none.yaml", NODES)
-    assert "none.yaml cannot be read" in problem

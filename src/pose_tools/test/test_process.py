@@ -188,7 +188,7 @@ def silent(_done: int, _total: int | None) -> None:
 
 def run(source: Path, out: Path, **options: object) -> dict:
     options.setdefault("overlay", False)
-    return process.process(ProcessJob(source, out, **options), silent)  # type: ignore[arg-type]
+    return process.process(ProcessJob.asked(source, out, **options), silent)  # type: ignore[arg-type]
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -515,7 +515,7 @@ def test_an_interrupted_run_goes_on_and_gives_the_same_bytes(
             sent = True
             os.kill(os.getpid(), signal.SIGINT)
 
-    job = ProcessJob(film, tmp_path / "out", height=1.8)
+    job = ProcessJob.asked(film, tmp_path / "out", height=1.8)
     # Nothing is kept of a part that nobody came to the end of.
     said = "interrupted; .* the same command goes on from there" if whole else "^interrupted$"
     with pytest.raises(ValueError, match=said):
@@ -564,32 +564,33 @@ def test_what_another_input_left_is_not_used(
     ("options", "sentence"),
     [
         ({"height": 0.3}, "height must be from 0.5 to 2.6 m, or 0 where it is not known, got 0.3"),
-        ({"height": 30.0}, "height must be from 0.5 to 2.6 m, or 0 where it is not known, got 30"),
+        ({"height": 30.0}, "height must be from 0.0 to 2.6, got 30.0"),
         ({"mass": 1.0}, "mass must be from 2 to 400 kg, or 0 where it is not known, got 1"),
-        ({"visibility_min": 1.5}, "visibility_min must be from 0 to 1, got 1.5"),
-        ({"visibility_min": float("nan")}, "visibility_min must be from 0 to 1, got nan"),
+        ({"visibility_min": 1.5}, "visibility_min must be from 0.0 to 1.0, got 1.5"),
+        ({"visibility_min": float("nan")}, "visibility_min must be a number, got nan"),
         ({"augmentation_cycles": 0}, "augmentation_cycles must be from 1 to 64, got 0"),
         ({"num_poses": 99}, "num_poses must be from 1 to 10, got 99"),
-        ({"camera_pitch_deg": 300.0}, "camera_pitch_deg must be from -180 to 180, got 300"),
+        ({"camera_pitch_deg": 300.0}, "camera_pitch_deg must be from -90.0 to 90.0, got 300.0"),
         ({"calibration": Path("nowhere.yaml")}, "there is no calibration file nowhere.yaml"),
+        ({"heigth": 1.8}, "process has no option 'heigth'; did you mean 'height'?"),
         ({"refiner": "kalmann"}, "unknown refiner 'kalmann'; did you mean 'kalman'"),
-        ({"pelvis_sequence": "XYZ"}, "pelvis_sequence must be ZXY or YXZ, got 'XYZ'"),
+        ({"pelvis_sequence": "XYZ"}, "pelvis_sequence must be one of ZXY, YXZ, got 'XYZ'"),
     ],
 )
 def test_parameters_out_of_range_are_named(film: Path, tmp_path: Path, options: dict, sentence: str) -> None:
     with pytest.raises(ValueError) as error:  # noqa: PT011 (the sentence is compared below)
-        ProcessJob(film, tmp_path / "out", **options)
+        ProcessJob.asked(film, tmp_path / "out", **options)
     assert sentence in str(error.value)
 
 
 def test_the_lifter_is_told_of_a_tilt_that_is_stated_and_of_no_other(film: Path, tmp_path: Path) -> None:
-    untold = ProcessJob(film, tmp_path / "out")
+    untold = ProcessJob.asked(film, tmp_path / "out")
     assert untold.lift3d.camera_tilt == "unknown"
     assert settings_of(untold)["camera"] == "not stated"
-    level = ProcessJob(film, tmp_path / "out", camera_pitch_deg=0.0)
+    level = ProcessJob.asked(film, tmp_path / "out", camera_pitch_deg=0.0)
     assert level.lift3d.camera_tilt == "stated"
     assert level.options == untold.options
-    tilted = ProcessJob(film, tmp_path / "out", camera_roll_deg=-13.0)
+    tilted = ProcessJob.asked(film, tmp_path / "out", camera_roll_deg=-13.0)
     assert (tilted.lift3d.camera_pitch_deg, tilted.lift3d.camera_roll_deg) == (0.0, -13.0)
     assert (tilted.options.camera_pitch_deg, tilted.options.camera_roll_deg) == (0.0, -13.0)
     assert settings_of(tilted)["camera"] == "looks 0° down, rolled by -13°"
@@ -597,7 +598,7 @@ def test_the_lifter_is_told_of_a_tilt_that_is_stated_and_of_no_other(film: Path,
 
 def test_inputs_that_are_none(eyes: Callable[[Sees], list[int]], film: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"there is no '.*nowhere.mp4'; name a video"):
-        ProcessJob(tmp_path / "nowhere.mp4", tmp_path / "out")
+        ProcessJob.asked(tmp_path / "nowhere.mp4", tmp_path / "out")
     (tmp_path / "text.mp4").write_text("no video")
     (tmp_path / "empty").mkdir()
     for source, said in (("text.mp4", "text.mp4 is not a video"), ("empty", "holds no images")):

@@ -18,10 +18,10 @@ class VizParams(StageParams):
     show_labels: bool = param(True, "write ids beside people", live=True)
 
     lifetime: float = param(
-        0.5, "seconds after which markers vanish unless renewed", low=0.05, high=60.0, live=True
+        0.5, "time after which markers vanish unless renewed", unit="s", low=0.05, high=60.0, live=True
     )
-    joint_radius: float = param(0.025, "radius of joint markers in metres", low=0.001, high=0.5, live=True)
-    bone_width: float = param(0.02, "width of bone markers in metres", low=0.001, high=0.5, live=True)
+    joint_radius: float = param(0.025, "radius of joint markers", unit="m", low=0.001, high=0.5, live=True)
+    bone_width: float = param(0.02, "width of bone markers", unit="m", low=0.001, high=0.5, live=True)
     uncertainty: str = param(
         "transparency",
         "how markers show standard deviations: fainter joints, ellipsoids of one, or not at all",
@@ -32,14 +32,15 @@ class VizParams(StageParams):
     overlay: bool = param(True, "draw on the image while somebody subscribes to the overlay", live=True)
     overlay_max_size: int = param(
         1280,
-        "longer side of the overlay in pixels: larger images are shrunk; 0: as it is",
+        "longer side of the overlay: larger images are shrunk; 0: as it is",
+        unit="px",
         low=0,
         high=16384,
         live=True,
     )
     overlay_quality: int = param(85, "JPEG quality of the overlay", low=1, high=100, live=True)
     overlay_rate: float = param(
-        30.0, "most overlays per second of image time; 0: one per image", low=0.0, high=1000.0, live=True
+        30.0, "most overlays in image time; 0: one per image", unit="Hz", low=0.0, high=1000.0, live=True
     )
     overlay_boxes: bool = param(True, "draw the box around each person", live=True)
     overlay_reprojection: bool = param(

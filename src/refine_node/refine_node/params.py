@@ -31,17 +31,23 @@ class RefineParams(AngleParams):
     )
 
     max_gap: float = param(
-        0.3, "seconds for which a person or joint that is not seen is predicted", low=0.0, high=5.0, live=True
+        0.3,
+        "time for which a person or joint that is not seen is predicted",
+        unit="s",
+        low=0.0,
+        high=5.0,
+        live=True,
     )
     forget_after: float = param(
         30.0,
-        "seconds after which what was learnt of a person not seen is forgotten",
+        "time after which what was learnt of a person not seen is forgotten",
+        unit="s",
         low=0.0,
         high=3600.0,
         live=True,
     )
     max_speed: float = param(
-        10.0, "metres per second at which a person may move between frames", low=0.1, high=100.0, live=True
+        10.0, "speed at which a person may move between frames", unit="m/s", low=0.1, high=100.0, live=True
     )
     gate: float = param(
         4.0,
@@ -76,20 +82,22 @@ class RefineParams(AngleParams):
     # split; MediaPipe's own 3D of a real video). Two fifths of both costs 10 ms of lag for another tenth of the acceleration.
     process_noise: float = param(
         0.1,
-        "kalman: spectral density of the acceleration of joints at rest relative to the root, in m^2/s^3; more follows faster",
+        "kalman: spectral density of the acceleration of joints at rest relative to the root; more follows faster",
+        unit="m²/s³",
         low=1e-3,
         high=1e4,
         live=True,
     )
     process_noise_rate: float = param(
         4.0,
-        "kalman: rise of that density with the squared speed of a joint, in 1/s",
+        "kalman: rise of that density with the squared speed of a joint",
+        unit="1/s",
         low=0.0,
         high=1e4,
         live=True,
     )
     root_process_noise: float = param(
-        1.0, "kalman: the same for the root, in m^2/s^3", low=1e-3, high=1e4, live=True
+        1.0, "kalman: the same density for the root", unit="m²/s³", low=1e-3, high=1e4, live=True
     )
     # From 6 to 20 the acceleration falls by 5 percent, no position changes by more than 0.1 mm; a swap of the legs is kept out.
     joint_gate: float = param(
@@ -101,16 +109,20 @@ class RefineParams(AngleParams):
     )
 
     min_cutoff_hz: float = param(
-        2.0, "one_euro: cutoff of joints that stand still", low=0.01, high=100.0, live=True
+        2.0, "one_euro: cutoff of joints that stand still", unit="Hz", low=0.01, high=100.0, live=True
     )
     beta: float = param(
-        10.0, "one_euro: rise of the cutoff with speed, in Hz per m/s", low=0.0, high=1000.0, live=True
+        10.0, "one_euro: rise of the cutoff with speed", unit="Hz per m/s", low=0.0, high=1000.0, live=True
     )
     root_min_cutoff_hz: float = param(
-        1.0, "one_euro: cutoff of a root that stands still", low=0.01, high=100.0, live=True
+        1.0, "one_euro: cutoff of a root that stands still", unit="Hz", low=0.01, high=100.0, live=True
     )
-    root_beta: float = param(3.0, "one_euro: the same rise for the root", low=0.0, high=1000.0, live=True)
-    d_cutoff_hz: float = param(1.0, "one_euro: cutoff of the speed itself", low=0.01, high=100.0, live=True)
+    root_beta: float = param(
+        3.0, "one_euro: the same rise for the root", unit="Hz per m/s", low=0.0, high=1000.0, live=True
+    )
+    d_cutoff_hz: float = param(
+        1.0, "one_euro: cutoff of the speed itself", unit="Hz", low=0.01, high=100.0, live=True
+    )
 
     # A quadratic over 11 frames leaves three quarters of white noise and two fifths of its acceleration, without lag at constant
     # acceleration; at 30 frames per second it reaches back a third of a second.
@@ -149,7 +161,7 @@ class RefineParams(AngleParams):
         0.05, "relative difference of left and right up to which they share one length", low=0.0, high=1.0
     )
     blend_time: float = param(
-        0.5, "seconds in which a settled bone passes to its exact length", low=0.001, high=60.0
+        0.5, "time in which a settled bone passes to its exact length", unit="s", low=0.001, high=60.0
     )
 
     angles: bool = param(True, "publish joint angles", live=True)

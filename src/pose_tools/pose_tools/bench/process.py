@@ -95,7 +95,7 @@ def process_rates(video: Path) -> dict[str, float]:
     rates: dict[str, float] = {}
     for overlay, name in ((False, "files"), (True, "everything")):
         with tempfile.TemporaryDirectory(prefix="pose-speed-") as folder:
-            result = process(ProcessJob(video, Path(folder) / "out", overlay=overlay), no_progress)
+            result = process(ProcessJob.asked(video, Path(folder) / "out", overlay=overlay), no_progress)
         seconds = result["seconds"]
         rates[name] = result["images"] / seconds["all"]
         if overlay:

@@ -5,22 +5,18 @@ from __future__ import annotations
 import errno
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from lift3d_node.params import STATED, TF, TILTS, Lift3DParams
-from pose2d_node.params import Pose2DParams
 from pose_core.assets import FetchFailed
 from pose_tools.cli import files as cli_files
 from pose_tools.cli import train as cli_train
 from pose_tools.cli.doors import Commands
-from pose_tools.cli.files import StatedPitch, StatedRoll
+from pose_tools.cli.options import Chosen, takes
+from pose_tools.parameters.chosen import of_file, params_of
+from pose_tools.parameters.options import DEMO, LIVE, RECORD, REPLAY
 from pose_tools.terminal import Bar, Json, say, show
-from pose_viz.params import VizParams
-from refine_node.params import RefineParams
-
-POSE2D, LIFT3D, REFINE, VIZ = Pose2DParams(), Lift3DParams(), RefineParams(), VizParams()
 
 app = typer.Typer(
     cls=Commands,
@@ -34,75 +30,39 @@ app = typer.Typer(
 ros_args: list[str] = []
 """What stood behind --ros-args: remappings and the like, handed to every node."""
 
-Params = Annotated[
-    Path | None,
-    typer.Option("--params", help="parameter YAML [default: the one of the launch file]", exists=True),
-]
-CameraTilt = Annotated[
-    str | None,
-    typer.Option(
-        help=f"what the lifter is told of the camera's tilt: {', '.join(TILTS)} [default: as the options below say]"
-    ),
-]
-LevelFrame = Annotated[
-    str | None,
-    typer.Option(help="take the camera's tilt from tf, against this frame, whose z axis points up"),
-]
+OF_LAUNCH_FILE = "parameter YAML [default: the one of the launch file]"
+MaxFrames = Annotated[int, typer.Option(help="stop after this many images; 0: all", min=0)]
 
 
 @app.command()
+@takes(LIVE, file=OF_LAUNCH_FILE)
 def live(
-    source: Annotated[
-        str, typer.Option(help="camera index, video file or image folder; empty: the topic image_raw")
-    ] = POSE2D.source,
-    lifter: Annotated[str | None, typer.Option(help=f"lifting model [default: {LIFT3D.lifter}]")] = None,
-    refiner: Annotated[str | None, typer.Option(help=f"refiner [default: {REFINE.refiner}]")] = None,
-    height: Annotated[float | None, typer.Option(help="height of the person in metres")] = None,
-    num_poses: Annotated[
-        int | None, typer.Option(help=f"most people to track [default: {POSE2D.num_poses}]")
-    ] = None,
-    model: Annotated[str | None, typer.Option(help=f"MediaPipe model [default: {POSE2D.model}]")] = None,
-    calibration: Annotated[str | None, typer.Option(help="camera calibration file")] = None,
-    camera_tilt: CameraTilt = None,
-    camera_pitch: StatedPitch = None,
-    camera_roll: StatedRoll = None,
-    level_frame: LevelFrame = None,
+    chosen: Chosen,
     record: Annotated[Path | None, typer.Option(help="folder of the bag to record")] = None,
-    record_images: Annotated[bool, typer.Option(help="also record the compressed images")] = False,
-    real_time: Annotated[
-        bool, typer.Option(help="play a video at its own rate and drop what is too slow")
-    ] = False,
-    loop: Annotated[bool, typer.Option(help="start a video again at its end")] = False,
-    max_frames: Annotated[int, typer.Option(help="stop after this many images; 0: all", min=0)] = 0,
+    max_frames: MaxFrames = 0,
     stay: Annotated[bool, typer.Option(help="keep the nodes up after the source has ended")] = False,
-    params: Params = None,
     as_json: Json = False,
 ) -> None:
     """Run all stages in one process on a camera, video, image folder or image topic."""
+    from pose_tools.graph.graph import Setup
     from pose_tools.graph.live import Run, run
     from pose_tools.workspace import config_file
 
-    chosen: dict[str, dict[str, Any]] = {
-        "pose2d": {
-            "source": source,
-            "model": model,
-            "num_poses": num_poses,
-            "calibration": calibration,
-            "real_time": real_time,
-            "loop": loop,
-        },
-        "lift3d": {"lifter": lifter, "height": height},
-        "refine": {"refiner": refiner},
-    }
-    _tilted(chosen, camera_tilt, camera_pitch, camera_roll, level_frame)
-    setup = _setup(
-        chosen, params or config_file("live.yaml"), is_live=real_time or source.isdigit() or not source
+    file, values = chosen.file or config_file("live.yaml"), chosen.values()
+    # The file is that of the launch file, where a video stands in for a camera; here every image is wanted.
+    values.setdefault("pose2d", {}).setdefault("real_time", False)
+    pose2d = params_of("pose2d", of_file(file), values)
+    setup = Setup(
+        params_file=file,
+        overrides=values,
+        live=pose2d.real_time or pose2d.source.isdigit() or not pose2d.source,
+        ros_args=tuple(ros_args),
     )
     with Bar("live") as progress:
         job = Run(
             setup,
             record=record,
-            record_images=record_images,
+            record_images=params_of("record", values).images,
             max_frames=max_frames,
             stay=stay,
             progress=progress,
@@ -112,61 +72,58 @@ def live(
 
 
 @app.command()
+@takes(DEMO)
 def demo(
+    chosen: Chosen,
     out: Annotated[Path, typer.Option(help="folder for the results")] = Path("out/demo"),
-    max_frames: Annotated[int, typer.Option(help="stop after this many images; 0: all", min=0)] = 0,
+    max_frames: MaxFrames = 0,
     as_json: Json = False,
 ) -> None:
     """Run the demo video through the live graph: a bag, an overlay video, a picture of the 3D skeleton, a summary."""
     from pose_tools.graph.demo import demo as run_demo
 
     with Bar("demo") as progress:
-        result = run_demo(out, max_frames, progress)
+        result = run_demo(out, max_frames, progress, chosen.values())
     show(result, as_json)
 
 
 @app.command()
+@takes(REPLAY, file=OF_LAUNCH_FILE)
 def replay(
+    chosen: Chosen,
     bag: Annotated[Path, typer.Argument(help="bag to replay")],
     record: Annotated[Path, typer.Option(help="folder of the bag with the new results")],
     images: Annotated[
         bool, typer.Option(help="detect again from the bag's images, not from its 2D people")
     ] = False,
-    lifter: Annotated[str | None, typer.Option(help=f"lifting model [default: {LIFT3D.lifter}]")] = None,
-    refiner: Annotated[str | None, typer.Option(help=f"refiner [default: {REFINE.refiner}]")] = None,
-    height: Annotated[float | None, typer.Option(help="height of the person in metres")] = None,
-    camera_tilt: CameraTilt = None,
-    camera_pitch: StatedPitch = None,
-    camera_roll: StatedRoll = None,
-    level_frame: LevelFrame = None,
-    params: Params = None,
     as_json: Json = False,
 ) -> None:
     """Send a bag through the stages again, image by image; the same bag gives the same bytes."""
+    from pose_tools.graph.graph import Setup
     from pose_tools.graph.replay import replay as run_replay
     from pose_tools.workspace import config_file
 
-    chosen: dict[str, dict[str, Any]] = {
-        "lift3d": {"lifter": lifter, "height": height},
-        "refine": {"refiner": refiner},
-    }
-    _tilted(chosen, camera_tilt, camera_pitch, camera_roll, level_frame)
-    setup = _setup(chosen, params or config_file("replay.yaml"), is_live=True)
+    file, values = chosen.file or config_file("replay.yaml"), chosen.values()
+    of_file(file)  # names the first thing wrong with it
+    if "pose2d" in values and not images:
+        raise ValueError("pose2d looks at images; add --images, or leave what is stated for it out")
+    setup = Setup(params_file=file, overrides=values, live=True, ros_args=tuple(ros_args))
     with Bar("replay") as progress:
         result = run_replay(bag, record, setup, images=images, progress=progress)
     show(result, as_json)
 
 
 @app.command()
+@takes(RECORD)
 def record(
+    chosen: Chosen,
     out: Annotated[Path, typer.Argument(help="folder of the bag; must not exist")],
-    images: Annotated[bool, typer.Option(help="also record the compressed images")] = False,
     as_json: Json = False,
 ) -> None:
     """Record the result topics of a running graph until interrupted."""
     from pose_tools.graph.live import record as run_record
 
-    show(run_record(out, images=images, ros_args=tuple(ros_args)), as_json)
+    show(run_record(out, images=chosen.params("record").images, ros_args=tuple(ros_args)), as_json)
 
 
 @app.command()
@@ -209,6 +166,20 @@ def bench(
     show(run_bench(minutes=minutes, rounds=rounds, say=say), as_json)
 
 
+@app.command()
+def parameters(
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="file to write [default: stdout]")] = None,
+) -> None:
+    """List all parameters: what they are, their defaults and ranges, and the options that state them."""
+    from pose_core.files import write_whole
+    from pose_tools.parameters.page import page
+
+    if out is None:
+        print(page(), end="")
+    else:
+        write_whole(out, page().encode())
+
+
 @app.command("bag-recover")
 def bag_recover(
     bag: Annotated[Path, typer.Argument(help="bag folder that was cut short")],
@@ -237,29 +208,3 @@ def main() -> None:
         full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
         say(f"pose: {error}{'; free some space, and run the same command again' if full else ''}")
         sys.exit(1)
-
-
-def _tilted(
-    chosen: dict[str, dict[str, Any]],
-    tilt: str | None,
-    pitch: float | None,
-    roll: float | None,
-    level_frame: str | None,
-) -> None:
-    """Add to what is `chosen` how the camera is tilted; a pitch or a roll alone states that."""
-    if tilt is None and level_frame is not None:
-        tilt = TF
-    elif tilt is None and (pitch is not None or roll is not None):
-        tilt = STATED
-    angles = {"camera_pitch_deg": pitch, "camera_roll_deg": roll}
-    chosen["lift3d"] |= {"camera_tilt": tilt, "level_frame": level_frame, **angles}
-    chosen["refine"] |= angles
-
-
-def _setup(chosen: dict[str, dict[str, Any]], params: Path, is_live: bool) -> Any:
-    from pose_tools.graph.graph import Setup
-
-    overrides = {
-        stage: {k: v for k, v in values.items() if v is not None} for stage, values in chosen.items()
-    }
-    return Setup(params_file=params, overrides=overrides, live=is_live, ros_args=tuple(ros_args))

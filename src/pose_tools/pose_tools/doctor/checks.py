@@ -354,23 +354,14 @@ def gpu(*, devices: Path = Path("/dev")) -> Checks:
     ]
 
 
-def stage_params() -> dict[str, type]:
-    """Node name and parameter dataclass of each stage, in processing order."""
-    from lift3d_node.params import Lift3DParams
-    from pose2d_node.params import Pose2DParams
-    from pose_viz.params import VizParams
-    from refine_node.params import RefineParams
-
-    return {"pose2d": Pose2DParams, "lift3d": Lift3DParams, "refine": RefineParams, "viz": VizParams}
-
-
 def config(files: Iterable[Path]) -> Checks:
     """The names and values in parameter files."""
-    from pose_ros.parameters import check_yaml
+    from pose_core.config import parameter_file
+    from pose_tools.parameters.table import STAGES
 
     found = []
     for file in files:
-        wrong = check_yaml(file, stage_params())
+        wrong = parameter_file.problems(file, STAGES)
         found += [
             Check(str(file), FAIL, sentence.removeprefix(f"{file}: "), f"edit {file}") for sentence in wrong
         ]

@@ -24,10 +24,11 @@ from rclpy.qos import DurabilityPolicy, QoSCompatibility, QoSProfile, Reliabilit
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from pose_core.config import qos_overrides
 from pose_ros.domains import own_context
-from pose_ros.qos import OVERRIDE_PREFIX
 from pose_ros.topics import DIAGNOSTICS
-from pose_tools.doctor.checks import FAIL, OK, SETTLE_S, SKIPPED, WARN, Check, Checks, stage_params
+from pose_tools.doctor.checks import FAIL, OK, SETTLE_S, SKIPPED, WARN, Check, Checks
+from pose_tools.parameters.table import STAGES
 
 OPTIONAL = ("viz",)
 """Stages without which the pipeline is whole."""
@@ -143,7 +144,7 @@ def _qos_remedy(topic: str, publisher: TopicEndpointInfo, subscription: TopicEnd
     for policy, (less, more) in _ASKED_TOO_MUCH.items():
         offered, asked = getattr(publisher.qos_profile, policy), getattr(subscription.qos_profile, policy)
         if (offered, asked) == (less, more):
-            override = f"{OVERRIDE_PREFIX}{topic}.subscription.{policy}:={offered.name.lower()}"
+            override = f"{qos_overrides.PREFIX}{topic}.subscription.{policy}:={offered.name.lower()}"
             return f"start {_name(subscription)} with: --ros-args -p {override}"
     return f"ros2 topic info -v {topic} shows both profiles; make deadline and liveliness equal"
 
@@ -232,11 +233,11 @@ def stages(guest: Visit) -> Checks:
     nodes = {
         f"{space.rstrip('/')}/{name}": name for name, space in guest.node.get_node_names_and_namespaces()
     }
-    running = {full: name for full, name in nodes.items() if name in stage_params()}
+    running = {full: name for full, name in nodes.items() if name in STAGES}
     if not running:
         return [Check("stages", SKIPPED, "the pipeline does not run; start it with: pose live")]
     found = [_state(guest, full) for full in running]
-    missing = [name for name in stage_params() if name not in (*running.values(), *OPTIONAL)]
+    missing = [name for name in STAGES if name not in (*running.values(), *OPTIONAL)]
     if missing:
         remedy = f"ros2 run {missing[0]}_node {missing[0]}, or all stages: pose live"
         found.append(Check("stages", WARN, f"{', '.join(missing)} not seen", remedy))
@@ -278,7 +279,7 @@ def diagnostics(guest: Visit) -> Checks:
     subscription = guest.node.create_subscription(DiagnosticArray, DIAGNOSTICS, collect, ANY_PUBLISHER)
     guest.wait(lambda: False, SETTLE_S)
     guest.node.destroy_subscription(subscription)
-    ours = {name: status for name, status in worst.items() if name.rpartition("/")[2] in stage_params()}
+    ours = {name: status for name, status in worst.items() if name.rpartition("/")[2] in STAGES}
     if not ours:
         remedy = f"ros2 topic echo {DIAGNOSTICS}"
         return [Check("diagnostics", WARN, "no stage reported within two seconds", remedy)]

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from pose_biomechanics.angles import AngleOptions
-from pose_biomechanics.augmentation import MAX_CYCLES, MarkerAugmenter
+from pose_biomechanics.augmentation import MarkerAugmenter
+from pose_biomechanics.params import MAX_CYCLES
 from pose_core.callbacks import Progress, Say, silent
 from pose_core.formats.rate import rate_of
 from pose_core.markers import world_from_camera

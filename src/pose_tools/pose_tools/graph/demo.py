@@ -21,8 +21,9 @@ from pose_core.units import NS_PER_S
 from pose_ros import frames, topics
 from pose_ros.conversions import people3d_from_msg
 from pose_tools.bag import writer as bag
-from pose_tools.graph.graph import Bundle, Setup
+from pose_tools.graph.graph import STAGES, Bundle, Setup
 from pose_tools.graph.live import Run, run
+from pose_tools.parameters.chosen import Values, params_of
 from pose_tools.result_folder import BAG, OVERLAY, SUMMARY
 from pose_tools.workspace import config_file
 from pose_viz import overlay
@@ -40,11 +41,11 @@ FIGURE, SHEET, COMPARED = "skeleton.png", "overlay.png", "compared.png"
 SHEET_IMAGES = 8
 
 
-def demo(out: Path, max_frames: int, progress: Progress) -> dict[str, Any]:
+def demo(out: Path, max_frames: int, progress: Progress, chosen: Values | None = None) -> dict[str, Any]:
     """Run the demo video and leave bag, overlay video, pictures and summary in `out`. Returns the summary.
 
-    The folder appears when it is complete; an earlier demo there is replaced. Raises ValueError where `out` holds
-    anything else.
+    `chosen`: parameters by stage, beside those that the demo states. The folder appears when it is complete; an earlier demo
+    there is replaced. Raises ValueError where `out` holds anything else.
     """
     if out.exists() and any(out.iterdir()) and not (out / SUMMARY).is_file():
         raise ValueError(f"{out} holds other files; choose an empty folder with --out")
@@ -56,24 +57,25 @@ def demo(out: Path, max_frames: int, progress: Progress) -> dict[str, Any]:
     camera = demo_camera()
     pitch, roll = demo_tilt()
     write_camera_yaml(work / "camera.yaml", camera, Path(VIDEO).stem)
-    pictures = Pictures(work, camera)
+    pictures = Pictures(work, camera, params_of("viz", chosen or {}))
+    own: Values = {
+        "pose2d": {
+            "source": str(video),
+            "calibration": str(work / "camera.yaml"),
+            "real_time": False,
+        },
+        "lift3d": {
+            "camera_tilt": STATED,
+            "camera_pitch_deg": pitch,
+            "camera_roll_deg": roll,
+        },
+    }
     total = max_frames or frame_count(video)
     job = Run(
         Setup(
             private=True,
             params_file=config_file("live.yaml"),
-            overrides={
-                "pose2d": {
-                    "source": str(video),
-                    "calibration": str(work / "camera.yaml"),
-                    "real_time": False,
-                },
-                "lift3d": {
-                    "camera_tilt": STATED,
-                    "camera_pitch_deg": pitch,
-                    "camera_roll_deg": roll,
-                },
-            },
+            overrides={stage: own.get(stage, {}) | (chosen or {}).get(stage, {}) for stage in STAGES},
         ),
         record=work / BAG,
         max_frames=max_frames,
@@ -137,10 +139,10 @@ def frame_count(video: Path) -> int | None:
 class Pictures:
     """An observer that draws every frame into the overlay video and keeps what the figures need."""
 
-    def __init__(self, folder: Path, camera: Camera) -> None:
+    def __init__(self, folder: Path, camera: Camera, params: VizParams) -> None:
         self._folder = folder
         self._camera = camera
-        self._params = VizParams()
+        self._params = params
         self._video = OverlayVideo(folder / OVERLAY)
         self._bundles: list[Bundle] = []
         self._small: list[np.ndarray] = []

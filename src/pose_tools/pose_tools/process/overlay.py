@@ -22,8 +22,6 @@ from pose_viz.video import OverlayVideo
 
 BLOCK = 500
 """Images whose people are made from arrays at a time."""
-LONGER_SIDE = 960
-"""Pixels of the video: half of a Full HD image, to which it is shrunk three times as fast as to any odd size near it."""
 
 
 class Reader:
@@ -59,6 +57,7 @@ class Drawing:
     """Files of the refined people."""
     camera: Camera | None
     """Of the images; None draws no 3D back into them."""
+    params: VizParams
     path: Path
 
 
@@ -68,7 +67,7 @@ def draw(drawing: Drawing) -> tuple[int, int]:
     Reading, drawing and encoding go on at the same time, each in a thread of its own. Raises OSError where the video cannot be
     written whole.
     """
-    params = VizParams(overlay_max_size=LONGER_SIDE)
+    params = drawing.params
     readers = [Reader(PoseSequence.load(path)) for path in drawing.refined]
     skeleton = PoseSequence.load(drawing.refined[0]).skeleton if drawing.refined else ""
     people = (seen.people for seen in drawing.sighting.images())

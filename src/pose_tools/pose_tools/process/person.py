@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lift3d_node.params import MAX_HEIGHT, MIN_HEIGHT
-from lift3d_node.subjects import MAX_MASS, MIN_MASS
+from lift3d_node.params import MAX_HEIGHT, MAX_MASS, MIN_HEIGHT, MIN_MASS
 from pose_biomechanics.angle_refiner import AngleRefiner
 from pose_biomechanics.angles import AngleOptions, angles_of, angles_of_markers
 from pose_biomechanics.augmentation import HEIGHTS, MASSES, MarkerAugmenter, marker_errors

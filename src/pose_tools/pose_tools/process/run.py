@@ -25,7 +25,7 @@ from typing import Any
 import cv2
 
 from lift3d_node.intrinsics import Intrinsics
-from lift3d_node.params import MAX_HEIGHT, MIN_HEIGHT, Lift3DParams
+from lift3d_node.params import MAX_HEIGHT, MIN_HEIGHT
 from lift3d_node.pipeline import PeopleLifter
 from pose2d_node.detector import identity
 from pose_biomechanics.angle_refiner import AngleRefiner
@@ -78,7 +78,6 @@ from pose_tools.result_folder import BAG, OVERLAY, SUMMARY
 from pose_viz.figures.angle_curves import gaps_of
 from pose_viz.pages import web_page
 from pose_viz.pages.report import FileEntry, PersonReport, RunReport, remarks_of, report_page
-from pose_viz.params import VizParams
 from refine_node.refiners import REFINERS
 
 REPORT = "report.html"
@@ -146,6 +145,11 @@ class _Source:
     """A bag."""
 
     @property
+    def frame_id(self) -> str:
+        """Optical frame that a bag names for its images; else empty."""
+        return self.footage.frame_id if self.recorded is not None and self.footage is not None else ""
+
+    @property
     def has_people(self) -> bool:
         """Whether people in 2D were recorded, so that nobody need be looked for."""
         return self.recorded is not None and self.recorded.has_people
@@ -181,19 +185,19 @@ class _Run:
         source = self._open()
         job = self.job = self._informed(source)
         intrinsics = self._intrinsics(source)
-        processes = job.processes or cores()
+        processes = job.process.processes or cores()
         with Workers(0 if processes == 1 else processes, lambda: self._watch()) as self.workers:
             if not source.has_people:
                 identity(job.pose2d)  # one that is not there is told of before any worker starts
                 make_ready(self.workers, job.pose2d)
             stage = PeopleLifter(job.lift3d)
-            REFINERS.get(job.refiner).check(job.refine)
+            REFINERS.get(job.refine.refiner).check(job.refine)
             wanted = Wanted(
-                job.mass,
-                job.estimate_missing,
-                job.force_complete,
-                job.augmentation_cycles,
-                AngleRefiner() if job.joint_refinement else None,
+                job.process.mass,
+                job.process.estimate_missing,
+                job.process.force_complete,
+                job.process.augmentation_cycles,
+                AngleRefiner() if job.refine.angle_refinement else None,
                 job.options,
             )
             augmenter = open_augmenter()
@@ -228,7 +232,7 @@ class _Run:
     def _open(self) -> _Source:
         path = self.job.source
         if path.is_dir() and all(set(file.suffixes).isdisjoint(BAG_FILES) for file in path.iterdir()):
-            folder = FolderFootage.open(path, self.job.image_rate_hz)
+            folder = FolderFootage.open(path, self.job.pose2d.image_rate_hz)
             return _Source(file_name(path.absolute().name), folder.describe(), folder, None)
         if path.is_dir() or path.suffix in BAG_FILES:
             recorded = open_bag(path, self.folder / "recovered", self._warn)
@@ -241,15 +245,15 @@ class _Run:
     def _informed(self, source: _Source) -> ProcessJob:
         """The job with what a bag knows of camera and people, where it is not stated otherwise."""
         job = self.job
-        if source.recorded is None or (job.tilt_stated and job.height):
+        if source.recorded is None or (job.tilt_stated and job.lift3d.height):
             return job
         known = known_of(source.recorded)
         if known.tilt is not None and not job.tilt_stated:
             pitch, roll = (round(angle, 2) for angle in known.tilt)
-            job = replace(job, camera_pitch_deg=pitch, camera_roll_deg=roll)
+            job = job.tilted((pitch, roll))
             self.say(f"the bag knows that the camera looks {pitch:g} degrees down and is rolled by {roll:g}")
-        if MIN_HEIGHT <= known.height <= MAX_HEIGHT and not job.height:
-            job = replace(job, height=known.height)
+        if MIN_HEIGHT <= known.height <= MAX_HEIGHT and not job.lift3d.height:
+            job = replace(job, lift3d=replace(job.lift3d, height=known.height))
             self.say(f"the bag knows a height of {known.height:g} m")
         return job
 
@@ -257,13 +261,14 @@ class _Run:
         camera = camera_of(source.recorded) if source.recorded is not None else None
         if self.job.calibration is not None:
             camera = read_camera(self.job.calibration)
-        intrinsics = Intrinsics(Lift3DParams().field_of_view_deg)
+        assumed = self.job.lift3d.field_of_view_deg
+        intrinsics = Intrinsics(assumed)
         if camera is not None:
             intrinsics.hear(camera)
         else:
             self._warn(
-                f"The camera is not calibrated: an angle of view of {Lift3DParams().field_of_view_deg:g} degrees is assumed, and "
-                "distances are as good as that."
+                f"The camera is not calibrated: an angle of view of {assumed:g} degrees is assumed, and distances are as good as "
+                "that."
             )
         return intrinsics
 
@@ -276,8 +281,8 @@ class _Run:
     def _lift(self, source: _Source, stage: PeopleLifter, intrinsics: Intrinsics) -> tuple[Sighting, Lifted]:
         """Everybody lifted, and the way to see everybody in 2D once more."""
         drawn = 0
-        if self.job.overlay and source.footage is not None:
-            rate = VizParams().overlay_rate
+        if self.job.process.overlay and source.footage is not None:
+            rate = self.job.viz.overlay_rate
             drawn = min(
                 source.footage.length,
                 math.ceil(source.footage.length * source.footage.period * S_PER_NS * rate),
@@ -294,7 +299,7 @@ class _Run:
         if there:
             self.say(f"{len(there)} of {len(segments)} parts were looked at before; going on from there")
         self.meter.base = sum(there)
-        frame_id = source.footage.frame_id
+        frame_id = source.frame_id or self.job.pose2d.frame_id
         self.begun = time.perf_counter() if len(there) == len(segments) else 0.0
         first = Tracked(partial(looked, work, segments, self.workers), work.params, frame_id)
         lifted = lift(first, stage, intrinsics, lambda _done: self._watch())
@@ -307,7 +312,7 @@ class _Run:
             "format": KEPT_FORMAT,
             "input": footage.identity(),
             "segments": [[segment.start, segment.end] for segment in footage.segments()],
-            "detector": asdict(params),
+            "detector": asdict(replace(params, calibration="")),  # detection does not look at it
             "seen by": identity(params),
             "versions": {"numpy": version("numpy"), "cv2": cv2.__version__},
         }
@@ -332,14 +337,14 @@ class _Run:
             raise ValueError(
                 f"nobody was found in the {len(lifted.stamps)} images of {self.job.source}; is a whole person in sight?"
             )
-        least = least_seconds(self.job.min_seconds, lifted.stamps)
+        least = least_seconds(self.job.process.min_seconds, lifted.stamps)
         return [track for track in lifted.tracks if track.seconds >= least]
 
     def _refine(self, tracks: list[Track]) -> list[tuple[Track, PoseSequence]]:
         """Who could be refined, and how. Raises ValueError for nobody."""
         refined: list[tuple[Track, PoseSequence]] = []
         for track in tracks:
-            seen = hidden(track.lifted, self.job.visibility_min)
+            seen = hidden(track.lifted, self.job.process.visibility_min)
             try:
                 one = refine(seen, self.job.refine, lambda _done, _total: self.meter.look())
             except ValueError as error:
@@ -367,7 +372,7 @@ class _Run:
         """Begin the overlay video."""
         self.meter.done = self.meter.base = source.length
         self.meter.base -= self.workers.ticks
-        if not self.job.overlay:
+        if not self.job.process.overlay:
             return None
         if source.footage is None:
             self._warn("The input holds no images, so there is no overlay video.")
@@ -375,7 +380,7 @@ class _Run:
         files = tuple(self._refined_file(number) for number in range(1, len(refined) + 1))
         camera = intrinsics.of(lifted.width, lifted.height)
         return self.workers.submit(
-            draw, Drawing(source.footage, sighting, files, camera, self.result / OVERLAY)
+            draw, Drawing(source.footage, sighting, files, camera, self.job.viz, self.result / OVERLAY)
         )
 
     def _finish_overlay(self, drawing: Future[Any] | None) -> bool:
@@ -439,9 +444,10 @@ class _Run:
             "images left out": sighting.dropped,
             "seconds of film": float(stamps[-1] - stamps[0]) * S_PER_NS,
             "camera": intrinsics.describe(),
-            "lifter": self.job.lifter,
-            "refiner": self.job.refiner,
+            "lifter": self.job.lift3d.lifter,
+            "refiner": self.job.refine.refiner,
             "refined": "with the whole recording known" if is_offline(self.job.refine) else "as live",
+            "parameters": self.job.changes(),
             "swaps repaired": stage.swapped,
             "people": {
                 person.track.id: {
