@@ -252,6 +252,34 @@ print(json.dumps([first, sorted(sys.modules)]))
     assert not then & {"torch", "mediapipe", "rclpy", "pose_msgs", "cv2", "matplotlib"}
 
 
+def test_steps_run_where_there_is_no_ros_and_no_torch(walk, tmp_path: Path) -> None:
+    keypoints, _, camera = walk
+    np.savez(tmp_path / "walk.npz", keypoints=keypoints, matrix=camera.matrix)
+    code = f"""
+import sys
+for name in ("rclpy", "rcl_interfaces", "pose_msgs", "sensor_msgs", "std_msgs", "builtin_interfaces", "torch"):
+    sys.modules[name] = None
+import numpy as np
+import pose_pipeline
+from pose_biomechanics.marker_set import markers_of
+from pose_core.formats.trc import write_trc
+file = np.load("walk.npz")
+camera = pose_pipeline.Camera({camera.width}, {camera.height}, file["matrix"])
+lifted = pose_pipeline.lift(file["keypoints"], camera, rate=30.0, height=1.75)
+smooth = pose_pipeline.refine(lifted)
+write_trc("walk.trc", markers_of(smooth))
+turned = pose_pipeline.angles(smooth)
+print(len(pose_pipeline.read("walk.trc")), round(float(np.degrees(turned.of("left_elbow_flexion")[0]))))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    smooth = pose_pipeline.refine(pose_pipeline.lift(keypoints, camera, rate=30.0, height=1.75))
+    elbow = np.degrees(pose_pipeline.angles(smooth).of("left_elbow_flexion")[0])
+    assert done.stdout.split() == [str(FRAMES), str(round(float(elbow)))]
+
+
 def test_every_name_can_be_had() -> None:
     for name in pose_pipeline.__all__:
         assert getattr(pose_pipeline, name) is not None
