@@ -39,7 +39,7 @@ def test_python_packages_are_registered_where_ros_looks(folder):
     assert sections["develop"]["script_dir"] == f"$base/lib/{folder.name}"
 
 
-def test_import_directions_and_types_are_checked_for_every_package():
+def test_import_directions_types_and_coverage_are_checked_for_every_package():
     linter = configparser.ConfigParser()
     linter.read(ROOT / ".importlinter")
     named = linter["importlinter"]["root_packages"].split()
@@ -48,6 +48,7 @@ def test_import_directions_and_types_are_checked_for_every_package():
     for folder in PYTHON_PACKAGES:
         assert f'"src/{folder.name}/{folder.name}"' in settings
         assert f'"src/{folder.name}"' in settings
+        assert f'    "{folder.name}",' in settings  # of what coverage is measured
 
 
 def test_pose_pipeline_depends_on_every_package():

@@ -254,6 +254,22 @@ def test_weights_that_ship_are_lifters_by_their_name(shipped: Path, scene) -> No
     assert (shape.state == JointState.LIFTED).all()
 
 
+def test_a_lifter_gets_the_device_that_is_asked_for_or_refuses_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Computing(Lifter):
+        skeleton_in = skeleton_out = "mediapipe33"
+        takes_device = True
+
+        def lift(self, people: People2D, camera: object, world: People3D | None) -> list[Shape]:
+            return []
+
+    monkeypatch.setitem(models.LIFTERS._entries, "computing", Computing)
+    assert models.make(Lift3DParams(lifter="computing", device="cuda")).params.device == "cuda"
+    with pytest.raises(ValueError, match="device cuda needs a network, and lifter 'mediapipe_world' is none"):
+        models.make(Lift3DParams(lifter="mediapipe_world", device="cuda"))
+    with pytest.raises(ValueError, match="backend torch needs a network, and lifter 'computing' is none"):
+        models.make(Lift3DParams(lifter="computing", backend="torch"))
+
+
 @pytest.mark.parametrize("named", ["streaming_tcn", "tiny"])
 def test_a_file_is_a_lifter_by_its_network(named: str, shipped: Path) -> None:
     """`lifter` stays at its default, or agrees."""

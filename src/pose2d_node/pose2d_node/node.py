@@ -77,7 +77,8 @@ class Pose2DNode(Stage[Pose2DParams]):
         self._source = open_source(params, self._report) if params.source else None
         self.health.note("device", self._estimator.detector.device)
         self.health.note("detector", params.detector)
-        self.health.note("model", params.model)
+        if params.detector == Pose2DParams.detector:  # others know nothing of MediaPipe's models
+            self.health.note("model", params.model)
         self.health.note(
             "source", self._source.describe() if self._source else f"topic, {params.image_transport}"
         )

@@ -67,7 +67,8 @@ def expect_known(lifter: str) -> None:
     if lifter in own() or lifter in LIFTERS:
         return
     raise ValueError(
-        f"unknown lifter '{lifter}'; {suggest(lifter, names())}; a network that you trained runs by its file: set model to it"
+        f"unknown lifter '{lifter}'; {suggest(lifter, names())}; a network whose weights do not ship has to be trained first "
+        f"(pose train lifter --model {lifter}) and runs by its file: set model to that"
     )
 
 

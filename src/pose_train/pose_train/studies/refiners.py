@@ -315,7 +315,7 @@ def variants(files: Iterable[Path]) -> tuple[list[Variant], list[str]]:
                 f"{given[file.stem]} and {file} have one name; rename one, the table tells refiners by it"
             )
         given[file.stem] = file
-    names = {*REFINERS, *given, *ABLATED}
+    names = {*(name for name, _ in REFINERS.usable()), *given, *ABLATED}
     found: list[Variant] = []
     absent: list[str] = []
     for name in sorted(names, key=lambda one: (ORDER.index(one) if one in ORDER else len(ORDER), one)):
