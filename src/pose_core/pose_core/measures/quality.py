@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pose_core.formats.rate import rate_of
 from pose_core.measures import metrics
+from pose_core.measures.even_grid import even_grid
 from pose_core.people import JointState
 from pose_core.sequence import PoseSequence
 from pose_core.skeleton import SKELETONS, Skeleton
@@ -19,8 +19,6 @@ from pose_core.units import S_PER_NS
 
 GAP_FRAMES = 1.5
 """Frame periods without the person that count as a gap."""
-GRID_MAX = 2_000_000
-"""Places of the even grid that differences over time are taken on: 18 hours at 30 Hz."""
 HANDOVER_S, HANDOVER_M = 2.0, 1.0
 """An id that appears so soon after another one vanished, and so near to it, is the same person."""
 
@@ -170,16 +168,8 @@ def _runs(mask: Array) -> int:
 
 
 def _jitter(xyz: Array, stamps: Array) -> float:
-    """Jitter on an even grid: differences across a lost image do not count."""
-    if len(stamps) < 4:
-        return math.nan
-    rate_hz = rate_of(stamps)
-    places = np.rint((stamps - stamps[0]) * (S_PER_NS * rate_hz)).astype(np.int64)
-    if places[-1] >= GRID_MAX:
-        return math.nan
-    grid = np.full((int(places[-1]) + 1, *xyz.shape[1:]), np.nan)
-    grid[places] = xyz
-    return metrics.jitter(grid, 1.0 / rate_hz)
+    (even,), step = even_grid(stamps, xyz)
+    return metrics.jitter(even, step)
 
 
 def _bone_std(xyz: Array, skeleton: Skeleton) -> float:
