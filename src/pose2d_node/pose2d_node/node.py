@@ -30,7 +30,8 @@ from pose_ros.conversions import (
     people3d_to_msg,
     stamp_to_ns,
 )
-from pose_ros.images import compressed_from_msg, compressed_to_msg, image_from_msg, image_to_msg
+from pose_ros.images import compressed_to_msg, image_to_msg
+from pose_ros.messages.images import compressed_from_msg, image_from_msg
 from pose_ros.stage import Stage, now_ns, run
 
 OLDEST_CAPTURE = 10_000_000_000

@@ -15,6 +15,7 @@ from pose_core.assets import FetchFailed
 from pose_tools.cli import files as cli_files
 from pose_tools.cli import train as cli_train
 from pose_tools.cli.files import StatedPitch, StatedRoll
+from pose_tools.missing import said_of
 from pose_tools.terminal import Bar, Json, say, show
 from pose_viz.params import VizParams
 from refine_node.params import RefineParams
@@ -78,7 +79,7 @@ def live(
 ) -> None:
     """Run all stages in one process on a camera, video, image folder or image topic."""
     from pose_tools.graph.live import Run, run
-    from pose_tools.workspace import config_file
+    from pose_tools.graph.workspace import config_file
 
     chosen: dict[str, dict[str, Any]] = {
         "pose2d": {
@@ -142,7 +143,7 @@ def replay(
 ) -> None:
     """Send a bag through the stages again, image by image; the same bag gives the same bytes."""
     from pose_tools.graph.replay import replay as run_replay
-    from pose_tools.workspace import config_file
+    from pose_tools.graph.workspace import config_file
 
     chosen: dict[str, dict[str, Any]] = {
         "lift3d": {"lifter": lifter, "height": height},
@@ -174,7 +175,7 @@ def doctor(
     as_json: Json = False,
 ) -> None:
     """Check the installation, the models, cameras and the running graph; print a remedy for each failure."""
-    from pose_tools.doctor.checks import report_and_exit_code
+    from pose_tools.doctor.report import report_and_exit_code
 
     raise typer.Exit(report_and_exit_code(cameras=cameras, graph=graph, as_json=as_json))
 
@@ -213,7 +214,7 @@ def bag_recover(
     out: Annotated[Path, typer.Argument(help="folder of the repaired copy; must not exist")],
 ) -> None:
     """Copy a bag that was cut short, up to its last whole chunk."""
-    from pose_tools.bag.writer import recover
+    from pose_tools.bag.recovery import recover
 
     say(f"{recover(bag, out)} messages recovered to {out}")
 
@@ -231,6 +232,13 @@ def main() -> None:
         arguments = arguments[:at]
     try:
         app(arguments, prog_name="pose")
+    except ModuleNotFoundError as error:
+        command = " ".join(["pose", *(word for word in arguments[:1] if not word.startswith("-"))])
+        sentence = said_of(error.name or "", command)
+        if sentence is None:
+            raise
+        say(sentence)
+        sys.exit(1)
     except (ValueError, OSError, FetchFailed) as error:
         full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
         say(f"pose: {error}{'; free some space, and run the same command again' if full else ''}")
