@@ -34,7 +34,11 @@ EXTRAS = {
 
 def has_ros() -> bool:
     """Whether there is a ROS 2 here, whole or not: its Python packages, or a sourced setup file."""
-    return importlib.util.find_spec("rclpy") is not None or bool(os.environ.get("ROS_DISTRO"))
+    try:
+        found = importlib.util.find_spec("rclpy") is not None
+    except ModuleNotFoundError:  # of a finder that keeps it out
+        found = False
+    return found or bool(os.environ.get("ROS_DISTRO"))
 
 
 def said_of(module: str, command: str) -> str | None:

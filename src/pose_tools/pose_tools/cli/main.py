@@ -237,7 +237,7 @@ def main() -> None:
         sentence = said_of(error.name or "", command)
         if sentence is None:
             raise
-        say(sentence)
+        say(f"pose: {sentence}")
         sys.exit(1)
     except (ValueError, OSError, FetchFailed) as error:
         full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
