@@ -22,11 +22,11 @@ from pose_biomechanics.isb import NAMES
 from pose_core import files
 from pose_core.angles import PELVIS_SEQUENCES, AngleSequence, PeopleAngles, PersonAngles
 from pose_core.callbacks import Say
-from pose_core.filtering.missing_joints import standing_joints
 from pose_core.formats import c3d
 from pose_core.formats.c3d import read_c3d
 from pose_core.formats.mot import Motion, read_mot
 from pose_core.formats.trc import read_trc
+from pose_core.geometry.standing import standing_joints
 from pose_core.markers import up_in_camera, world_from_camera
 from pose_core.people import JointState, People2D, People3D, Person2D, Person3D, ScaleSource
 from pose_core.sequence import PoseSequence
