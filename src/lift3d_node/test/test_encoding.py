@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 from lift3d_node.geometry import view_rotation
 from lift3d_node.learned import encoding
 from lift3d_node.learned.encoding import CONTEXT, INFER_MISSING, TAKES_UP, UP, Encoder, View, context_names
-from pose_core.filtering.missing_joints import STANDING
+from pose_core.geometry.standing import STANDING
 from pose_core.skeleton import SKELETONS, mirror
 
 MP = SKELETONS.get("mediapipe33")

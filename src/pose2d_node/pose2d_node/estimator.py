@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pose2d_node.detector import BadImage, Detection, Detector, open_detector
+from pose2d_node.detection import BadImage, Detection, Detector
+from pose2d_node.detector import open_detector
 from pose2d_node.params import Pose2DParams
 from pose2d_node.tracker import Tracker, distinct
 from pose_core.people import JointState, People2D, People3D, Person2D, Person3D, ScaleSource

@@ -21,7 +21,7 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 
-from pose2d_node.detector import BadImage, Detection, check_image
+from pose2d_node.detection import BadImage, Detection, check_image
 from pose2d_node.params import Pose2DParams
 from pose_core import assets
 from pose_core.files import sha256

@@ -13,7 +13,7 @@ from pose_msgs import msg as msgs
 from rclpy.clock import Clock, ClockType
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from pose2d_node.detector import BadImage
+from pose2d_node.detection import BadImage
 from pose2d_node.estimator import Estimate, Pose2DEstimator, Sight
 from pose2d_node.params import Pose2DParams
 from pose2d_node.sources import Frame, Source, open_source
@@ -30,7 +30,8 @@ from pose_ros.conversions import (
     people3d_to_msg,
     stamp_to_ns,
 )
-from pose_ros.images import compressed_from_msg, compressed_to_msg, image_from_msg, image_to_msg
+from pose_ros.images import compressed_to_msg, image_to_msg
+from pose_ros.messages.images import compressed_from_msg, image_from_msg
 from pose_ros.stage import Stage, now_ns, run
 
 OLDEST_CAPTURE = 10_000_000_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pose2d_node.detector import Detection, check_image
+from pose2d_node.detection import Detection, check_image
 from pose2d_node.estimator import Pose2DEstimator
 from pose2d_node.tracker import Tracker
 from pose_core.skeleton import MEDIAPIPE33

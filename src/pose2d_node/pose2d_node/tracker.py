@@ -32,7 +32,7 @@ from itertools import count
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from pose2d_node.detector import Detection
+from pose2d_node.detection import Detection
 from pose_core.filtering.filters import ConstantVelocityKalman
 from pose_core.skeleton import MEDIAPIPE33
 from pose_core.units import NS_PER_S

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pose2d_node.detector import BadImage
+from pose2d_node.detection import BadImage
 from pose2d_node.params import Pose2DParams
 from pose2d_node.testing import fake_estimator, figure, image_of
 from pose_core import config

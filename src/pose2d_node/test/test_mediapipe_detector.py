@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pose2d_node.detector import BadImage
+from pose2d_node.detection import BadImage
 from pose2d_node.mediapipe_detector import PoseDetector, model_path
 from pose2d_node.params import Pose2DParams
 from pose2d_node.sources import open_source

@@ -21,7 +21,8 @@ from pose_core.geometry.calibration import write_camera_yaml
 from pose_core.geometry.camera import Camera
 from pose_ros import frames, qos, topics
 from pose_ros.conversions import people2d_from_msg, people3d_from_msg, stamp_from_ns, stamp_to_ns
-from pose_ros.images import compressed_to_msg, image_from_msg, image_to_msg
+from pose_ros.images import compressed_to_msg, image_to_msg
+from pose_ros.messages.images import image_from_msg
 from pose_ros.testing import executing, spin_until
 
 PERIOD = 40_000_000

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pose2d_node.detector import Detection
+from pose2d_node.detection import Detection
 from pose2d_node.testing import figure
 from pose2d_node.tracker import (
     Tracker,

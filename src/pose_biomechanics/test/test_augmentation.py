@@ -26,7 +26,7 @@ from pose_biomechanics.augmentation import (
 from pose_biomechanics.marker_set import MARKERS
 from pose_core import assets
 from pose_core.filtering.joint_errors import HANDED_DOWN, RIGID
-from pose_core.filtering.missing_joints import standing_joints
+from pose_core.geometry.standing import standing_joints
 from pose_core.markers import MarkerSequence
 from pose_core.skeleton import POSE2SIM22
 from pose_core.units import NS_PER_S

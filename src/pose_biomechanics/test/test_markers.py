@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pose_biomechanics.marker_set import FOOT_STD, GUESS_STD, MARKERS, markers_of
 from pose_core.filtering.joint_errors import DRIFT
-from pose_core.filtering.missing_joints import standing_joints
+from pose_core.geometry.standing import standing_joints
 from pose_core.people import JointState
 from pose_core.sequence import PoseSequence
 from pose_core.skeleton import MEDIAPIPE33 as SKELETON

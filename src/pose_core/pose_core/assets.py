@@ -14,7 +14,6 @@ same bytes every time.
 from __future__ import annotations
 
 import argparse
-import fcntl
 import hashlib
 import io
 import os
@@ -32,6 +31,7 @@ from typing import Any
 
 from pose_core.callbacks import Say
 from pose_core.registry import suggest
+from pose_core.system.locks import locked
 
 
 class MissingAsset(FileNotFoundError):
@@ -243,8 +243,7 @@ def _say_nothing(_sentence: str) -> None:
 @contextmanager
 def _only_one_process(root: Path) -> Iterator[None]:
     """Hold the cache's lock; the holder also removes what a killed fetch left behind."""
-    with (root / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(root / ".lock", wait=True):
         for leftover in root.glob(".fetch-*"):
             shutil.rmtree(leftover)
         yield

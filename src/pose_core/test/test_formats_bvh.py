@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pose_core import files
-from pose_core.filtering.missing_joints import standing_joints
 from pose_core.formats import bvh
 from pose_core.formats.bvh import write_bvh
 from pose_core.geometry.kinematics import BodyTree
 from pose_core.geometry.rotations import matrix_of_rotation_vector
+from pose_core.geometry.standing import standing_joints
 from pose_core.markers import WORLD_FROM_CAMERA
 from pose_core.people import JointState
 from pose_core.sequence import PoseSequence

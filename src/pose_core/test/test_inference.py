@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pose_core.conversion import conversion
-from pose_core.filtering.missing_joints import STANDING, TRUST, Method, MissingJoints, visible
+from pose_core.filtering.missing_joints import TRUST, Method, MissingJoints, visible
+from pose_core.geometry.standing import STANDING
 from pose_core.skeleton import COCO17, MEDIAPIPE33, MPI_INF28, Skeleton, mirror
 
 BODIES = ("mediapipe33", "coco17", "h36m17", "mpi_inf28", "pose2sim22")

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from pose_core.filtering.missing_joints import STANDING
 from pose_core.geometry.kinematics import BodyTree, typical_lengths
 from pose_core.geometry.rotations import angle_between, matrix_of_rotation_vector
+from pose_core.geometry.standing import STANDING
 from pose_core.skeleton import SKELETONS
 
 NAMES = SKELETONS.names()

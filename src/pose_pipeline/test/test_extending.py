@@ -27,8 +27,8 @@ from pose_core.people import JointState
 from pose_core.sequence import PoseSequence
 from pose_core.skeleton import MEDIAPIPE33
 from pose_tools.cli.main import app
-from pose_tools.doctor.checks import OK, WARN
 from pose_tools.doctor.doors import brought
+from pose_tools.doctor.finding import OK, WARN
 from pose_tools.files.export import ExportJob, export
 from pose_tools.files.formats import EXPORTERS
 from pose_tools.process.run import ProcessJob, _Meter, _Run

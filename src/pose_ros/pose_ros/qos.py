@@ -9,17 +9,20 @@ from rclpy.qos import DurabilityPolicy, QoSPolicyKind, QoSProfile, ReliabilityPo
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
 from pose_core.config.qos_overrides import POLICIES
+from pose_ros.messages import delivery
+from pose_ros.messages.delivery import Delivery
 
-RESULTS = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
-"""People and other results: nothing is lost between stages that keep up."""
 
-IMAGES = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
-"""Sensor data: a slow stage drops images, it never queues them."""
+def profile(offered: Delivery) -> QoSProfile:
+    """The QoS profile of a delivery."""
+    return QoSProfile(
+        depth=offered.depth,
+        reliability=ReliabilityPolicy.RELIABLE if offered.reliable else ReliabilityPolicy.BEST_EFFORT,
+        durability=DurabilityPolicy.TRANSIENT_LOCAL if offered.latched else DurabilityPolicy.VOLATILE,
+    )
 
-LATCHED = QoSProfile(
-    depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
-)
-"""Descriptions that do not change: who comes later still gets the last one."""
+
+RESULTS, IMAGES, LATCHED = profile(delivery.RESULTS), profile(delivery.IMAGES), profile(delivery.LATCHED)
 
 
 def overridable() -> QoSOverridingOptions:

@@ -45,12 +45,13 @@ from rclpy.subscription import Subscription
 from pose_core.config import StageParams
 from pose_core.people import StageTime
 from pose_core.skeleton import SKELETONS
+from pose_core.system.signals import Signals
+from pose_core.system.threads import one_blas_thread
 from pose_core.units import NS_PER_S
 from pose_ros import parameters, qos, topics
 from pose_ros.conversions import MalformedMessage, skeleton_to_msg
 from pose_ros.diagnostics import Health
-from pose_ros.signals import Signals
-from pose_ros.threads import one_blas_thread
+from pose_ros.signals import spin
 
 P = TypeVar("P", bound=StageParams)
 
@@ -365,7 +366,7 @@ def run(stage_class: Callable[[], Stage[Any]]) -> None:
             executor = SingleThreadedExecutor()
             executor.add_node(stage)
             try:
-                signals.spin(executor)
+                spin(executor, signals)
             finally:
                 executor.shutdown()
                 stage.destroy_node()

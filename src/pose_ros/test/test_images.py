@@ -13,6 +13,7 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from pose_ros import images
 from pose_ros.conversions import MalformedMessage
+from pose_ros.messages import images as reading
 
 B, G, R = 10, 100, 200
 GREY = 121
@@ -109,19 +110,19 @@ def tolerance(encoding: str) -> int:
 
 
 def test_every_encoding_is_tested():
-    assert set(COLOURED) == set(images.ENCODINGS)
+    assert set(COLOURED) == set(reading.ENCODINGS)
 
 
 @pytest.mark.parametrize("padding", [0, 6])
-@pytest.mark.parametrize("encoding", images.ENCODINGS)
+@pytest.mark.parametrize("encoding", reading.ENCODINGS)
 def test_a_plain_colour(encoding, padding):
-    bgr = images.image_from_msg(message(encoding, COLOURED[encoding], padding))
+    bgr = reading.image_from_msg(message(encoding, COLOURED[encoding], padding))
     assert (bgr.shape, bgr.dtype) == ((HEIGHT, WIDTH, 3), np.uint8)
     assert bgr.flags.c_contiguous
     np.testing.assert_allclose(bgr, np.broadcast_to(expected(encoding), bgr.shape), atol=tolerance(encoding))
 
 
-@pytest.mark.parametrize("encoding", images.ENCODINGS)
+@pytest.mark.parametrize("encoding", reading.ENCODINGS)
 def test_rows_stay_where_they_are(encoding):
     coloured = COLOURED[encoding]
     pixels = coloured.copy()
@@ -130,7 +131,7 @@ def test_rows_stay_where_they_are(encoding):
     for plane in planes:
         middle = plane.start + (plane.stop - plane.start) // 2
         pixels[middle : plane.stop] = black[middle : plane.stop]
-    bgr = images.image_from_msg(message(encoding, pixels)).astype(int)
+    bgr = reading.image_from_msg(message(encoding, pixels)).astype(int)
     # Demosaicing and chroma filters reach over the edge by a pixel or two.
     top, bottom = bgr[: HEIGHT // 2 - 2], bgr[HEIGHT // 2 + 2 :]
     np.testing.assert_allclose(top, np.broadcast_to(expected(encoding), top.shape), atol=tolerance(encoding))
@@ -146,13 +147,13 @@ def test_columns_and_rows_of_bgr8_come_back():
         "optical",
     )
     assert (msg.width, msg.height, msg.encoding, msg.step) == (WIDTH, HEIGHT, "bgr8", 3 * WIDTH)
-    np.testing.assert_array_equal(images.image_from_msg(msg), bgr)
+    np.testing.assert_array_equal(reading.image_from_msg(msg), bgr)
 
 
 def test_a_view_of_an_image_is_sent_as_it_looks():
     bgr = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
     np.testing.assert_array_equal(
-        images.image_from_msg(images.image_to_msg(bgr[::-1, ::2], 0, "")), bgr[::-1, ::2]
+        reading.image_from_msg(images.image_to_msg(bgr[::-1, ::2], 0, "")), bgr[::-1, ::2]
     )
 
 
@@ -160,7 +161,7 @@ def test_16_bits_are_rounded_to_8():
     values = np.array([0, 128, 129, 257, 32768, 65535], "<u2")
     msg = Image(encoding="mono16", width=6, height=1, step=12)
     msg.data = array("B", values.tobytes())
-    assert images.image_from_msg(msg)[0, :, 0].tolist() == [0, 0, 1, 1, 128, 255]
+    assert reading.image_from_msg(msg)[0, :, 0].tolist() == [0, 0, 1, 1, 128, 255]
 
 
 def broken(encoding: str = "bgr8", **changes) -> Image:
@@ -190,7 +191,7 @@ BROKEN = {
 @pytest.mark.parametrize("sentence", BROKEN)
 def test_broken_images_are_refused(sentence):
     with pytest.raises(MalformedMessage) as error:
-        images.image_from_msg(BROKEN[sentence])
+        reading.image_from_msg(BROKEN[sentence])
     assert sentence in str(error.value)
 
 
@@ -216,24 +217,24 @@ def test_jpeg_comes_back_nearly():
     msg = images.compressed_to_msg(scene(), 2_500_000_000, "optical", quality=95)
     assert (msg.header.stamp.sec, msg.header.frame_id) == (2, "optical")
     assert msg.format == "bgr8; jpeg compressed bgr8"
-    assert np.abs(images.compressed_from_msg(msg).astype(int) - scene()).mean() < 2.0
+    assert np.abs(reading.compressed_from_msg(msg).astype(int) - scene()).mean() < 2.0
 
 
 def test_png_comes_back_exactly():
-    np.testing.assert_array_equal(images.compressed_from_msg(compressed(encoded(".png"), "png")), scene())
+    np.testing.assert_array_equal(reading.compressed_from_msg(compressed(encoded(".png"), "png")), scene())
 
 
 @pytest.mark.parametrize("image", [scene()[..., 0], scene()[..., 0].astype(np.uint16) * 257])
 def test_grey_png_of_8_or_16_bits(image):
-    bgr = images.compressed_from_msg(compressed(encoded(".png", image), "png"))
+    bgr = reading.compressed_from_msg(compressed(encoded(".png", image), "png"))
     np.testing.assert_array_equal(bgr, np.repeat(scene()[..., :1], 3, axis=-1))
 
 
 def test_jpeg_with_the_padding_of_a_camera():
     data = encoded(".jpg")
     np.testing.assert_array_equal(
-        images.compressed_from_msg(compressed(data + bytes(1000))),
-        images.compressed_from_msg(compressed(data)),
+        reading.compressed_from_msg(compressed(data + bytes(1000))),
+        reading.compressed_from_msg(compressed(data)),
     )
 
 
@@ -244,7 +245,7 @@ def test_orientation_in_the_file_is_not_applied():
     data = encoded(".jpg")
     data = data[:2] + turned + data[2:]
     assert cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR).shape == (64, 48, 3)
-    assert images.compressed_from_msg(compressed(data)).shape == (48, 64, 3)
+    assert reading.compressed_from_msg(compressed(data)).shape == (48, 64, 3)
 
 
 def png_claiming(width: int, height: int) -> bytes:
@@ -281,7 +282,7 @@ BROKEN_COMPRESSED = {
 def test_broken_compressed_images_are_refused(name):
     data, sentence = BROKEN_COMPRESSED[name]
     with pytest.raises(MalformedMessage) as error:
-        images.compressed_from_msg(compressed(data))
+        reading.compressed_from_msg(compressed(data))
     assert sentence in str(error.value)
 
 
@@ -289,4 +290,4 @@ def test_any_cut_of_a_jpeg_is_refused():
     data = encoded(".jpg")
     for length in range(0, len(data) - 2, 37):
         with pytest.raises(MalformedMessage):
-            images.compressed_from_msg(compressed(data[:length]))
+            reading.compressed_from_msg(compressed(data[:length]))

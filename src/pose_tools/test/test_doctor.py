@@ -23,9 +23,10 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from pose_core import assets
 from pose_ros.qos import IMAGES, LATCHED, RESULTS
 from pose_ros.testing import executing, spin_until
-from pose_tools.doctor import checks as doctor
+from pose_tools.doctor import finding, machine, report
 from pose_tools.doctor import graph as doctor_graph
-from pose_tools.doctor.checks import FAIL, OK, SKIPPED, WARN, Check, Probe, as_dict, exit_code, run
+from pose_tools.doctor import ros as doctor_ros
+from pose_tools.doctor.finding import FAIL, OK, SKIPPED, WARN, Check, Probe, as_dict, exit_code, run
 from pose_tools.doctor.graph import (
     Visit,
     camera_info,
@@ -87,8 +88,8 @@ def test_report_prints_the_remedies_and_the_json(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bad = Check("rclpy", FAIL, "does not import", "source it")
-    monkeypatch.setattr(doctor, "machine", lambda *, open_cameras: [lambda: [bad, Check("disk", OK, "much")]])
-    assert doctor.report_and_exit_code(cameras=False, graph=True, as_json=True) == 1
+    monkeypatch.setattr(report, "checks", lambda **_: [lambda: [bad, Check("disk", OK, "much")]])
+    assert report.report_and_exit_code(cameras=False, graph=True, as_json=True) == 1
     out, err = capsys.readouterr()
     assert json.loads(out) == as_dict([bad, Check("disk", OK, "much")])
     assert "fail  rclpy: does not import\n         source it\n" in err
@@ -99,13 +100,13 @@ def test_report_prints_the_remedies_and_the_json(
 
 
 def test_probe_survives_a_crash_and_a_hang(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert doctor.probe("import sys; print('first'); print(sys.argv[1])", "last") == Probe(
+    assert finding.probe("import sys; print('first'); print(sys.argv[1])", "last") == Probe(
         0, "last", "exit code 0"
     )
-    assert doctor.probe("raise ImportError('gone')") == Probe(1, "", "ImportError: gone")
-    assert doctor.probe("import os; os.abort()").err == "exit code -6"
-    monkeypatch.setattr(doctor, "PROBE_S", 0.2)
-    assert doctor.probe("import time; time.sleep(60)") == Probe(-1, "", "no answer within 0 s")
+    assert finding.probe("raise ImportError('gone')") == Probe(1, "", "ImportError: gone")
+    assert finding.probe("import os; os.abort()").err == "exit code -6"
+    monkeypatch.setattr(finding, "PROBE_S", 0.2)
+    assert finding.probe("import time; time.sleep(60)") == Probe(-1, "", "no answer within 0 s")
 
 
 # --- this machine ---
@@ -115,28 +116,52 @@ def test_probe_survives_a_crash_and_a_hang(monkeypatch: pytest.MonkeyPatch) -> N
     ("version", "level"), [((3, 9), FAIL), ((3, 10), OK), ((3, 12), OK), ((3, 13), FAIL)]
 )
 def test_python(monkeypatch: pytest.MonkeyPatch, version: tuple[int, int], level: str) -> None:
-    monkeypatch.setattr(doctor, "sys", SimpleNamespace(version_info=(*version, 1)))
-    assert f"{version[0]}.{version[1]}" in only(doctor.python(), level).detail
+    monkeypatch.setattr(machine, "sys", SimpleNamespace(version_info=(*version, 1)))
+    assert f"{version[0]}.{version[1]}" in only(machine.python(), level).detail
 
 
 def test_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "probe", answers(numpy="1.26.4"))
-    assert only(doctor.numpy(), OK).detail == "1.26.4"
-    monkeypatch.setattr(doctor, "probe", answers(numpy="2.1.0"))
-    assert only(doctor.numpy(), FAIL).remedy == 'pip install "numpy<2"'
-    monkeypatch.setattr(doctor, "probe", answers(numpy=broken("ModuleNotFoundError: no numpy")))
-    assert "no numpy" in only(doctor.numpy(), FAIL).detail
+    monkeypatch.setattr(machine, "probe", answers(numpy="1.26.4"))
+    assert only(machine.numpy(), OK).detail == "1.26.4"
+    monkeypatch.setattr(machine, "probe", answers(numpy="2.1.0"))
+    assert only(machine.numpy(), FAIL).remedy == 'pip install "numpy<2"'
+    monkeypatch.setattr(machine, "probe", answers(numpy=broken("ModuleNotFoundError: no numpy")))
+    assert "no numpy" in only(machine.numpy(), FAIL).detail
+
+
+def test_without_ros_newer_pythons_and_numpys_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "has_ros", lambda: False)
+    monkeypatch.setattr(machine, "sys", SimpleNamespace(version_info=(3, 13, 0)))
+    only(machine.python(), OK)
+    monkeypatch.setattr(machine, "sys", SimpleNamespace(version_info=(3, 14, 0)))
+    assert "python3.13 -m pip install" in only(machine.python(), FAIL).remedy
+    monkeypatch.setattr(machine, "probe", answers(numpy="2.3.1"))
+    only(machine.numpy(), OK)
+    monkeypatch.setenv("POSE_CACHE_DIR", str(tmp_path))
+    assert machine.models()[0].level == WARN, "pose process fetches it"
+    (tmp_path / machine.MODEL).write_bytes(b"not a model")
+    assert machine.models()[0].level == FAIL
+
+
+def test_without_ros_its_checks_are_skipped_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_ros = len(report.checks())
+    monkeypatch.setattr(report, "has_ros", lambda: False)
+    without = report.checks()
+    assert len(without) == with_ros - 4
+    (skipped,) = without[5]()
+    assert (skipped.name, skipped.level) == ("ROS 2", SKIPPED)
+    assert "pose live" in skipped.detail
 
 
 def test_opencv(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "_installed", lambda prefix: ["opencv-contrib-python"])
-    monkeypatch.setattr(doctor, "probe", answers(cv2="4.11.0"))
-    only(doctor.opencv(), OK)
-    monkeypatch.setattr(doctor, "probe", answers(cv2="5.0.0"))
-    assert "too new" in only(doctor.opencv(), FAIL).detail
-    monkeypatch.setattr(doctor, "probe", answers(cv2="4.11.0"))
-    monkeypatch.setattr(doctor, "_installed", lambda prefix: ["opencv-contrib-python", "opencv-python"])
-    assert only(doctor.opencv()[1:], WARN).remedy.startswith(
+    monkeypatch.setattr(machine, "installed", lambda prefix: ["opencv-contrib-python"])
+    monkeypatch.setattr(machine, "probe", answers(cv2="4.11.0"))
+    only(machine.opencv(), OK)
+    monkeypatch.setattr(machine, "probe", answers(cv2="5.0.0"))
+    assert "too new" in only(machine.opencv(), FAIL).detail
+    monkeypatch.setattr(machine, "probe", answers(cv2="4.11.0"))
+    monkeypatch.setattr(machine, "installed", lambda prefix: ["opencv-contrib-python", "opencv-python"])
+    assert only(machine.opencv()[1:], WARN).remedy.startswith(
         "pip uninstall -y opencv-contrib-python opencv-python && "
     )
 
@@ -146,10 +171,12 @@ def test_opencv(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_cv_bridge(monkeypatch: pytest.MonkeyPatch, distro: str, remedy: str) -> None:
     monkeypatch.setenv("ROS_DISTRO", distro)
-    monkeypatch.setattr(doctor, "probe", answers(cv_bridge=""))
-    only(doctor.cv_bridge(), OK)
-    monkeypatch.setattr(doctor, "probe", answers(cv_bridge=broken("AttributeError: _ARRAY_API not found")))
-    check = only(doctor.cv_bridge(), FAIL)
+    monkeypatch.setattr(doctor_ros, "probe", answers(cv_bridge=""))
+    only(doctor_ros.cv_bridge(), OK)
+    monkeypatch.setattr(
+        doctor_ros, "probe", answers(cv_bridge=broken("AttributeError: _ARRAY_API not found"))
+    )
+    check = only(doctor_ros.cv_bridge(), FAIL)
     assert "_ARRAY_API" in check.detail
     assert check.remedy.startswith(remedy)
 
@@ -161,67 +188,67 @@ def test_cv_bridge_that_swaps_colours_is_caught(tmp_path: Path, monkeypatch: pyt
         "    def imgmsg_to_cv2(self, message, encoding): return message\n"
     )
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
-    assert "colours came back wrong" in only(doctor.cv_bridge(), FAIL).detail
+    assert "colours came back wrong" in only(doctor_ros.cv_bridge(), FAIL).detail
 
 
 def test_models_missing_and_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POSE_CACHE_DIR", str(tmp_path))
-    found = {check.name: check for check in doctor.models()}
-    assert (found[doctor.MODEL].level, found[doctor.MODEL].remedy) == (FAIL, f"pose fetch {doctor.MODEL}")
+    found = {check.name: check for check in machine.models()}
+    assert (found[machine.MODEL].level, found[machine.MODEL].remedy) == (FAIL, f"pose fetch {machine.MODEL}")
     assert found["Demo_SinglePerson/videos/cam01.mp4"].level == WARN
     assert "pose_landmarker_heavy.task" not in found, "nobody asked for it"
-    (tmp_path / doctor.MODEL).write_bytes(b"not a model")
+    (tmp_path / machine.MODEL).write_bytes(b"not a model")
     (tmp_path / "pose_landmarker_heavy.task").write_bytes(b"half a model")
-    found = {check.name: check for check in doctor.models()}
-    assert "SHA-256" in found[doctor.MODEL].detail
+    found = {check.name: check for check in machine.models()}
+    assert "SHA-256" in found[machine.MODEL].detail
     assert found["pose_landmarker_heavy.task"].level == FAIL
 
 
 def test_models_present(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(assets, "verify", lambda name: tmp_path / name)
     monkeypatch.setattr(assets, "path", lambda name: tmp_path)
-    assert {check.level for check in doctor.models()} == {OK}
+    assert {check.level for check in machine.models()} == {OK}
 
 
 def test_mediapipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POSE_CACHE_DIR", str(tmp_path))
-    only(doctor.mediapipe(), SKIPPED)
-    (tmp_path / doctor.MODEL).write_bytes(b"x")
-    monkeypatch.setattr(doctor, "probe", answers(mediapipe="1.2.2"))
-    assert only(doctor.mediapipe(), OK).detail.startswith("1.2.2 opens")
-    monkeypatch.setattr(doctor, "probe", answers(mediapipe=broken("OSError: libGLESv2.so.2: cannot open")))
-    assert only(doctor.mediapipe(), FAIL).remedy == "sudo apt install libgles2 libegl1 libgl1"
+    only(machine.mediapipe(), SKIPPED)
+    (tmp_path / machine.MODEL).write_bytes(b"x")
+    monkeypatch.setattr(machine, "probe", answers(mediapipe="1.2.2"))
+    assert only(machine.mediapipe(), OK).detail.startswith("1.2.2 opens")
+    monkeypatch.setattr(machine, "probe", answers(mediapipe=broken("OSError: libGLESv2.so.2: cannot open")))
+    assert only(machine.mediapipe(), FAIL).remedy == "sudo apt install libgles2 libegl1 libgl1"
     monkeypatch.setattr(
-        doctor, "probe", answers(mediapipe=broken("ModuleNotFoundError: No module named 'mediapipe'"))
+        machine, "probe", answers(mediapipe=broken("ModuleNotFoundError: No module named 'mediapipe'"))
     )
-    assert "pip install" in only(doctor.mediapipe(), FAIL).remedy
+    assert "pip install" in only(machine.mediapipe(), FAIL).remedy
 
 
 def test_ros(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROS_DISTRO", "kilted")
     monkeypatch.setenv("RMW_IMPLEMENTATION", "rmw_cyclonedds_cpp")
-    monkeypatch.setattr(doctor, "probe", answers(pose_msgs="", create_node="rmw_fastrtps_cpp", rclpy=""))
-    assert [(check.name, check.level) for check in doctor.ros()] == [
+    monkeypatch.setattr(doctor_ros, "probe", answers(pose_msgs="", create_node="rmw_fastrtps_cpp", rclpy=""))
+    assert [(check.name, check.level) for check in doctor_ros.ros()] == [
         ("rclpy", OK),
         ("rmw", OK),
         ("pose_msgs", OK),
     ]
     bad = broken("no rmw")
-    monkeypatch.setattr(doctor, "probe", answers(pose_msgs=bad, create_node=bad, rclpy=""))
-    rmw, messages = doctor.ros()[1:]
+    monkeypatch.setattr(doctor_ros, "probe", answers(pose_msgs=bad, create_node=bad, rclpy=""))
+    rmw, messages = doctor_ros.ros()[1:]
     assert (
         only([rmw], FAIL).remedy
         == "unset RMW_IMPLEMENTATION, or: sudo apt install ros-kilted-rmw-cyclonedds-cpp"
     )
     assert "colcon build" in only([messages], FAIL).remedy
-    monkeypatch.setattr(doctor, "probe", answers(rclpy=broken("ModuleNotFoundError")))
-    assert "source /opt/ros/kilted/setup.bash" in only(doctor.ros(), FAIL).remedy
+    monkeypatch.setattr(doctor_ros, "probe", answers(rclpy=broken("ModuleNotFoundError")))
+    assert "source /opt/ros/kilted/setup.bash" in only(doctor_ros.ros(), FAIL).remedy
 
 
 def test_an_rmw_that_is_not_installed_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the real probe."""
     monkeypatch.setenv("RMW_IMPLEMENTATION", "rmw_nowhere_cpp")
-    assert "rmw_nowhere_cpp" in only([doctor._rmw()], FAIL).detail
+    assert "rmw_nowhere_cpp" in only([doctor_ros._rmw()], FAIL).detail
 
 
 @pytest.mark.parametrize(
@@ -239,7 +266,7 @@ def test_an_rmw_that_is_not_installed_is_found(monkeypatch: pytest.MonkeyPatch) 
 )
 def test_domain(monkeypatch: pytest.MonkeyPatch, value: str, level: str) -> None:
     monkeypatch.setenv("ROS_DOMAIN_ID", value)
-    only(doctor.discovery()[:1], level)
+    only(doctor_ros.discovery()[:1], level)
 
 
 @pytest.mark.parametrize(
@@ -256,49 +283,49 @@ def test_domain(monkeypatch: pytest.MonkeyPatch, value: str, level: str) -> None
 def test_discovery_range(monkeypatch: pytest.MonkeyPatch, chosen: str, localhost: str, level: str) -> None:
     monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", chosen)
     monkeypatch.setenv("ROS_LOCALHOST_ONLY", localhost)
-    only(doctor.discovery()[1:], level)
+    only(doctor_ros.discovery()[1:], level)
 
 
 def test_cameras(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "--source" in only(doctor.cameras(devices=tmp_path), WARN).remedy
+    assert "--source" in only(doctor_ros.cameras(devices=tmp_path), WARN).remedy
     for name in ("video10", "video2", "videodev"):
         (tmp_path / name).touch()
-    assert [check.name for check in doctor.cameras(devices=tmp_path)] == [
+    assert [check.name for check in doctor_ros.cameras(devices=tmp_path)] == [
         str(tmp_path / n) for n in ("video2", "video10")
     ]
-    monkeypatch.setattr(doctor, "probe", answers(VideoCapture=broken("AssertionError: no image")))
-    assert {check.level for check in doctor.cameras(devices=tmp_path, open_them=True)} == {WARN}
+    monkeypatch.setattr(doctor_ros, "probe", answers(VideoCapture=broken("AssertionError: no image")))
+    assert {check.level for check in doctor_ros.cameras(devices=tmp_path, open_them=True)} == {WARN}
     good = {"2": Probe(0, "(480, 640, 3)", ""), "10": broken("AssertionError: no image")}
-    monkeypatch.setattr(doctor, "probe", lambda code, index: good[index])
-    first, second = doctor.cameras(devices=tmp_path, open_them=True)
+    monkeypatch.setattr(doctor_ros, "probe", lambda code, index: good[index])
+    first, second = doctor_ros.cameras(devices=tmp_path, open_them=True)
     assert "(480, 640, 3)" in only([first], OK).detail
     assert second.level == SKIPPED, "the second device of a webcam gives no images and need not"
     monkeypatch.setattr(os, "access", lambda file, mode: False)
-    assert "usermod -aG video" in doctor.cameras(devices=tmp_path)[0].remedy
+    assert "usermod -aG video" in doctor_ros.cameras(devices=tmp_path)[0].remedy
 
 
 def test_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "_installed", lambda prefix: ["onnxruntime"])
-    monkeypatch.setattr(doctor, "probe", answers(onnxruntime="CPUExecutionProvider"))
-    assert [check.level for check in doctor.gpu(devices=tmp_path)] == [OK, OK]
+    monkeypatch.setattr(machine, "installed", lambda prefix: ["onnxruntime"])
+    monkeypatch.setattr(machine, "probe", answers(onnxruntime="CPUExecutionProvider"))
+    assert [check.level for check in machine.gpu(devices=tmp_path)] == [OK, OK]
     (tmp_path / "nvidia0").touch()
-    check = only(doctor.gpu(devices=tmp_path)[1:], WARN)
+    check = only(machine.gpu(devices=tmp_path)[1:], WARN)
     assert check.remedy == "pip uninstall -y onnxruntime && pip install onnxruntime-gpu"
-    monkeypatch.setattr(doctor, "probe", answers(onnxruntime="CUDAExecutionProvider CPUExecutionProvider"))
-    only(doctor.gpu(devices=tmp_path)[1:], OK)
-    monkeypatch.setattr(doctor, "_installed", lambda prefix: ["onnxruntime", "onnxruntime-gpu"])
-    assert "overwrite each other" in only(doctor.gpu(devices=tmp_path)[:1], WARN).detail
-    monkeypatch.setattr(doctor, "probe", answers(onnxruntime=broken("ModuleNotFoundError")))
-    only(doctor.gpu(devices=tmp_path), FAIL)
+    monkeypatch.setattr(machine, "probe", answers(onnxruntime="CUDAExecutionProvider CPUExecutionProvider"))
+    only(machine.gpu(devices=tmp_path)[1:], OK)
+    monkeypatch.setattr(machine, "installed", lambda prefix: ["onnxruntime", "onnxruntime-gpu"])
+    assert "overwrite each other" in only(machine.gpu(devices=tmp_path)[:1], WARN).detail
+    monkeypatch.setattr(machine, "probe", answers(onnxruntime=broken("ModuleNotFoundError")))
+    only(machine.gpu(devices=tmp_path), FAIL)
 
 
 def test_config(tmp_path: Path) -> None:
-    only(doctor.config([]), SKIPPED)
+    only(doctor_ros.config([]), SKIPPED)
     file = tmp_path / "live.yaml"
     file.write_text("pose2d:\n  ros__parameters:\n    num_poses: 2\n")
-    only(doctor.config([file]), OK)
+    only(doctor_ros.config([file]), OK)
     file.write_text("pose2d:\n  ros__parameters:\n    num_pose: 2\n")
-    check = only(doctor.config([file]), FAIL)
+    check = only(doctor_ros.config([file]), FAIL)
     assert "num_poses" in check.detail, "names the nearest known parameter"
     assert str(file) in check.remedy
 
@@ -306,7 +333,7 @@ def test_config(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("free_mib", "level"), [(50, FAIL), (1500, WARN), (4000, OK)])
 def test_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, free_mib: int, level: str) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=free_mib * 2**20))
-    assert f"{free_mib / 1024:.1f} GiB" in only(doctor.disk(tmp_path), level).detail
+    assert f"{free_mib / 1024:.1f} GiB" in only(machine.disk(tmp_path), level).detail
 
 
 # --- the graph ---

@@ -22,18 +22,21 @@ from pose_biomechanics.isb import NAMES
 from pose_core import files
 from pose_core.angles import PELVIS_SEQUENCES, AngleSequence, PeopleAngles, PersonAngles
 from pose_core.callbacks import Say
-from pose_core.filtering.missing_joints import standing_joints
 from pose_core.formats import c3d
 from pose_core.formats.c3d import read_c3d
 from pose_core.formats.mot import Motion, read_mot
 from pose_core.formats.trc import read_trc
+from pose_core.geometry.standing import standing_joints
 from pose_core.markers import up_in_camera, world_from_camera
 from pose_core.people import JointState, People2D, People3D, Person2D, Person3D, ScaleSource
 from pose_core.sequence import PoseSequence
 from pose_core.skeleton import SKELETONS
 from pose_ros.conversions import angles_to_msg, people2d_to_msg, people3d_to_msg
+from pose_ros.messages import names
+from pose_ros.messages.names import type_name
 from pose_tools.bag.people import read_people
-from pose_tools.bag.writer import BagWriter, Topic
+from pose_tools.bag.topics import Topic
+from pose_tools.bag.writer import BagWriter
 from pose_tools.files import formats as export_formats
 from pose_tools.files.export import ExportJob, export
 from pose_tools.files.formats import PELVIS, PLACE, coordinates, pelvis_place
@@ -164,7 +167,9 @@ def write_bag(
     up: Up = lambda image: None,
 ) -> Path:
     stamps = [START + PERIOD * i for i in range(images)] if stamps is None else stamps
-    with BagWriter(folder, [Topic(f"{n}/{t}", KINDS[t]) for n in namespaces for t in topics]) as writer:
+    with BagWriter(
+        folder, [Topic(f"{n}/{t}", type_name(KINDS[t])) for n in namespaces for t in topics]
+    ) as writer:
         for topic, message, stamp in messages(tuple(actors), stamps, topics, up):
             for namespace in namespaces:
                 writer.write(f"{namespace}/{topic}", serialize_message(message), stamp)
@@ -678,7 +683,10 @@ def test_a_bare_file_is_a_bag(bag: Path, tmp_path: Path):
 
 
 def test_a_bag_without_our_topics_says_what_it_has(tmp_path: Path):
-    with BagWriter(tmp_path / "talk", [Topic("/chatter", String), Topic("/refine/people", String)]) as writer:
+    with BagWriter(
+        tmp_path / "talk",
+        [Topic("/chatter", "std_msgs/msg/String"), Topic("/refine/people", "std_msgs/msg/String")],
+    ) as writer:
         for topic in ("/chatter", "/refine/people"):
             writer.write(topic, serialize_message(String(data="hello")), START)
     with pytest.raises(
@@ -697,7 +705,7 @@ def test_a_bag_that_shows_nobody_says_so(tmp_path: Path):
 
 def test_broken_messages_are_left_out_and_told(tmp_path: Path):
     made = list(messages((Actor(),), [START + PERIOD * i for i in range(60)], ("refine/people",)))
-    with BagWriter(tmp_path / "walk", [Topic("/refine/people", People3DMsg)]) as writer:
+    with BagWriter(tmp_path / "walk", [Topic("/refine/people", names.PEOPLE3D)]) as writer:
         for image, (_, message, stamp) in enumerate(made):
             if image == 20:
                 message.people[0].xyz = message.people[0].xyz[:5]
@@ -712,7 +720,7 @@ def test_broken_messages_are_left_out_and_told(tmp_path: Path):
 
 
 def test_a_bag_of_nothing_but_broken_messages_says_what_is_wrong(tmp_path: Path):
-    with BagWriter(tmp_path / "walk", [Topic("/refine/people", People3DMsg)]) as writer:
+    with BagWriter(tmp_path / "walk", [Topic("/refine/people", names.PEOPLE3D)]) as writer:
         for _, message, stamp in messages((Actor(),), [START], ("refine/people",)):
             message.skeleton = "octopus8"
             writer.write("/refine/people", serialize_message(message), stamp)
@@ -724,7 +732,7 @@ def test_a_skeleton_that_changes_says_so(tmp_path: Path):
     stamps = [START + PERIOD * i for i in range(4)]
     made = list(messages((Actor(),), stamps, ("refine/people",)))
     made[0][1].people, made[0][1].skeleton = [], "coco17"  # an image without people says nothing
-    with BagWriter(tmp_path / "walk", [Topic("/refine/people", People3DMsg)]) as writer:
+    with BagWriter(tmp_path / "walk", [Topic("/refine/people", names.PEOPLE3D)]) as writer:
         for _, message, stamp in made[:3]:
             writer.write("/refine/people", serialize_message(message), stamp)
     assert run(tmp_path / "walk", tmp_path / "out", to=("trc",))["people"]["p1"]["images"] == 2
@@ -732,7 +740,7 @@ def test_a_skeleton_that_changes_says_so(tmp_path: Path):
     person.xyz, person.std = person.xyz[:51], person.std[:17]
     person.joint_confidence, person.state = person.joint_confidence[:17], person.state[:17]
     made[3][1].skeleton = "coco17"
-    with BagWriter(tmp_path / "two", [Topic("/refine/people", People3DMsg)]) as writer:
+    with BagWriter(tmp_path / "two", [Topic("/refine/people", names.PEOPLE3D)]) as writer:
         for _, message, stamp in made:
             writer.write("/refine/people", serialize_message(message), stamp)
     with pytest.raises(ValueError, match="changes the skeleton, the frame or the angles of /refine/people"):

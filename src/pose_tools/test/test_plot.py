@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 import pytest
 from pose_msgs.msg import JointAngles, PersonAngles
-from pose_msgs.msg import People3D as People3DMsg
 from rclpy.serialization import serialize_message
 
 from pose_biomechanics.isb import GROUPS, NAMES
@@ -22,7 +21,9 @@ from pose_core.sequence import PoseSequence
 from pose_core.skeleton import MEDIAPIPE33, side
 from pose_core.units import NS_PER_S
 from pose_ros.conversions import people3d_to_msg, stamp_from_ns
-from pose_tools.bag.writer import BagWriter, Topic
+from pose_ros.messages.names import JOINT_ANGLES, PEOPLE3D
+from pose_tools.bag.topics import Topic
+from pose_tools.bag.writer import BagWriter
 from pose_tools.files import plot as plot_module
 from pose_tools.files.plot import PlotJob, plot, together
 from pose_tools.files.tables import read_angle_tables
@@ -70,7 +71,7 @@ def images(*names: str) -> list[People3D]:
 
 def write_bag(folder: Path, *names: str, knee_deg: float | None = None) -> Path:
     """`knee_deg`: what recorded angles say of the right knee's flexion; None: there are none."""
-    topics = [Topic("/refine/people", People3DMsg), Topic("/refine/joint_angles", JointAngles)]
+    topics = [Topic("/refine/people", PEOPLE3D), Topic("/refine/joint_angles", JOINT_ANGLES)]
     with BagWriter(folder, topics) as writer:
         for image in images(*names):
             writer.write("/refine/people", serialize_message(people3d_to_msg(image)))

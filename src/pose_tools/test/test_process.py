@@ -15,12 +15,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from pose_msgs.msg import People2D as People2DMsg
 from rclpy.serialization import serialize_message
-from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import String
 
-from pose2d_node.detector import Detection, check_image
+from pose2d_node.detection import Detection, check_image
 from pose2d_node.sources import VIDEO_ORIGIN_NS
 from pose2d_node.testing import image_of
 from pose_biomechanics.angles import AngleOptions
@@ -37,7 +35,10 @@ from pose_core.units import NS_PER_S
 from pose_ros import topics
 from pose_ros.conversions import people2d_to_msg, people3d_from_msg
 from pose_ros.images import compressed_to_msg
-from pose_tools.bag import writer as bag
+from pose_ros.messages import names
+from pose_tools.bag.reader import BagMessage, read
+from pose_tools.bag.topics import Topic
+from pose_tools.bag.writer import BagWriter
 from pose_tools.graph.demo import VIDEO
 from pose_tools.process import (
     detection as process_detection,
@@ -266,8 +267,8 @@ def test_landmarks_are_those_of_the_detector(told: tuple[Path, dict]) -> None:
 
 def test_the_bag_holds_everything_of_every_image(told: tuple[Path, dict]) -> None:
     out, _ = told
-    messages: dict[str, list[bag.BagMessage]] = {}
-    for message in bag.read(out / "bag"):
+    messages: dict[str, list[BagMessage]] = {}
+    for message in read(out / "bag"):
         messages.setdefault(message.topic.lstrip("/"), []).append(message)
     for topic in (
         topics.CAMERA_INFO,
@@ -426,7 +427,7 @@ def test_what_a_bag_knows_of_camera_and_person_need_not_be_stated_again(
 
 def write_people(folder: Path, stamps: np.ndarray) -> Path:
     """A bag with the people in 2D of images of these stamps, and nothing else."""
-    with bag.BagWriter(folder, [bag.Topic(f"/{topics.PEOPLE2D}", People2DMsg)]) as writer:
+    with BagWriter(folder, [Topic(f"/{topics.PEOPLE2D}", names.PEOPLE2D)]) as writer:
         for stamp in stamps.tolist():
             one = one_person(stamp)[0]
             person = Person2D("p1", 0.9, one.box_px, one.xy_px, one.confidence)
@@ -452,8 +453,8 @@ def test_a_bag_that_was_cut_short_is_read_as_far_as_it_goes(
 def test_a_bag_of_images_is_looked_at(eyes: Callable[[Sees], list[int]], tmp_path: Path) -> None:
     looked_at = eyes(one_person)
     start = 1_700_000_000 * NS_PER_S
-    with bag.BagWriter(
-        tmp_path / "camera", [bag.Topic(f"/{topics.IMAGE_COMPRESSED}", CompressedImage)]
+    with BagWriter(
+        tmp_path / "camera", [Topic(f"/{topics.IMAGE_COMPRESSED}", names.COMPRESSED_IMAGE)]
     ) as writer:
         for index in range(30):
             message = compressed_to_msg(
@@ -464,7 +465,7 @@ def test_a_bag_of_images_is_looked_at(eyes: Callable[[Sees], list[int]], tmp_pat
     assert result["images"] == 30
     assert sorted(set(looked_at)) == [start + index * NS_PER_S // FPS for index in range(30)]
     assert (tmp_path / "out" / "overlay.mp4").is_file()
-    [refined, *_] = bag.read(tmp_path / "out" / "bag", [f"/{topics.REFINED}"])
+    [refined, *_] = read(tmp_path / "out" / "bag", [f"/{topics.REFINED}"])
     assert refined.decode().header.frame_id == "lens"
 
 
@@ -482,7 +483,7 @@ def test_uneven_stamps_become_files_at_an_even_rate(
 
 
 def test_a_bag_without_our_topics_is_refused(tmp_path: Path) -> None:
-    with bag.BagWriter(tmp_path / "talk", [bag.Topic("/chatter", String)]) as writer:
+    with BagWriter(tmp_path / "talk", [Topic("/chatter", "std_msgs/msg/String")]) as writer:
         writer.write("/chatter", serialize_message(String(data="hello")), NS_PER_S)
     with pytest.raises(ValueError, match=r"no messages on /pose2d/people nor .*; it holds /chatter"):
         run(tmp_path / "talk", tmp_path / "out")

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pose_msgs.msg import People3D as People3DMsg
 from rclpy.serialization import serialize_message
 
 from pose_core.formats.trc import write_trc
@@ -20,7 +19,9 @@ from pose_core.sequence import PoseSequence
 from pose_core.skeleton import MEDIAPIPE33
 from pose_core.units import NS_PER_S
 from pose_ros.conversions import people3d_to_msg
-from pose_tools.bag.writer import BagWriter, Topic
+from pose_ros.messages import names
+from pose_tools.bag.topics import Topic
+from pose_tools.bag.writer import BagWriter
 from pose_tools.files.view import ViewJob, name_of, view
 
 J = len(MEDIAPIPE33)
@@ -43,7 +44,7 @@ def person(name: str, x: float) -> Person3D:
 
 def write_bag(folder: Path, frames: int = 10) -> Path:
     """p1 in all images, p2 from the fifth on."""
-    with BagWriter(folder, [Topic("/refine/people", People3DMsg)]) as writer:
+    with BagWriter(folder, [Topic("/refine/people", names.PEOPLE3D)]) as writer:
         for i in range(frames):
             people = (person("p1", 0.1 * i), *((person("p2", 2.0),) if i >= 5 else ()))
             message = people3d_to_msg(People3D(NS_PER_S + i * PERIOD, "camera", "mediapipe33", people))
@@ -173,7 +174,7 @@ def test_other_files_are_refused(tmp_path: Path, name: str, content: bytes, sent
 def test_sources_without_anybody_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="there is no .*nothing; name a bag"):
         show(tmp_path / "nothing")
-    with BagWriter(tmp_path / "bag", [Topic("/refine/people", People3DMsg)]) as writer:
+    with BagWriter(tmp_path / "bag", [Topic("/refine/people", names.PEOPLE3D)]) as writer:
         empty = people3d_to_msg(People3D(NS_PER_S, "camera", "mediapipe33"))
         writer.write("/refine/people", serialize_message(empty))
     with pytest.raises(ValueError, match="shows nobody in its 1 images"):

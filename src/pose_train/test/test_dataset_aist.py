@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from pose2d_node.detector import Detection
+from pose2d_node.detection import Detection
 from pose2d_node.testing import FakeDetector, figure, image_of, index_of
 from pose_core.geometry.calibration import CalibratedCamera
 from pose_core.geometry.camera import Camera

@@ -19,7 +19,8 @@ from pose_core.people import People3D
 from pose_core.units import NS_PER_S
 from pose_ros import frames, topics
 from pose_ros.conversions import camera_from_msg, header, people2d_from_msg, people3d_from_msg, stamp_to_ns
-from pose_ros.images import compressed_from_msg, compressed_to_msg, image_from_msg
+from pose_ros.images import compressed_to_msg
+from pose_ros.messages.images import compressed_from_msg, image_from_msg
 from pose_ros.qos import IMAGES
 from pose_ros.stage import Stage, now_ns, run
 from pose_viz.overlay import draw

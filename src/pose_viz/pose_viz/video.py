@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import cv2
 import numpy as np
@@ -145,9 +146,10 @@ def _writer(path: Path, rate: float, size: tuple[int, int]) -> cv2.VideoWriter:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without OpenCV's own messages: that a codec is missing is expected."""
-    level = cv2.getLogLevel()
-    cv2.setLogLevel(SILENT)
+    logging: Any = getattr(cv2.utils, "logging", cv2)  # where newer releases have moved it
+    level = logging.getLogLevel()
+    logging.setLogLevel(SILENT)
     try:
         yield
     finally:
-        cv2.setLogLevel(level)
+        logging.setLogLevel(level)

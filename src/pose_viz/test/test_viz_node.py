@@ -17,7 +17,8 @@ from visualization_msgs.msg import Marker, MarkerArray
 from pose_core.skeleton import MEDIAPIPE33
 from pose_ros import frames, topics
 from pose_ros.conversions import camera_to_msg, people2d_to_msg, people3d_to_msg, stamp_to_ns
-from pose_ros.images import compressed_from_msg, compressed_to_msg, image_to_msg
+from pose_ros.images import compressed_to_msg, image_to_msg
+from pose_ros.messages.images import compressed_from_msg
 from pose_ros.qos import IMAGES, RESULTS
 from pose_ros.testing import executing, spin_until
 from pose_viz.node import IMAGELESS, VizNode

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pose_core.filtering.missing_joints import standing_joints
 from pose_core.geometry.rotations import least_rotation, nearest_rotation
+from pose_core.geometry.standing import standing_joints
 from pose_core.skeleton import MEDIAPIPE33, SIDES, Skeleton, side
 from pose_core.types import Array
 
@@ -168,7 +168,7 @@ class BonePose(NamedTuple):
 class BodyTree(BoneTree):
     """Poses of a skeleton as rotations and lengths of its bones; (G,) rotations, one for each of the `groups`.
 
-    Rest directions are those of `pose_core.filtering.missing_joints.STANDING`, a person who stands upright with hanging arms: x
+    Rest directions are those of `pose_core.geometry.standing.STANDING`, a person who stands upright with hanging arms: x
     to the person's left, y up, z forward. They define what a rotation is counted from; with right lengths every pose has
     rotations, whatever they are. Bones that are tied (see `BoneTree.tied`) have opposite rest directions and turn as one, which
     keeps their virtual point the mean of its joints. Bones of which no table tells a direction, such as the fingers', continue

@@ -10,52 +10,49 @@ number aligned to its own size (at most 8), counted from behind that header.
 
 from __future__ import annotations
 
-import importlib
 import struct
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from rosidl_parser.definition import (
-    AbstractSequence,
-    AbstractString,
-    Array,
-    BasicType,
-    NamespacedType,
-)
+from rosbags.interfaces import Nodetype
+from rosbags.interfaces.typing import FieldDesc
 
 from pose_core.units import NS_PER_S
+from pose_ros.messages import names
+from pose_tools.bag.definitions import fields
 
 HEADER = 4
 """Bytes of the encapsulation header."""
 
 _SIZES = {
-    **dict.fromkeys(("boolean", "octet", "char", "uint8", "int8"), 1),
+    **dict.fromkeys(("bool", "byte", "char", "uint8", "int8"), 1),
     **dict.fromkeys(("int16", "uint16"), 2),
-    **dict.fromkeys(("int32", "uint32", "float"), 4),
-    **dict.fromkeys(("int64", "uint64", "double"), 8),
+    **dict.fromkeys(("int32", "uint32", "float32"), 4),
+    **dict.fromkeys(("int64", "uint64", "float64"), 8),
 }
 
 Field = tuple[int, int]
 """(alignment, bytes) of a number, or of a fixed array of numbers."""
 
 _COUNT: Field = (4, 4)
+_HEADER_FIELD = (Nodetype.NAME, names.HEADER)
 
 
-def _stamp_place(kind: type) -> tuple[int | None, bool]:
+def _stamp_place(name: str) -> tuple[int | None, bool]:
     """Offset of the first header's stamp, and whether it is that of the first element of a sequence."""
-    field = next(iter(kind.SLOT_TYPES), None)  # type: ignore[attr-defined]
-    if _is_header(field):
+    first = _first_field(name)
+    if first == _HEADER_FIELD:
         return HEADER, False
-    if isinstance(field, AbstractSequence) and isinstance(field.value_type, NamespacedType):
-        elements = _message_class(field.value_type)
-        if _is_header(next(iter(elements.SLOT_TYPES), None)):  # type: ignore[attr-defined]
+    if first is not None and first[0] == Nodetype.SEQUENCE:
+        element: Any = first[1][0]
+        if element[0] == Nodetype.NAME and _first_field(element[1]) == _HEADER_FIELD:
             return HEADER + _COUNT[1], True
     return None, False
 
 
-def _is_header(field: Any) -> bool:
-    return isinstance(field, NamespacedType) and field.namespaced_name() == ("std_msgs", "msg", "Header")
+def _first_field(name: str) -> FieldDesc | None:
+    return next((field for _, field in fields(name)), None)
 
 
 def _order(cdr: bytes) -> str:
@@ -67,14 +64,11 @@ def _order(cdr: bytes) -> str:
 class Layout:
     """Where the padding lies in serialized messages of one type."""
 
-    def __init__(self, kind: type) -> None:
-        """`kind`: message class.
-
-        Raises ValueError for a field that is encoded differently everywhere (wstring).
-        """
-        self._name = kind.__name__
-        self._steps = _steps(_flatten(kind))
-        self._stamp_at, self._in_sequence = _stamp_place(kind)
+    def __init__(self, name: str) -> None:
+        """`name`: of the type, such as pose_msgs/msg/People2D. Raises ValueError where it is not known here."""
+        self._name = name.rpartition("/")[2]
+        self._steps = _steps(_flatten(name))
+        self._stamp_at, self._in_sequence = _stamp_place(name)
 
     def stamp(self, cdr: bytes) -> int | None:
         """Nanoseconds of the std_msgs/Header that the message, or the first in the sequence that it is,
@@ -108,9 +102,9 @@ class Layout:
 
 
 @cache
-def layout(kind: type) -> Layout:
-    """The layout of a message class, built once."""
-    return Layout(kind)
+def layout(name: str) -> Layout:
+    """The layout of a message type, built once."""
+    return Layout(name)
 
 
 _UNPACK = {order: struct.Struct(f"{order}I").unpack_from for order in "<>"}
@@ -204,44 +198,33 @@ def _steps(parts: Iterator[Any]) -> list[Any]:
     return [*steps, _Fixed(tuple(run))] if run else steps
 
 
-def _flatten(kind: type) -> Iterator[Any]:
+def _flatten(name: str) -> Iterator[Any]:
     """Fixed fields as (alignment, size), the rest as steps, in order; nested messages dissolved."""
-    for field in kind.SLOT_TYPES:  # type: ignore[attr-defined]
+    for _, field in fields(name):
         yield from _parts(field)
 
 
 def _parts(field: Any) -> Iterator[Any]:
-    if isinstance(field, BasicType):
-        yield _size(field), _size(field)
-    elif isinstance(field, NamespacedType):
-        yield from _flatten(_message_class(field))
-    elif isinstance(field, AbstractString):
+    kind, about = field
+    if kind == Nodetype.NAME:
+        yield from _flatten(about)
+    elif kind == Nodetype.BASE and about[0] == "string":
         yield _COUNT
         yield _Bytes(1)
-    elif isinstance(field, (AbstractSequence, Array)):
-        yield from _several(field.value_type, field.size if isinstance(field, Array) else None)
+    elif kind == Nodetype.BASE:
+        yield _SIZES[about[0]], _SIZES[about[0]]
     else:
-        raise ValueError(f"fields of type {type(field).__name__} are not supported in bags")
+        element, length = about
+        yield from _several(element, length if kind == Nodetype.ARRAY else None)
 
 
 def _several(element: Any, count: int | None) -> Iterator[Any]:
     """A fixed array of `count` elements, or a sequence (None)."""
     if count is None:
         yield _COUNT
-    if not isinstance(element, BasicType):
+    if element[0] != Nodetype.BASE or element[1][0] == "string":
         yield _Structs(_steps(_parts(element)), count)
     elif count is None:
-        yield _Bytes(_size(element))
+        yield _Bytes(_SIZES[element[1][0]])
     else:
-        yield _size(element), _size(element) * count
-
-
-def _size(field: BasicType) -> int:
-    if field.typename not in _SIZES:
-        raise ValueError(f"fields of type {field.typename} are not supported in bags")
-    return _SIZES[field.typename]
-
-
-def _message_class(field: NamespacedType) -> type:
-    found: type = getattr(importlib.import_module(".".join(field.namespaces)), field.name)
-    return found
+        yield _SIZES[element[1][0]], _SIZES[element[1][0]] * count

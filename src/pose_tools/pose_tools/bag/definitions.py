@@ -1,29 +1,57 @@
-"""What a bag says about a message type so that it can be read without the package: its definition and its
-hash.
+"""What a bag says about a message type so that it can be read without the package: its definition and its hash.
 
-Both come from the installed packages: share/<package>/msg/<Name>.msg, and <Name>.json, which holds the RIHS01
-hash (REP 2016).
+Nothing of ROS is needed, and the same bags are written with and without it: types of ROS itself are those of `rosbags`, which
+are the same from Humble on as far as this project uses them; our own are parsed from the .msg files of pose_msgs, in which they
+are written. Hashes are RIHS01 (REP 2016).
 """
 
 from __future__ import annotations
 
-import json
-import re
+import os
 from functools import cache
 from pathlib import Path
 
-from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
+from rosbags.interfaces import Nodetype
+from rosbags.interfaces.typing import FieldDesc, Typesdict
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+from rosbags.typesys.store import Typestore
 
-_FIELD = re.compile(r"^\s*([A-Za-z]\w*(?:/\w+)*)(?:<=\d+)?(?:\[[^\]]*\])?\s+[A-Za-z]\w*", re.MULTILINE)
-_PRIMITIVES = frozenset(
-    "bool byte char float32 float64 int8 uint8 int16 uint16 int32 uint32 int64 uint64 string wstring".split()
-)
+from pose_ros import messages
+from pose_ros.messages.names import OWN_PACKAGE
+
 _SEPARATOR = "=" * 80
 
 
-def type_name(kind: type) -> str:
-    """`pose_msgs/msg/People2D` of a message class."""
-    return f"{kind.__module__.split('.')[0]}/msg/{kind.__name__}"
+@cache
+def store() -> Typestore:
+    """All types that are known here, by names such as pose_msgs/msg/People2D."""
+    known = get_typestore(Stores.ROS2_KILTED)
+    types: Typesdict = {}
+    for name, text in own_definitions().items():
+        types |= get_types_from_msg(text, name)
+    known.register(types)
+    return known
+
+
+@cache
+def own_definitions() -> dict[str, str]:
+    """Text of each of our own messages by its name. Raises FileNotFoundError where an installation lost them."""
+    places = _places()
+    for folder in places:
+        if files := sorted(folder.glob("*.msg")):
+            return {f"{OWN_PACKAGE}/msg/{file.stem}": file.read_text(encoding="utf-8") for file in files}
+    looked = ", ".join(map(str, places))
+    raise FileNotFoundError(
+        f"the message definitions of {OWN_PACKAGE} are in none of {looked}; install pose-pipeline again, or run make setup"
+    )
+
+
+def _places() -> list[Path]:
+    """Folders that may hold our .msg files: of a ROS workspace, of an installed distribution, of the sources."""
+    prefixes = filter(None, os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep))
+    package = Path(messages.__file__).resolve().parent
+    built = [Path(prefix) / "share" / OWN_PACKAGE / "msg" for prefix in prefixes]
+    return [*built, package / "msg", package.parents[2] / OWN_PACKAGE / "msg"]
 
 
 @cache
@@ -31,42 +59,47 @@ def definition(name: str) -> str:
     """The text of `pose_msgs/msg/People2D` and of every type it uses, as MCAP's schema encoding `ros2msg`
     wants it.
 
-    Types stand in rosbag2's order: depth first, sorted. Raises ValueError for a type that is not installed.
+    Types stand in rosbag2's order: depth first, sorted. Raises ValueError for a type that is not known here.
     """
     return _with_dependencies(name, set())
 
 
 def _with_dependencies(name: str, seen: set[str]) -> str:
-    text = _read(name, ".msg")
-    package = name.split("/")[0]
-    fields = {match for match in _FIELD.findall(text) if match not in _PRIMITIVES}
-    for used in sorted(field if "/" in field else f"{package}/{field}" for field in fields):
+    used_types = sorted({used for _, field in fields(name) for used in _named(field)})
+    text = _text(name)
+    for used in used_types:
         if used not in seen:
             seen.add(used)
-            text += f"\n{_SEPARATOR}\nMSG: {used}\n{_with_dependencies(used, seen)}"
+            text += f"\n{_SEPARATOR}\nMSG: {used.replace('/msg/', '/')}\n{_with_dependencies(used, seen)}"
     return text
+
+
+def _text(name: str) -> str:
+    """Of one type alone; of our own types with their comments, which say what the numbers are."""
+    if name in own_definitions():
+        return own_definitions()[name]
+    whole, _ = store().generate_msgdef(name, ros_version=2)
+    return whole.split(f"{_SEPARATOR}\n")[0]
+
+
+def _named(field: FieldDesc) -> list[str]:
+    """The message type of a field, or of its elements, where that is no plain value."""
+    kind, about = field
+    if kind == Nodetype.NAME:
+        return [str(about)]
+    return _named(about[0]) if kind in (Nodetype.ARRAY, Nodetype.SEQUENCE) else []  # type: ignore[arg-type]
+
+
+def fields(name: str) -> list[tuple[str, FieldDesc]]:
+    """Names and types of the fields of a message. Raises ValueError for a type that is not known here."""
+    if name not in store().fielddefs:
+        raise ValueError(
+            f"message type {name} is not known here; this version of pose-pipeline has no definition of it"
+        )
+    return list(store().fielddefs[name][1])
 
 
 @cache
 def type_hash(name: str) -> str:
-    """RIHS01 hash of an installed type; empty where it is not, or was built without hashes (before Iron)."""
-    try:
-        described = json.loads(_read(name, ".json"))
-    except ValueError:
-        return ""
-    return next(
-        (entry["hash_string"] for entry in described["type_hashes"] if entry["type_name"] == name), ""
-    )
-
-
-def _read(name: str, suffix: str) -> str:
-    """`name`: package/msg/Name, or package/Name as definitions write it."""
-    package, kind = name.split("/")[0], name.split("/")[-1]
-    try:
-        return (Path(get_package_share_directory(package)) / "msg" / f"{kind}{suffix}").read_text(
-            encoding="utf-8"
-        )
-    except (PackageNotFoundError, OSError) as error:
-        raise ValueError(
-            f"message type {name} is not installed; install package {package} and source its workspace"
-        ) from error
+    """RIHS01 hash of a type; empty where it is not known here."""
+    return store().hash_rihs01(name) if name in store().fielddefs else ""

@@ -85,7 +85,7 @@ class McapFile:
 
         Raises FileExistsError: nothing is ever overwritten.
         """
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o644)
         self._sync = sync
         self._end = 0
         """Where the next chunk goes: behind all that is final."""
@@ -152,7 +152,7 @@ class McapFile:
             if len(data) < len(self._behind):
                 os.ftruncate(self._file, self._end + len(data))
             if self._sync:
-                os.fdatasync(self._file)
+                _SYNC(self._file)
         except OSError:
             with suppress(OSError):  # these bytes had their place on the disk already
                 _write(self._file, self._behind, self._end)
@@ -195,11 +195,19 @@ class McapFile:
         return data_end + summary + _bytes(Footer(start, offset_start, crc)) + MAGIC
 
 
+_SYNC = getattr(os, "fdatasync", os.fsync)
+"""Linux alone can leave the times of a file out."""
+
+
 def _write(file: int, data: bytes, at: int) -> None:
     """Write all of `data`, in one call wherever the system can."""
     rest = memoryview(data)
     while rest:
-        written = os.pwrite(file, rest, at)
+        if hasattr(os, "pwrite"):
+            written = os.pwrite(file, rest, at)
+        else:  # Windows
+            os.lseek(file, at, os.SEEK_SET)
+            written = os.write(file, rest)
         rest, at = rest[written:], at + written
 
 

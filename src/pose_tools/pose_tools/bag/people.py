@@ -12,9 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pose_msgs.msg import JointAngles as JointAnglesMsg
-from pose_msgs.msg import People2D as People2DMsg
-from pose_msgs.msg import People3D as People3DMsg
 
 from pose_core.angles import AngleSequence, PeopleAngles, PersonAngles
 from pose_core.callbacks import Progress, Say
@@ -23,21 +20,20 @@ from pose_core.sequence import PoseSequence
 from pose_core.skeleton import SKELETONS
 from pose_core.units import S_PER_NS
 from pose_ros import topics
-from pose_ros.conversions import MalformedMessage, angles_from_msg, people2d_from_msg, people3d_from_msg
-from pose_tools.bag.cdr import layout
-from pose_tools.bag.definitions import type_name
+from pose_ros.messages import names
+from pose_ros.messages.reading import MalformedMessage, angles_from_msg, people2d_from_msg, people3d_from_msg
 from pose_tools.bag.level import Tilt, recorded_tilt
-from pose_tools.bag.writer import BagMessage, read
+from pose_tools.bag.reader import BagMessage, read
 
 SOLID = (topics.REFINED, topics.LIFTED)
 """Topics of people in 3D, the better one first."""
-KINDS: dict[str, tuple[type, Callable[[Any], Any]]] = {
-    topics.REFINED: (People3DMsg, people3d_from_msg),
-    topics.LIFTED: (People3DMsg, people3d_from_msg),
-    topics.ANGLES: (JointAnglesMsg, angles_from_msg),
-    topics.PEOPLE2D: (People2DMsg, people2d_from_msg),
+KINDS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    topics.REFINED: (names.PEOPLE3D, people3d_from_msg),
+    topics.LIFTED: (names.PEOPLE3D, people3d_from_msg),
+    topics.ANGLES: (names.JOINT_ANGLES, angles_from_msg),
+    topics.PEOPLE2D: (names.PEOPLE2D, people2d_from_msg),
 }
-"""Message class and conversion of each topic that is read."""
+"""Message type and conversion of each topic that is read."""
 UNKNOWN_UP = np.full(3, np.nan)
 EVERY = 200
 """Messages after which progress is told."""
@@ -204,7 +200,7 @@ class _Reader:
     def take(self, message: BagMessage) -> None:
         """Raises ValueError for people of a second robot, and for another skeleton or other angles than before."""
         topic = next((t for t in self._wanted if message.topic.endswith(f"/{t}")), None)
-        if topic is None or message.type != type_name(KINDS[topic][0]):
+        if topic is None or message.type != KINDS[topic][0]:
             return
         namespace = message.topic.removesuffix(f"/{topic}")
         if self._namespace is None and topic in SOLID:
@@ -249,11 +245,9 @@ class _Reader:
         )
 
     def _add(self, series: _Series, topic: str, message: BagMessage) -> None:
-        kind, convert = KINDS[topic]
+        _, convert = KINDS[topic]
         series.topic = message.topic
         try:
-            # the middleware would believe any lengths that a damaged message states
-            layout(kind).clean(message.cdr)
             people = convert(message.decode())
             if series.stamps and people.stamp <= series.stamps[-1]:
                 raise MalformedMessage(f"{people.stamp} ns comes after {series.stamps[-1]} ns")

@@ -38,7 +38,7 @@ from pose_tools.graph.demo import VIDEO
 from pose_tools.graph.graph import DEFAULT_EXECUTOR, EXECUTORS, Setup
 from pose_tools.graph.live import Run, run
 from pose_tools.graph.report import latencies, percentiles
-from pose_tools.workspace import config_file
+from pose_tools.graph.workspace import config_file
 
 MESSAGE_ROUNDS = 500
 CAMERA_FPS = 15.0

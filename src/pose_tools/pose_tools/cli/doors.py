@@ -6,16 +6,12 @@ cannot be imported says so when it is called, and `pose doctor` names it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-import typer
 from typer.core import TyperCommand, TyperGroup
-from typer.main import get_command
 
 from pose_core import doors
-
-EXPECTED = "a typer.Typer or a function with typer's options"
+from pose_tools.commands import load
 
 
 class Commands(TyperGroup):
@@ -44,22 +40,3 @@ class _Brought(TyperCommand):
         """That of the command itself. Raises ValueError where it cannot be imported."""
         assert self.name is not None
         return load(self.name).make_context(info_name, args, parent=parent, **extra)
-
-
-def load(name: str) -> Any:
-    """The command that a package brings under `name`. Raises ValueError where it cannot be used."""
-    found = doors.load_fitting(doors.COMMANDS, name, is_command, EXPECTED)
-    if not isinstance(found, typer.Typer):
-        found = _of_function(name, found)
-    return get_command(found)
-
-
-def is_command(found: Any) -> bool:
-    """Whether something can become a command."""
-    return isinstance(found, typer.Typer) or (callable(found) and not isinstance(found, type))
-
-
-def _of_function(name: str, function: Callable[..., Any]) -> typer.Typer:
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-    app.command(name)(function)
-    return app

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer.main import get_command
 
 from pose_core.assets import FetchFailed
 from pose_tools.cli import files as cli_files
 from pose_tools.cli import train as cli_train
 from pose_tools.cli.doors import Commands
 from pose_tools.cli.options import Chosen, takes
+from pose_tools.missing import said_of
 from pose_tools.parameters.chosen import of_file, params_of
 from pose_tools.parameters.options import DEMO, LIVE, RECORD, REPLAY
 from pose_tools.terminal import Bar, Json, say, show
@@ -46,7 +48,7 @@ def live(
     """Run all stages in one process on a camera, video, image folder or image topic."""
     from pose_tools.graph.graph import Setup
     from pose_tools.graph.live import Run, run
-    from pose_tools.workspace import config_file
+    from pose_tools.graph.workspace import config_file
 
     file, values = chosen.file or config_file("live.yaml"), chosen.values()
     # The file is that of the launch file, where a video stands in for a camera; here every image is wanted.
@@ -101,7 +103,7 @@ def replay(
     """Send a bag through the stages again, image by image; the same bag gives the same bytes."""
     from pose_tools.graph.graph import Setup
     from pose_tools.graph.replay import replay as run_replay
-    from pose_tools.workspace import config_file
+    from pose_tools.graph.workspace import config_file
 
     file, values = chosen.file or config_file("replay.yaml"), chosen.values()
     of_file(file)  # names the first thing wrong with it
@@ -133,9 +135,10 @@ def doctor(
     as_json: Json = False,
 ) -> None:
     """Check the installation, the models, cameras and the running graph; print a remedy for each failure."""
-    from pose_tools.doctor.checks import report_and_exit_code
+    from pose_tools.doctor.report import report_and_exit_code
 
-    raise typer.Exit(report_and_exit_code(cameras=cameras, graph=graph, as_json=as_json))
+    own = list(get_command(app).commands)  # type: ignore[attr-defined]
+    raise typer.Exit(report_and_exit_code(cameras=cameras, graph=graph, as_json=as_json, own_commands=own))
 
 
 @app.command()
@@ -186,7 +189,7 @@ def bag_recover(
     out: Annotated[Path, typer.Argument(help="folder of the repaired copy; must not exist")],
 ) -> None:
     """Copy a bag that was cut short, up to its last whole chunk."""
-    from pose_tools.bag.writer import recover
+    from pose_tools.bag.recovery import recover
 
     say(f"{recover(bag, out)} messages recovered to {out}")
 
@@ -204,6 +207,13 @@ def main() -> None:
         arguments = arguments[:at]
     try:
         app(arguments, prog_name="pose")
+    except ModuleNotFoundError as error:
+        command = " ".join(["pose", *(word for word in arguments[:1] if not word.startswith("-"))])
+        sentence = said_of(error.name or "", command)
+        if sentence is None:
+            raise
+        say(f"pose: {sentence}")
+        sys.exit(1)
     except (ValueError, OSError, FetchFailed) as error:
         full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
         say(f"pose: {error}{'; free some space, and run the same command again' if full else ''}")

@@ -13,7 +13,7 @@ import typer
 
 from lift3d_node.params import Lift3DParams
 from pose_core.callbacks import Say
-from pose_ros.threads import one_blas_thread
+from pose_core.system.threads import one_blas_thread
 from pose_tools.terminal import Bar, Json, say, show
 
 if TYPE_CHECKING:  # it needs torch

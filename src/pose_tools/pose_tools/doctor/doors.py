@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from pose_core import doors
-from pose_tools.doctor import checks
-from pose_tools.doctor.checks import OK, WARN, Check, Checks
+from pose_tools.doctor.finding import OK, WARN, Check, Checks, probe
 
 KINDS = {
     doors.DETECTORS: "detector",
@@ -19,15 +20,23 @@ KINDS = {
 _TRY = "import sys; from pose_tools.doctor.doors import try_out; try_out(*sys.argv[1:])"
 
 
-def brought() -> Checks:
-    """A finding for everything that is brought. Each is imported in a process of its own, but for backends, which are large."""
-    return [found for group in doors.GROUPS for name in doors.names(group) for found in _look(group, name)]
+def brought(own_commands: Collection[str] = ()) -> Checks:
+    """A finding for everything that is brought; `own_commands` are those of `pose` itself.
+
+    Each is imported in a process of its own, but for backends, which are large.
+    """
+    return [
+        found
+        for group in doors.GROUPS
+        for name in doors.names(group)
+        for found in _look(group, name, own_commands)
+    ]
 
 
 def try_out(group: str, name: str) -> None:
     """Import it as whoever asks for it does. Raises ValueError where it cannot be used."""
     if group == doors.COMMANDS:
-        from pose_tools.cli.doors import load
+        from pose_tools.commands import load
 
         load(name)
     elif group == doors.DETECTORS:
@@ -49,13 +58,7 @@ def try_out(group: str, name: str) -> None:
 
 
 def own(group: str) -> list[str]:
-    """Names of a group that are ours, which win over those that packages bring."""
-    if group == doors.COMMANDS:
-        from typer.main import get_command
-
-        from pose_tools.cli.main import app
-
-        return list(getattr(get_command(app), "commands", ()))
+    """Names of a group that are ours, which win over those that packages bring; of commands, the command line knows them."""
     if group == doors.DETECTORS:
         from pose2d_node.detector import DETECTORS
 
@@ -75,10 +78,11 @@ def own(group: str) -> list[str]:
     return []
 
 
-def _look(group: str, name: str) -> Checks:
+def _look(group: str, name: str, own_commands: Collection[str]) -> Checks:
     origin = doors.origin(group, name)
     what, away = f"{KINDS[group]} {name}", f"pip uninstall {origin.package}"
-    found = [_state(group, name, what, away)]
+    ours = own_commands if group == doors.COMMANDS else own(group)
+    found = [_state(group, name, what, away, ours)]
     for other in doors.rivals(group, name):
         detail = (
             f"of package {other} is not used: package {origin.package} brings that name, and is found first"
@@ -89,14 +93,14 @@ def _look(group: str, name: str) -> Checks:
     return found
 
 
-def _state(group: str, name: str, what: str, away: str) -> Check:
+def _state(group: str, name: str, what: str, away: str, ours: Collection[str]) -> Check:
     origin = doors.origin(group, name)
-    if name in own(group):
+    if name in ours:
         detail = f"of package {origin} is not used: ours has that name"
         return Check(what, WARN, detail, f"ask its authors for another name, or: {away}")
     if group == doors.BACKENDS:
         return Check(what, OK, f"of package {origin} (not opened)")
-    tried = checks.probe(_TRY, group, name)
+    tried = probe(_TRY, group, name)
     if not tried.code:
         return Check(what, OK, f"of package {origin}")
     why = tried.err.removeprefix("ValueError: ")

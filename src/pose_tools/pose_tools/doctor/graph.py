@@ -27,8 +27,11 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from pose_core.config import qos_overrides
 from pose_ros.domains import own_context
 from pose_ros.topics import DIAGNOSTICS
-from pose_tools.doctor.checks import FAIL, OK, SETTLE_S, SKIPPED, WARN, Check, Checks
+from pose_tools.doctor.finding import FAIL, OK, SKIPPED, WARN, Check, Checks
 from pose_tools.parameters.table import STAGES
+
+SETTLE_S = 2.0
+"""Time for nodes to find each other, and for something that is sent once a second to come."""
 
 OPTIONAL = ("viz",)
 """Stages without which the pipeline is whole."""

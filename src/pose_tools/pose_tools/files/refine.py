@@ -21,8 +21,8 @@ from pose_core.measures import metrics
 from pose_core.people import JointState, ScaleSource
 from pose_core.sequence import DAMAGE, PoseSequence
 from pose_core.skeleton import SKELETONS
+from pose_core.system.threads import one_blas_thread
 from pose_core.units import NS_PER_S
-from pose_ros.threads import one_blas_thread
 from refine_node import recording
 from refine_node.params import RefineParams
 

@@ -20,12 +20,12 @@ from pose_core.people import People3D
 from pose_core.units import NS_PER_S
 from pose_ros import frames, topics
 from pose_ros.conversions import people3d_from_msg
-from pose_tools.bag import writer as bag
+from pose_tools.bag.reader import read
 from pose_tools.graph.graph import STAGES, Bundle, Setup
 from pose_tools.graph.live import Run, run
+from pose_tools.graph.workspace import config_file
 from pose_tools.parameters.chosen import Values, params_of
 from pose_tools.result_folder import BAG, OVERLAY, SUMMARY
-from pose_tools.workspace import config_file
 from pose_viz import overlay
 from pose_viz.figures import plots
 from pose_viz.params import VizParams
@@ -102,7 +102,7 @@ def demo(out: Path, max_frames: int, progress: Progress, chosen: Values | None =
 def comparison(recorded: Path, lifter: str) -> Figure:
     """The detector's own 3D and what `lifter` made of the same keypoints, from a bag."""
     people: dict[str, list[People3D]] = {topics.WORLD: [], topics.LIFTED: []}
-    for message in bag.read(recorded, [f"/{topic}" for topic in people]):
+    for message in read(recorded, [f"/{topic}" for topic in people]):
         people[message.topic.removeprefix("/")].append(people3d_from_msg(message.decode()))
     named = {"MediaPipe's own 3D": people[topics.WORLD], lifter: people[topics.LIFTED]}
     return plots.comparison_figure(named, title=f"{Path(VIDEO).stem}: the detector's own 3D and the lifter's")

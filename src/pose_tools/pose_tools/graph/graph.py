@@ -23,12 +23,12 @@ from rclpy.parameter import Parameter
 from lift3d_node.node import Lift3DNode
 from pose2d_node.node import Pose2DNode
 from pose_core.people import People2D, People3D
+from pose_core.system.threads import one_blas_thread
 from pose_ros import topics
 from pose_ros.conversions import people2d_from_msg, people3d_from_msg
 from pose_ros.domains import own_context, private_domain
 from pose_ros.qos import RESULTS
 from pose_ros.stage import Stage
-from pose_ros.threads import one_blas_thread
 from pose_viz.node import VizNode
 from refine_node.node import RefineNode
 

@@ -13,13 +13,15 @@ from typing import Any
 from rclpy.executors import SingleThreadedExecutor
 from sensor_msgs.msg import CameraInfo
 
+from pose_core.system.signals import Signals
 from pose_ros import topics
 from pose_ros.conversions import camera_from_msg
 from pose_ros.domains import own_context
 from pose_ros.qos import IMAGES
-from pose_ros.signals import Signals
-from pose_tools.bag.writer import BagWriter, Recorder
+from pose_ros.signals import spin
+from pose_tools.bag.writer import BagWriter
 from pose_tools.graph.graph import Bundle, Graph, Setup, running
+from pose_tools.graph.recorder import Recorder
 from pose_tools.graph.report import Report
 
 DRAIN_S = 5.0
@@ -119,7 +121,7 @@ def record(out: Path, *, images: bool, ros_args: tuple[str, ...] = ()) -> dict[s
         executor = SingleThreadedExecutor(context=context)
         executor.add_node(recorder)
         stack.callback(executor.shutdown)
-        signals.spin(executor)
+        spin(executor, signals)
     return {
         "bag": str(out),
         "messages": writer.messages,

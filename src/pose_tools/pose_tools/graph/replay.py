@@ -16,11 +16,13 @@ from rclpy.publisher import Publisher
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from pose_core.callbacks import Progress
+from pose_core.system.signals import Signals
 from pose_ros import topics
 from pose_ros.qos import RESULTS
-from pose_ros.signals import Signals
-from pose_tools.bag.writer import BagMessage, BagWriter, Recorder, read
+from pose_tools.bag.reader import BagMessage, read
+from pose_tools.bag.writer import BagWriter
 from pose_tools.graph.graph import Graph, Setup, running
+from pose_tools.graph.recorder import Recorder
 from pose_tools.graph.report import Report
 
 ANSWER_S = 60.0

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rclpy.serialization import serialize_message
-from sensor_msgs.msg import CameraInfo
 
 from lift3d_node.intrinsics import Intrinsics
 from pose_core.angles import AngleSequence, PeopleAngles, PersonAngles
@@ -17,15 +15,9 @@ from pose_core.people import People3D
 from pose_core.sequence import PoseSequence
 from pose_core.skeleton import SKELETONS
 from pose_ros import topics
-from pose_ros.conversions import (
-    angles_to_msg,
-    camera_to_msg,
-    header,
-    people2d_to_msg,
-    people3d_to_msg,
-    skeleton_to_msg,
-)
-from pose_tools.bag.writer import BagWriter, result_topics
+from pose_tools.bag import messages
+from pose_tools.bag.topics import result_topics
+from pose_tools.bag.writer import BagWriter
 from pose_tools.process.overlay import Reader
 from pose_tools.process.people import Sighting
 from pose_tools.process.stages import Lifted
@@ -63,6 +55,7 @@ def write_bag(
     refined_people = [Reader(result.refined) for result in results]
     angles = [_Angles(result.angles) for result in results]
     skeleton2d = ""
+    make = messages.writer()
     with BagWriter(folder) as writer:
         out = _Outlet(writer)
         for seen in sighting.images():
@@ -79,17 +72,17 @@ def write_bag(
                 stamp,
             )
             if seen.world is not None:
-                out.put(topics.WORLD, people3d_to_msg(seen.world), stamp)
-            out.put(topics.PEOPLE2D, people2d_to_msg(people), stamp)
+                out.put(topics.WORLD, make.people3d(seen.world), stamp)
+            out.put(topics.PEOPLE2D, make.people2d(people), stamp)
             solid = People3D(stamp, frame_id, lifted.skeleton, up=up)
             for topic, readers in ((topics.LIFTED, lifted_people), (topics.REFINED, refined_people)):
                 here = tuple(person for one in readers if (person := one.at(stamp)) is not None)
-                out.put(topic, people3d_to_msg(replace(solid, people=here)), stamp)
+                out.put(topic, make.people3d(replace(solid, people=here)), stamp)
             if results:
                 names = results[0].angles.names
                 turned = tuple(known for each in angles if (known := each.at(stamp)) is not None)
                 everybody = PeopleAngles(stamp, frame_id, names, turned, pelvis_sequence=stated[0])
-                out.put(topics.ANGLES, angles_to_msg(everybody), stamp)
+                out.put(topics.ANGLES, make.angles(everybody), stamp)
 
 
 class _Outlet:
@@ -114,10 +107,10 @@ class _Outlet:
             writer.add(replace(recorded[name], name=f"/{name}"))
 
     def put(self, topic: str, message: Any, stamp: int | None) -> None:
-        self._writer.write(f"/{topic}", serialize_message(message), stamp)
+        self._writer.write(f"/{topic}", messages.serialize(message), stamp)
 
     def describe(self, topic: str, skeleton: str) -> None:
-        self.put(topic, skeleton_to_msg(SKELETONS.get(skeleton)), None)
+        self.put(topic, messages.writer().skeleton(SKELETONS.get(skeleton)), None)
 
 
 class _Angles:
@@ -136,9 +129,8 @@ class _Angles:
         return PersonAngles(one.person, one.angle[row], one.std[row], one.flags[row])
 
 
-def _camera_info(intrinsics: Intrinsics, width: int, height: int, stamp: int, frame_id: str) -> CameraInfo:
-    """All zero K where the camera is not calibrated (sensor_msgs/CameraInfo)."""
+def _camera_info(intrinsics: Intrinsics, width: int, height: int, stamp: int, frame_id: str) -> Any:
     camera = intrinsics.of(width, height)
     if camera.source == "field_of_view":
-        return CameraInfo(header=header(stamp, frame_id), width=width, height=height)
-    return camera_to_msg(camera, stamp, frame_id)
+        return messages.writer().uncalibrated(width, height, stamp, frame_id)
+    return messages.writer().camera(camera, stamp, frame_id)

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pose2d_node.detector import BadImage, Detection, Detector, open_detector
+from pose2d_node.detection import BadImage, Detection, Detector
+from pose2d_node.detector import open_detector
 from pose2d_node.params import Pose2DParams
 from pose_core.files import write_whole
 from pose_core.sequence import DAMAGE

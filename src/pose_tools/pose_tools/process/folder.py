@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import shutil
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from pose_core.files import write_whole
+from pose_core.system.locks import Busy, locked
 from pose_tools.process.job import ProcessJob, readable
 from pose_tools.result_folder import SUMMARY
 
@@ -18,6 +19,8 @@ FORMAT = "pose_process 1"
 """Stands in each summary: that the folder is ours, and the version of its layout."""
 FILES = "files"
 """Where a summary lists what its run made: nothing else may be replaced."""
+KEEPS_OPEN_FILES = sys.platform == "win32"
+"""Whether a folder with a file that is open cannot be removed: the one that holds its own lock, before that is given up."""
 DETECTIONS = "detections"
 """Folder of what the next run can use."""
 
@@ -64,10 +67,10 @@ def working_folder(out: Path) -> Iterator[Path]:
     """The folder beside `out` in which everything is made. Raises ValueError where another process works in it."""
     folder = out.with_name(f".{out.name}.part")
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            stack.enter_context(locked(folder / "lock", wait=False))
+        except Busy:
             raise ValueError(
                 f"another process makes {out} just now; wait for it, or choose another folder"
             ) from None
@@ -75,6 +78,8 @@ def working_folder(out: Path) -> Iterator[Path]:
             yield folder
         finally:
             if not can_go_on(folder):
+                if KEEPS_OPEN_FILES:
+                    stack.close()
                 shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -102,4 +107,4 @@ def publish(folder: Path, out: Path) -> None:
     if out.exists():
         out.rename(replaced)
     result.rename(out)
-    shutil.rmtree(folder)
+    shutil.rmtree(folder, ignore_errors=KEEPS_OPEN_FILES)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pose2d_node.detector import Detection
+from pose2d_node.detection import Detection
 from pose2d_node.estimator import Pose2DEstimator, Sight
 from pose2d_node.params import Pose2DParams
 from pose2d_node.tracker import Tracker

@@ -11,38 +11,37 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-from pose_msgs.msg import People2D as People2DMsg
-from pose_msgs.msg import People3D as People3DMsg
-from rclpy.serialization import deserialize_message
 from rosbags.rosbag2 import Reader, ReaderError
-from sensor_msgs.msg import CameraInfo, CompressedImage
-from sensor_msgs.msg import Image as ImageMsg
 
 from pose_core.callbacks import Say, silent
 from pose_core.geometry.camera import Camera
 from pose_core.people import People3D, ScaleSource
 from pose_ros import topics
-from pose_ros.conversions import (
+from pose_ros.messages import names
+from pose_ros.messages.images import compressed_from_msg, image_from_msg
+from pose_ros.messages.reading import (
     MalformedMessage,
     camera_from_msg,
     people2d_from_msg,
     people3d_from_msg,
     stamp_to_ns,
 )
-from pose_ros.images import compressed_from_msg, image_from_msg
-from pose_tools.bag import writer as bag
+from pose_tools.bag.files import BAG_FILES
 from pose_tools.bag.level import Tilt, recorded_tilt
+from pose_tools.bag.messages import deserialize
+from pose_tools.bag.reader import BagMessage, read
+from pose_tools.bag.recovery import recover
 from pose_tools.process.footage import Footage, Image, Segment, Sparse
 from pose_tools.process.people import Seen, Sighting
 
 WAITING = 10
 """People who wait for the detector's own 3D of the same image, which may have been recorded behind them."""
 
-DECODERS: dict[str, tuple[type, Callable[[Any], np.ndarray]]] = {
-    topics.IMAGE_COMPRESSED: (CompressedImage, compressed_from_msg),
-    topics.IMAGE: (ImageMsg, image_from_msg),
+DECODERS: dict[str, tuple[str, Callable[[Any], np.ndarray]]] = {
+    topics.IMAGE_COMPRESSED: (names.COMPRESSED_IMAGE, compressed_from_msg),
+    topics.IMAGE: (names.IMAGE, image_from_msg),
 }
-"""Message class and decoder of the topics with images, the one to prefer first."""
+"""Message type and decoder of the topics with images, the one to prefer first."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ def open_bag(path: Path, scratch: Path, say: Say) -> Recorded:
     if warnings:
         say(warnings[0])
         shutil.rmtree(scratch, ignore_errors=True)
-        bag.recover(path, scratch)
+        recover(path, scratch)
         whole = scratch
     try:
         with Reader(whole) as reader:
@@ -104,7 +103,7 @@ def camera_of(recorded: Recorded) -> Camera | None:
     if not recorded.counts.get(topics.CAMERA_INFO):
         return None
     with _reading(recorded.path, [topics.CAMERA_INFO]) as messages:
-        message: CameraInfo = next(messages).decode()
+        message = next(messages).decode()
     return camera_from_msg(message)
 
 
@@ -138,10 +137,10 @@ def known_of(recorded: Recorded) -> Known:
 
 
 @contextmanager
-def _reading(path: Path, names: Iterable[str], warn: Say = silent) -> Iterator[Iterator[bag.BagMessage]]:
+def _reading(path: Path, names: Iterable[str], warn: Say = silent) -> Iterator[Iterator[BagMessage]]:
     """The messages on some topics, or on all; the bag is closed again however few of them are read."""
-    messages = bag.read(path, [f"/{name}" for name in names] or None, warn=warn)
-    with closing(cast("Generator[bag.BagMessage, None, None]", messages)):
+    messages = read(path, [f"/{name}" for name in names] or None, warn=warn)
+    with closing(cast("Generator[BagMessage, None, None]", messages)):
         yield messages
 
 
@@ -168,13 +167,13 @@ class RecordedPeople(Sighting):
         names = [f"/{topic}" for topic in (topics.PEOPLE2D, topics.WORLD) if self._recorded.counts.get(topic)]
         people: deque[Seen] = deque()
         worlds: dict[int, People3D] = {}
-        for message in bag.read(self._recorded.path, names):
+        for message in read(self._recorded.path, names):
             try:
                 if message.topic.lstrip("/") == topics.WORLD:
-                    world = people3d_from_msg(deserialize_message(message.cdr, People3DMsg))
+                    world = people3d_from_msg(message.decode())
                     worlds[world.stamp] = replace(world, times=())
                 else:
-                    flat = people2d_from_msg(deserialize_message(message.cdr, People2DMsg))
+                    flat = people2d_from_msg(message.decode())
                     people.append(Seen(replace(flat, times=()), None))
             except MalformedMessage:
                 self.dropped += 1
@@ -243,7 +242,7 @@ class BagFootage(Footage):
         with Reader(self.path) as reader:
             chosen = [one for one in reader.connections if one.topic.lstrip("/") == self.topic]
             for _, time, cdr in reader.messages(chosen, begin, segment.end):
-                message: Any = deserialize_message(bytes(cdr), kind)
+                message = deserialize(bytes(cdr), kind)
                 try:
                     stamp = stamp_to_ns(message.header.stamp)
                     if not sparse.takes(stamp):
@@ -258,4 +257,4 @@ def bag_files(path: Path) -> list[Path]:
     """The files of a bag that hold its messages."""
     if path.is_file():
         return [path]
-    return sorted(file for file in path.iterdir() if file.suffix in bag.BAG_FILES)
+    return sorted(file for file in path.iterdir() if file.suffix in BAG_FILES)

@@ -35,10 +35,10 @@ from pose_core.formats.rate import rate_of
 from pose_core.geometry.calibration import read_camera
 from pose_core.measures.quality import id_changes, quality_of
 from pose_core.sequence import PoseSequence
+from pose_core.system.signals import Signals
+from pose_core.system.threads import one_blas_thread
 from pose_core.units import S_PER_NS
-from pose_ros.signals import Signals
-from pose_ros.threads import one_blas_thread
-from pose_tools.bag.writer import BAG_FILES
+from pose_tools.bag.files import BAG_FILES
 from pose_tools.process.bag import Result, write_bag
 from pose_tools.process.detection import Kept, Work, looked, make_ready
 from pose_tools.process.figures import draw_angles

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from multiprocessing.connection import wait as wait_for
 from typing import Any, ClassVar
+
+from pose_core.system.signals import interrupts_held
 
 LOOK_S = 0.05
 """Seconds after which the waiting process looks for progress and interrupts."""
@@ -73,7 +73,7 @@ class Workers:
             done.set_result(task(*arguments))
             return done
         try:
-            with _interrupts_held():
+            with interrupts_held():
                 return self._pool.submit(task, *arguments)
         except BrokenProcessPool as error:
             raise OSError(DIED) from error
@@ -101,16 +101,6 @@ class Workers:
     def _tick(self, units: int) -> None:
         self._here += units
         self._watch()
-
-
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Processes that start meanwhile are not interrupted by Ctrl-C: that is for their parent, which then stops them."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _nobody(_units: int) -> None:

@@ -40,7 +40,7 @@ from pose_train.data.datasets.aist import (
 )
 
 if TYPE_CHECKING:
-    from pose2d_node.detector import Detector
+    from pose2d_node.detection import Detector
 
 OpenDetector = Callable[[], "Detector"]
 

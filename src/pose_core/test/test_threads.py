@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from threadpoolctl import threadpool_info
 
-from pose_ros.threads import one_blas_thread
+from pose_core.system.threads import one_blas_thread
 
 
 def test_blas_computes_in_one_thread():

@@ -1,0 +1,309 @@
+"""What messages say, as types of pose_core: the inverse of `pose_ros.messages.writing`.
+
+A message is anything with the fields of its type: an object of a generated class, or of one made from a bag's definitions.
+Positions are float64 arrays on the side of pose_core. A message that breaks its contract (pose_msgs) raises
+MalformedMessage, whose text says in one sentence what is wrong.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from pose_core.angles import AngleFlag, PeopleAngles, PersonAngles, expect_pelvis_sequence
+from pose_core.geometry.camera import Camera
+from pose_core.geometry.rotations import is_unit
+from pose_core.people import JointState, People2D, People3D, Person2D, Person3D, ScaleSource, StageTime
+from pose_core.skeleton import SKELETONS, Skeleton
+from pose_core.units import NS_PER_S
+
+LAST_STATE = int(max(JointState))
+LAST_SCALE_SOURCE = int(max(ScaleSource))
+ALL_FLAGS = int(sum(AngleFlag))
+UNKNOWN_ANGLE = int(AngleFlag.JOINT_MISSING | AngleFlag.UNOBSERVABLE)
+"""Flags of which an angle that is NaN has one, and an angle that is a number none."""
+
+
+class MalformedMessage(ValueError):
+    """A message that breaks its contract; the stage drops it."""
+
+
+def stamp_to_ns(stamp: Any) -> int:
+    """Nanoseconds of a time message."""
+    if stamp.nanosec >= NS_PER_S:
+        raise MalformedMessage(f"stamp has {stamp.nanosec} nanoseconds, which must be less than a second")
+    return stamp.sec * NS_PER_S + stamp.nanosec
+
+
+def people2d_from_msg(msg: Any) -> People2D:
+    """Everybody in one image. Raises MalformedMessage."""
+    joints = _joints(msg.skeleton)
+    if msg.width == 0 or msg.height == 0:
+        raise MalformedMessage(f"image must have a size, got {msg.width} x {msg.height}")
+    _check_ids(person.id for person in msg.people)
+    return People2D(
+        stamp=stamp_to_ns(msg.header.stamp),
+        frame_id=msg.header.frame_id,
+        skeleton=msg.skeleton,
+        width=msg.width,
+        height=msg.height,
+        people=tuple(_person2d_from_msg(person, joints) for person in msg.people),
+        times=_times_from_msg(msg.times),
+    )
+
+
+def people3d_from_msg(msg: Any) -> People3D:
+    """Everybody of one image in 3D. Raises MalformedMessage."""
+    joints = _joints(msg.skeleton)
+    if not 0.0 <= msg.delay < np.inf:
+        raise MalformedMessage(f"delay must be a finite time of at least 0 s, got {msg.delay}")
+    _check_ids(person.id for person in msg.people)
+    up = np.array(msg.up, float)
+    if up.any() and not is_unit(up):
+        raise MalformedMessage(f"up must be a unit vector, or zeros where it is not known, got {up.tolist()}")
+    return People3D(
+        stamp=stamp_to_ns(msg.header.stamp),
+        frame_id=msg.header.frame_id,
+        skeleton=msg.skeleton,
+        people=tuple(_person3d_from_msg(person, joints) for person in msg.people),
+        delay=msg.delay,
+        times=_times_from_msg(msg.times),
+        up=up if up.any() else None,
+    )
+
+
+def angles_from_msg(msg: Any) -> PeopleAngles:
+    """Everybody's joint angles. Raises MalformedMessage."""
+    if len(set(msg.names)) < len(msg.names):
+        raise MalformedMessage(f"angles must have different names, got {', '.join(msg.names)}")
+    try:
+        expect_pelvis_sequence(msg.pelvis_sequence)
+    except ValueError as error:
+        raise MalformedMessage(str(error)) from error
+    _check_ids(person.id for person in msg.people)
+    return PeopleAngles(
+        stamp=stamp_to_ns(msg.header.stamp),
+        frame_id=msg.header.frame_id,
+        names=tuple(msg.names),
+        people=tuple(_person_angles_from_msg(person, msg.names) for person in msg.people),
+        times=_times_from_msg(msg.times),
+        pelvis_sequence=msg.pelvis_sequence,
+    )
+
+
+def skeleton_from_msg(msg: Any) -> Skeleton:
+    """The skeleton that a message describes; `source` is that of the one known here by its name, or empty.
+
+    Raises MalformedMessage for what is no tree, and for a known name that means other joints or bones here.
+    """
+    bones, points = len(msg.bone_children), len(msg.virtual_points)
+    if len(msg.bone_parents) != bones or len(msg.virtual_joints) != 2 * points:
+        raise MalformedMessage(f"skeleton '{msg.name}' has lists of different lengths")
+    if any(joint >= len(msg.joints) for joint in msg.virtual_joints):
+        raise MalformedMessage(
+            f"skeleton '{msg.name}' has a virtual point of a joint beyond its {len(msg.joints)}"
+        )
+    pairs = [msg.joints[joint] for joint in msg.virtual_joints]
+    known = SKELETONS.get(msg.name) if msg.name in SKELETONS else None
+    try:
+        skeleton = Skeleton(
+            name=msg.name,
+            joints=tuple(msg.joints),
+            bones=tuple(zip(msg.bone_parents, msg.bone_children, strict=True)),
+            root=msg.root,
+            source=known.source if known else "",
+            virtual=tuple(zip(msg.virtual_points, pairs[::2], pairs[1::2], strict=True)),
+        )
+    except ValueError as error:
+        raise MalformedMessage(str(error)) from error
+    if known and skeleton != known:
+        raise MalformedMessage(
+            f"skeleton '{msg.name}' differs from the one of that name here; update the older side"
+        )
+    return skeleton
+
+
+def camera_from_msg(msg: Any) -> Camera | None:
+    """The camera of the images that come with `msg`, or None where it is uncalibrated (K all zero).
+
+    K is that of the whole sensor; binning and region of interest are applied to it, so that width and height
+    are those of the image. Raises MalformedMessage.
+    """
+    k = np.array(msg.k, float).reshape(3, 3)
+    if not k.any():
+        return None
+    binning = np.array([max(msg.binning_x, 1), max(msg.binning_y, 1)])
+    offset = np.array([msg.roi.x_offset, msg.roi.y_offset])
+    full = np.array([msg.width, msg.height])
+    size = np.array([msg.roi.width or msg.width, msg.roi.height or msg.height])
+    if ((offset + size) > full).any():
+        raise MalformedMessage(
+            f"region of interest of {size.tolist()} pixels at {offset.tolist()} must lie in the image of "
+            f"{full.tolist()} pixels"
+        )
+    # Pixel centres are whole numbers, so a block of b pixels is centred (b - 1) / 2 past its first one.
+    k[:2] /= binning[:, None]
+    k[:2, 2] += (0.5 - offset) / binning - 0.5
+    width, height = (size // binning).tolist()
+    try:
+        return Camera(
+            width, height, k, np.array(msg.d, float), msg.distortion_model or "plumb_bob", "camera_info"
+        )
+    except ValueError as error:
+        raise MalformedMessage(f"camera info: {error}") from error
+
+
+def _person2d_from_msg(msg: Any, joints: int) -> Person2D:
+    _check_lengths(msg, joints, xy_px=2, joint_confidence=1)
+    xy_px = np.array(msg.xy_px, float).reshape(joints, 2)
+    joint_confidence = np.array(msg.joint_confidence, float)
+    x_min, y_min, x_max, y_max = box = msg.box_px.tolist()
+    if not (math.isfinite(sum(box)) and x_min <= x_max and y_min <= y_max):
+        raise MalformedMessage(f"box_px of '{msg.id}' must be finite x_min, y_min, x_max, y_max, got {box}")
+    _check_joints(msg, xy_px, joint_confidence)
+    return Person2D(msg.id, msg.confidence, np.array(box), xy_px, joint_confidence)
+
+
+def _person3d_from_msg(msg: Any, joints: int) -> Person3D:
+    _check_lengths(msg, joints, xyz=3, std=1, joint_confidence=1, state=1)
+    xyz = np.array(msg.xyz, float).reshape(joints, 3)
+    std = np.array(msg.std, float)
+    root_std = np.array(msg.root_std, float)
+    joint_confidence = np.array(msg.joint_confidence, float)
+    state = np.array(msg.state, np.uint8)
+    if (most := np.maximum.reduce(state)) > LAST_STATE:
+        raise MalformedMessage(f"state of '{msg.id}' must be at most {LAST_STATE}, got {most}")
+    _check_joints(msg, xyz, joint_confidence, state)
+    _check_size(msg.id, "std", std)
+    _check_size(msg.id, "root_std", root_std)
+    for name, size in (("height", msg.height), ("height_std", msg.height_std)):
+        if size < 0.0 or math.isinf(size):
+            raise MalformedMessage(f"{name} of '{msg.id}' must be finite and at least 0, or NaN, got {size}")
+    if msg.scale_source > LAST_SCALE_SOURCE:
+        raise MalformedMessage(
+            f"scale_source of '{msg.id}' must be at most {LAST_SCALE_SOURCE}, got {msg.scale_source}"
+        )
+    return Person3D(
+        id=msg.id,
+        confidence=msg.confidence,
+        xyz=xyz,
+        std=std,
+        root_std=root_std,
+        joint_confidence=joint_confidence,
+        state=state,
+        height=msg.height,
+        height_std=msg.height_std,
+        scale_source=ScaleSource(msg.scale_source),
+    )
+
+
+def _person_angles_from_msg(msg: Any, names: list[str]) -> PersonAngles:
+    _check_lengths(msg, len(names), angle=1, std=1, flags=1)
+    angle, std, flags = np.array(msg.angle, float), np.array(msg.std, float), np.array(msg.flags, np.uint8)
+    unknown = np.isnan(angle)
+    for broken, what in (
+        (flags > ALL_FLAGS, f"must have flags of at most {ALL_FLAGS}"),
+        (np.isinf(angle), "must be finite or NaN"),
+        (
+            unknown != (flags & UNKNOWN_ANGLE > 0),
+            "must be NaN if and only if its flags say that it is unknown",
+        ),
+        (~(std >= 0.0) & ~np.isnan(std) | (std == np.inf), "must have a finite std of at least 0, or NaN"),
+        (unknown & ~np.isnan(std), "is NaN, and so must its std be"),
+    ):
+        if broken.any():
+            row = _first(broken)
+            got = f"{angle[row]}, std {std[row]}, flags {flags[row]}"
+            raise MalformedMessage(f"{names[row]} of '{msg.id}' {what}, got {got}")
+    return PersonAngles(msg.id, angle, std, flags)
+
+
+def _times_from_msg(msg: Any) -> tuple[StageTime, ...]:
+    if not len(msg.stage) == len(msg.start) == len(msg.end):
+        raise MalformedMessage(
+            f"times have {len(msg.stage)} stages, {len(msg.start)} starts and {len(msg.end)} ends"
+        )
+    return tuple(map(StageTime, msg.stage, msg.start, msg.end))
+
+
+def _joints(skeleton: str) -> int:
+    if skeleton not in SKELETONS:
+        raise MalformedMessage(
+            f"skeleton '{skeleton}' is unknown here; known: {', '.join(SKELETONS.names())}"
+        )
+    return len(SKELETONS.get(skeleton))
+
+
+def _check_lengths(msg: Any, joints: int, **per_joint: int) -> None:
+    for name, dimensions in per_joint.items():
+        if (length := len(getattr(msg, name))) != joints * dimensions:
+            raise MalformedMessage(
+                f"{name} of '{msg.id}' must have {joints * dimensions} values, got {length}"
+            )
+
+
+def _check_ids(ids: Iterable[str]) -> None:
+    seen = set()
+    for person in ids:
+        if not person[:1].isalpha():
+            raise MalformedMessage(f"a person's id must start with a letter, got '{person}'")
+        if person in seen:
+            raise MalformedMessage(f"two people have the id '{person}'")
+        seen.add(person)
+
+
+# The checks below run for every person of every message: each first questions a whole array, and looks
+# for the joint to blame only where the answer is bad.
+
+
+def _check_joints(
+    msg: Any,
+    positions: np.ndarray,
+    confidence: np.ndarray,
+    state: np.ndarray | None = None,
+) -> None:
+    """Confidences are from 0 to 1; positions finite, or all NaN with confidence 0 and state MISSING."""
+    if not 0.0 <= msg.confidence <= 1.0:
+        raise MalformedMessage(f"confidence of '{msg.id}' must be from 0 to 1, got {msg.confidence}")
+    if not (np.minimum.reduce(confidence) >= 0.0 and np.maximum.reduce(confidence) <= 1.0):
+        joint = _first(~((confidence >= 0.0) & (confidence <= 1.0)))
+        raise MalformedMessage(
+            f"confidence of joint {joint} of '{msg.id}' must be from 0 to 1, got {confidence[joint]}"
+        )
+    if state is not None and not np.minimum.reduce(state):
+        broken = (state == JointState.MISSING) & ~np.isnan(positions).all(-1)
+        if broken.any():
+            joint = _first(broken)
+            raise MalformedMessage(
+                f"joint {joint} of '{msg.id}' is MISSING and must be NaN, got {positions[joint].tolist()}"
+            )
+    if math.isfinite(np.add.reduce(positions, None)):
+        return
+    missing = np.isnan(positions).all(-1)
+    broken = ~(missing | np.isfinite(positions).all(-1))
+    if broken.any():
+        joint = _first(broken)
+        raise MalformedMessage(
+            f"joint {joint} of '{msg.id}' must be finite or all NaN, got {positions[joint].tolist()}"
+        )
+    broken = missing & (confidence > 0.0)
+    if broken.any():
+        joint = _first(broken)
+        raise MalformedMessage(f"joint {joint} of '{msg.id}' is NaN but has confidence {confidence[joint]}")
+    if state is not None and state[missing].any():
+        raise MalformedMessage(f"joint {_first(missing & (state > 0))} of '{msg.id}' is NaN but not MISSING")
+
+
+def _check_size(person: str, name: str, values: np.ndarray) -> None:
+    """Lengths are finite and not negative, or NaN where unknown."""
+    if np.fmin.reduce(values) < 0.0 or np.fmax.reduce(values) == np.inf:
+        raise MalformedMessage(
+            f"{name} of '{person}' must be finite and at least 0, or NaN, got {values.tolist()}"
+        )
+
+
+def _first(mask: np.ndarray) -> int:
+    return int(np.flatnonzero(mask)[0])

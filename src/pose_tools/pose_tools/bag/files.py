@@ -1,0 +1,42 @@
+"""The files of a bag: which of them there are, and whether they are whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pose_tools.bag.mcap_file import is_whole
+
+METADATA = "metadata.yaml"
+"""rosbag2's name of the file that makes a folder a bag."""
+BAG_FILES = (".mcap", ".db3")
+"""Endings of files that hold the messages of a bag."""
+
+
+def locate(bag: Path) -> Path:
+    """The folder or file to read: a folder with one bare storage file stands for that file."""
+    if not bag.exists():
+        raise FileNotFoundError(f"there is no bag at {bag}")
+    if bag.is_file():
+        if bag.suffix not in BAG_FILES:
+            raise ValueError(f"{bag} is no bag; name a bag's folder, a .mcap or a .db3 file")
+        return bag
+    if (bag / METADATA).is_file() or any(bag.glob("*.mcap")):
+        return bag
+    databases = sorted(bag.glob("*.db3"))
+    if len(databases) == 1:
+        return databases[0]
+    raise FileNotFoundError(f"{bag} holds no bag: neither {METADATA} nor a storage file is in it")
+
+
+def is_cut_short(path: Path) -> bool:
+    """Whether a bag lacks its end, or what describes it."""
+    if path.is_dir() and not ((path / METADATA).is_file() and (path / METADATA).stat().st_size):
+        return True
+    return any(not is_whole(file) for file in mcap_files(path))
+
+
+def mcap_files(path: Path) -> list[Path]:
+    """The MCAP files of a bag in the order in which they were written: _2 before _10."""
+    if path.is_file():
+        return [path] if path.suffix == ".mcap" else []
+    return sorted(path.glob("*.mcap"), key=lambda file: (len(file.name), file.name))

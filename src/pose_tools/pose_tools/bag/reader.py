@@ -1,0 +1,118 @@
+"""Bags read from every storage that `rosbags` knows, those that were cut short as well."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import apsw
+from mcap.reader import make_reader
+from rosbags.interfaces import Connection
+from rosbags.rosbag2 import Reader, ReaderError
+
+from pose_core.callbacks import Say
+from pose_tools.bag.definitions import type_hash
+from pose_tools.bag.files import is_cut_short, locate
+from pose_tools.bag.messages import deserialize
+from pose_tools.bag.recovery import recover
+
+
+class BagMessage(NamedTuple):
+    """One message of a bag."""
+
+    topic: str
+    stamp: int
+    """Log time, ns since 1970: in bags of this project the stamp of the message's header."""
+    type: str
+    cdr: bytes
+
+    def decode(self) -> Any:
+        """The message. Raises ValueError for a type that is not known here, or bytes that are none of it."""
+        return deserialize(self.cdr, self.type)
+
+
+def _warn(sentence: str) -> None:
+    warnings.warn(sentence, stacklevel=3)
+
+
+def read(bag: Path | str, topics: Iterable[str] | None = None, *, warn: Say = _warn) -> Iterator[BagMessage]:
+    """The messages of a bag in order of log time.
+
+    `bag`: folder, or a bare .mcap or .db3 file. `topics`: full names; all by default. A bag that was cut
+    short is read up to its last whole chunk, and `warn` is told. Raises, before the first message:
+    FileNotFoundError where there is no bag; ValueError for a topic that the bag lacks, a type that is defined
+    differently here, or a file that cannot be read. Damage in the middle of a file raises ValueError when it
+    is reached.
+    """
+    path = locate(Path(bag))
+    scratch = None
+    if is_cut_short(path):
+        scratch = tempfile.TemporaryDirectory(prefix="bag-")
+        whole = Path(scratch.name) / "bag"
+        count = recover(path, whole)
+        warn(f"{path} was cut short; reading the {count} messages up to its last whole chunk")
+        path = whole
+    reader = Reader(path)
+    try:
+        reader.open()
+    except (ReaderError, apsw.Error) as error:
+        raise ValueError(f"{bag} cannot be read: {error}") from error
+    try:
+        connections = _choose(reader.connections, topics, Path(bag))
+        hashes = _type_hashes(path)
+        for connection in connections:
+            _check_type(connection, hashes.get(connection.topic, connection.digest))
+    except ValueError:
+        reader.close()
+        raise
+    return _messages(reader, connections, scratch)
+
+
+def _messages(
+    reader: Reader, connections: list[Connection], scratch: tempfile.TemporaryDirectory[str] | None
+) -> Iterator[BagMessage]:
+    try:
+        for connection, stamp, data in reader.messages(connections) if connections else ():
+            yield BagMessage(connection.topic, stamp, connection.msgtype, bytes(data))
+    except (ReaderError, apsw.Error) as error:
+        remedy = "`pose bag-recover` copies what comes before"
+        raise ValueError(f"{reader.path} is damaged: {error}; {remedy}") from error
+    finally:
+        reader.close()
+        if scratch is not None:
+            scratch.cleanup()
+
+
+def _choose(connections: list[Connection], topics: Iterable[str] | None, bag: Path) -> list[Connection]:
+    if topics is None:
+        return list(connections)
+    wanted, present = list(topics), {connection.topic for connection in connections}
+    missing = [topic for topic in wanted if topic not in present]
+    if missing:
+        raise ValueError(
+            f"{bag} has no topic {', '.join(missing)}; it has {', '.join(sorted(present)) or 'none'}"
+        )
+    return [connection for connection in connections if connection.topic in wanted]
+
+
+def _type_hashes(path: Path) -> dict[str, str]:
+    """Type hash of each topic of a bare MCAP file, where `rosbags` does not look for them."""
+    if path.suffix != ".mcap":
+        return {}
+    with path.open("rb") as file:
+        summary = make_reader(file).get_summary()
+    channels = summary.channels.values() if summary is not None else ()
+    return {channel.topic: channel.metadata.get("topic_type_hash", "") for channel in channels}
+
+
+def _check_type(connection: Connection, recorded: str) -> None:
+    """Raise ValueError where this machine means something else by the type than the bag does."""
+    installed = type_hash(connection.msgtype)
+    if recorded and installed and recorded != installed:
+        raise ValueError(
+            f"{connection.topic} holds {connection.msgtype} with hash {recorded}, but here it has "
+            f"{installed}; install the version of {connection.msgtype.split('/')[0]} that recorded the bag"
+        )

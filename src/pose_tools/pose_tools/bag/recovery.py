@@ -1,0 +1,45 @@
+"""A bag that was cut short, copied up to its last whole chunk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mcap.records import Channel, Message, Schema
+
+from pose_tools.bag.files import locate, mcap_files
+from pose_tools.bag.mcap_file import scan
+from pose_tools.bag.writer import BagWriter
+
+
+def recover(bag: Path | str, folder: Path | str) -> int:
+    """Copy a bag that was cut short, up to its last whole chunk, into a new bag in `folder`.
+
+    `bag`: folder, with or without metadata.yaml, or a .mcap file; it stays as it is. Returns the number of
+    messages. From a bag of `BagWriter` comes exactly what it would have written, had it been closed there.
+    Raises FileNotFoundError, FileExistsError, or ValueError where nothing is whole.
+    """
+    files = mcap_files(locate(Path(bag)))
+    if not files:
+        raise ValueError(
+            f"{bag} is no MCAP bag and cannot be recovered here; try sqlite3's .recover on its .db3 file"
+        )
+    if not any(isinstance(record, Channel) for file in files for record in scan(file)):
+        raise ValueError(f"{bag} was cut short before its first topic; nothing can be recovered")
+    with BagWriter(folder) as writer:
+        for file in files:
+            _copy(file, writer)
+    return writer.messages
+
+
+def _copy(file: Path, writer: BagWriter) -> None:
+    schemas: dict[int, Schema] = {}
+    topics: dict[int, str] = {}
+    for record in scan(file):
+        if isinstance(record, Schema):
+            schemas[record.id] = record
+        elif isinstance(record, Channel):
+            schema = schemas.get(record.schema_id) or Schema(id=0, data=b"", encoding="", name="")
+            writer.restore_topic(record, schema)
+            topics[record.id] = record.topic
+        elif isinstance(record, Message):
+            writer.restore(topics[record.channel_id], record)
