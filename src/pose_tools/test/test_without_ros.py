@@ -132,9 +132,7 @@ def test_a_recording_is_processed_to_the_bytes_of_an_installation_with_ros(
         ".csv",
         ".npz",
     }
-    job = ProcessJob(
-        source=clip, out=tmp_path / "with", processes=1, min_seconds=0.0, overlay=False, force=False
-    )
+    job = ProcessJob.asked(clip, tmp_path / "with", processes=1, min_seconds=0.0, overlay=False)
     process(job, lambda _done, _total: None)
     made, expected = (
         {
