@@ -31,6 +31,7 @@ from pose_tools.doctor.doors import brought
 from pose_tools.doctor.finding import OK, WARN
 from pose_tools.files.export import ExportJob, export
 from pose_tools.files.formats import EXPORTERS
+from pose_tools.parameters.own import ProcessParams
 from pose_tools.process.run import ProcessJob, _Meter, _Run
 from pose_tools.process.run import process as run_process
 from refine_node.params import RefineParams
@@ -144,7 +145,8 @@ def test_process_uses_their_detector_lifter_and_refiner_in_workers_too(
     assert (result.ids, result.summary["lifter"], result.summary["refined"]) == (("p1",), "flat", "as live")
     assert len(result.joints()) == 15
     assert "scarecrow, at most 1 people" in (out / "report.html").read_text(encoding="utf-8")
-    export(ExportJob(out / "bag", tmp_path / "files", ("json",), min_seconds=0.2), no_progress)
+    seen = ProcessParams(min_seconds=0.2)
+    export(ExportJob(out / "bag", tmp_path / "files", ("json",), process=seen), no_progress)
     content = json.loads((tmp_path / "files" / "bag.json").read_text(encoding="utf-8"))
     joints = result.joints()
     assert content["joints"] == list(MEDIAPIPE33.joints)
@@ -153,7 +155,7 @@ def test_process_uses_their_detector_lifter_and_refiner_in_workers_too(
     np.testing.assert_allclose(content["metres"][3][hip], joints.xyz[3, hip])
     np.testing.assert_allclose(np.diff(content["seconds"]), 1.0 / 30.0, atol=1e-3)
     with pytest.raises(ValueError, match=r"bag\.json exists already"):
-        export(ExportJob(out / "bag", tmp_path / "files", ("json",), min_seconds=0.2), no_progress)
+        export(ExportJob(out / "bag", tmp_path / "files", ("json",), process=seen), no_progress)
     said = CliRunner().invoke(app, ["people", str(out)])
     assert (said.exit_code, said.stdout) == (0, "p1 15\n")
 

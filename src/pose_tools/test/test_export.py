@@ -40,6 +40,7 @@ from pose_tools.bag.writer import BagWriter
 from pose_tools.files import formats as export_formats
 from pose_tools.files.export import ExportJob, export
 from pose_tools.files.formats import PELVIS, PLACE, coordinates, pelvis_place
+from pose_tools.parameters.own import ProcessParams
 from pose_tools.process.person import file_name
 
 NAN = float("nan")
@@ -231,7 +232,7 @@ def test_markers_are_where_the_joints_are(bag: Path, tmp_path: Path):
 
 
 def test_a_camera_that_looks_down_is_levelled(bag: Path, tmp_path: Path):
-    run(bag, tmp_path, to=("trc", "bvh"), camera_pitch_deg=20.0, camera_roll_deg=-5.0)
+    run(bag, tmp_path, to=("trc", "bvh"), tilt=(20.0, -5.0))
     expected = world_from_camera(20.0, -5.0) @ Actor().xyz(7)[MEDIAPIPE.index("nose")]
     np.testing.assert_allclose(read_trc(tmp_path / "Übung 1.trc").of("Nose")[7], expected, atol=1e-6)
     motion = (tmp_path / "Übung 1.bvh").read_text().split("MOTION\n")[1].splitlines()[2 + 7]
@@ -251,7 +252,7 @@ def test_a_tilt_that_the_bag_knows_is_taken_off(tmp_path: Path):
     found = read_trc(tmp_path / "out" / "walk.trc").of("Nose")[7]
     np.testing.assert_allclose(found, world_from_camera(20.0, -5.0) @ seen, atol=1e-3)
     # What is stated counts.
-    run(bag, tmp_path / "level", to=("trc",), camera_pitch_deg=0.0)
+    run(bag, tmp_path / "level", to=("trc",), tilt=(0.0, 0.0))
     found = read_trc(tmp_path / "level" / "walk.trc").of("Nose")[7]
     np.testing.assert_allclose(found, world_from_camera(0.0, 0.0) @ seen, atol=1e-6)
 
@@ -281,7 +282,10 @@ def test_who_is_exported_can_be_chosen(tmp_path: Path):
     bag = write_bag(tmp_path / "walk", (Actor("p1"), Actor("p2", 5, 20)), 100)
     assert set(run(bag, tmp_path / "a", people=("p2",), to=("trc",))["people"]) == {"p2"}
     assert names_in(tmp_path / "a") == {"walk.trc"}
-    assert set(run(bag, tmp_path / "b", min_seconds=0.1, to=("trc",))["people"]) == {"p1", "p2"}
+    assert set(run(bag, tmp_path / "b", process=ProcessParams(min_seconds=0.1), to=("trc",))["people"]) == {
+        "p1",
+        "p2",
+    }
     with pytest.raises(ValueError, match="shows no p7; it shows p1, p2"):
         run(bag, tmp_path / "c", people=("p7",))
     assert not (tmp_path / "c").exists()
@@ -321,7 +325,7 @@ def test_angles_are_those_of_the_bag(tmp_path: Path):
     np.testing.assert_allclose(motion.columns["knee_angle_r"], np.degrees(knee / 64), atol=1e-6)
     assert motion.degrees
     # stated tilt makes the recorded angles of the pelvis wrong
-    again = run(bag, tmp_path / "tilted", to=("csv",), camera_pitch_deg=10.0)
+    again = run(bag, tmp_path / "tilted", to=("csv",), tilt=(10.0, 0.0))
     assert again["people"]["p1"]["angles"] == "from joints"
 
 
@@ -768,10 +772,13 @@ def test_several_robots_are_told_apart(tmp_path: Path):
         ({"height": 0.3}, "height must be from .* got 0.3"),
         ({"height": 30.0}, "height must be from .* got 30"),
         ({"height": NAN}, "height must be from"),
-        ({"mass": 3000.0}, "mass must be from"),
-        ({"augmentation_cycles": 0}, "augmentation_cycles must be from 1"),
-        ({"min_seconds": -1.0}, "min_seconds must be"),
-        ({"camera_pitch_deg": 500.0}, "camera_pitch_deg must be from -180 to 180"),
+        ({"process": ProcessParams(mass=3000.0)}, "mass must be from 2 to 400 kg"),
+        (
+            {"process": ProcessParams(augmentation_cycles=0)},
+            "augmentation_cycles must be from 1 to 64, got 0",
+        ),
+        ({"process": ProcessParams(min_seconds=-1.0)}, "min_seconds must be at least 0.0, got -1.0"),
+        ({"tilt": (500.0, 0.0)}, "camera_pitch_deg must be from -180 to 180"),
     ],
 )
 def test_jobs_that_cannot_work_say_why(bag: Path, tmp_path: Path, options: dict[str, Any], words: str):

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -30,6 +31,7 @@ from pose_tools.parameters.options import (
 )
 from pose_tools.parameters.page import page
 from pose_tools.parameters.table import OWNERS, STAGES, full_names, parameter, split
+from pose_tools.process import job as process_job
 from pose_tools.process import run as process_run
 from pose_tools.process.job import USUAL, ProcessJob, settings_of
 
@@ -148,6 +150,8 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     monkeypatch.setattr(graph_replay, "replay", run_replay)
     monkeypatch.setattr(process_run, "process", run_process)
     monkeypatch.setattr(refine_files, "refine_file", run_refine)
+    # A detector of another name is one that a package brings.
+    monkeypatch.setattr(process_job, "DETECTORS", SimpleNamespace(get=lambda name: name))
     source = tmp_path / "in.npz"
     source.touch()
     needs = {
@@ -287,11 +291,37 @@ def test_what_cannot_be_is_refused_in_one_sentence(
     assert sentence in said[0]
 
 
-def test_a_misspelt_option_is_told_the_nearest() -> None:
-    result = CliRunner().invoke(app, ["process", "in.mp4", "-o", "out", "--heigth", "1.8"])
-    assert result.exit_code == 2
-    assert "--heigth" in result.output
-    assert "--height" in result.output
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["process", "in.mp4", "-o", "out", "--heigth", "1.8"], "--heigth (Possible options: --height"),
+        (["proces"], "no such command 'proces'; Did you mean 'process'?"),
+        (["process", "in.mp4"], "missing option '--out'"),
+        (["live", "--max-frames", "few"], "--max-frames"),
+    ],
+)
+def test_words_that_are_no_options_are_one_sentence_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str], sentence: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["pose", *words])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    (said,) = capsys.readouterr().err.splitlines()
+    assert end.value.code == 2
+    assert said.startswith("pose: ")
+    assert sentence in said
+
+
+@pytest.mark.parametrize(("words", "code"), [([], 2), (["train"], 2), (["--help"], 0), (["fetch", "-h"], 0)])
+def test_help_is_still_whole(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str], code: int
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["pose", *words])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    told = capsys.readouterr()
+    assert end.value.code == code
+    assert "Usage: pose" in told.out + told.err
 
 
 def test_a_pitch_or_a_frame_alone_states_the_tilt() -> None:

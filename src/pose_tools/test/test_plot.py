@@ -153,7 +153,7 @@ def test_recorded_angles_are_taken_as_they_are(tmp_path: Path, drawn: dict) -> N
     np.testing.assert_allclose(
         np.degrees(drawn[f"p1 right_knee {NS_PER_S}"].of("right_knee_flexion")), 77.0, rtol=1e-5
     )
-    draw(bag, tmp_path / "tilted", joints=("right_knee",), camera_pitch_deg=10.0)
+    draw(bag, tmp_path / "tilted", joints=("right_knee",), tilt=(10.0, 0.0))
     assert drawn[f"p1 right_knee {NS_PER_S}"].names == NAMES
 
 
@@ -268,7 +268,7 @@ def test_wishes_that_cannot_be_met_are_refused(tmp_path: Path) -> None:
     for fields, sentence in (
         ({"joints": ("neck",)}, "no angles are called 'neck'; there are pelvis, right_hip"),
         ({"out": tmp_path / "file"}, "file is no folder"),
-        ({"camera_pitch_deg": 400.0}, "camera_pitch_deg must be from -180 to 180, got 400"),
+        ({"tilt": (400.0, 0.0)}, "camera_pitch_deg must be from -180 to 180, got 400"),
         ({"source": tmp_path / "none"}, "there is no .*none"),
         ({"source": tmp_path / "file"}, "is of no kind that can be read"),
         ({"people": ("p7",)}, "shows no p7; it shows p1"),

@@ -27,6 +27,7 @@ from pose_biomechanics.marker_set import MARKERS
 from pose_core import assets
 from pose_core.angles import PELVIS_SEQUENCES, AngleSequence
 from pose_core.formats.trc import read_trc
+from pose_core.geometry.calibration import write_camera_yaml
 from pose_core.geometry.camera import Camera
 from pose_core.people import JointState, People2D, Person2D
 from pose_core.sequence import PoseSequence
@@ -556,6 +557,54 @@ def test_what_another_input_left_is_not_used(
     looked_at.clear()
     run(write_film(film, FRAMES - 1), tmp_path / "out")
     assert len(set(looked_at)) == FRAMES - 1
+
+
+def test_what_was_looked_at_is_used_again_unless_the_detector_is_told_otherwise(
+    eyes: Callable[[Sees], list[int]], film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at = eyes(one_person)
+    camera = tmp_path / "camera.yaml"
+    write_camera_yaml(camera, Camera.from_field_of_view(WIDTH, HEIGHT, 50.0), "film")
+
+    def fail(*_arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(process, "write_bag", fail)
+
+    def looks(**options: object) -> bool:
+        looked_at.clear()
+        with pytest.raises(OSError, match="No space left"):
+            run(film, tmp_path / "out", **options)
+        return bool(looked_at)
+
+    assert looks()
+    others = {"refine.process_noise": 0.5, "lift3d.max_distance": 50.0, "viz.show_labels": False}
+    assert not looks(parameters=others, height=1.8, refiner="raw", calibration=camera)
+    assert looks(parameters={"pose2d.min_detection_confidence": 0.7})
+    assert looks()
+
+
+def test_any_parameter_of_a_stage_reaches_its_results(
+    eyes: Callable[[Sees], list[int]], film: Path, tmp_path: Path
+) -> None:
+    eyes(one_person)
+    told = {
+        "pose2d.frame_id": "left_camera",
+        "lift3d.field_of_view_deg": 75.0,
+        "viz.overlay_max_size": 64,
+        "refine.bone_lengths": False,
+    }
+    result = run(film, tmp_path / "out", overlay=True, parameters=told)
+    assert "75 degrees" in result["camera"]
+    assert "75 degrees is assumed" in result["warnings"][0]
+    assert result["parameters"] == told
+    capture = cv2.VideoCapture(str(tmp_path / "out" / "overlay.mp4"))
+    assert max(capture.get(cv2.CAP_PROP_FRAME_WIDTH), capture.get(cv2.CAP_PROP_FRAME_HEIGHT)) == 64
+    capture.release()
+    messages = list(bag.read(tmp_path / "out" / "bag", [f"/{topics.REFINED}", f"/{topics.PEOPLE2D}"]))
+    assert {message.decode().header.frame_id for message in messages} == {"left_camera"}
+    run(film, tmp_path / "usual")
+    assert contents(tmp_path / "usual")["film_final.trc"] != contents(tmp_path / "out")["film_final.trc"]
 
 
 # What is refused

@@ -110,7 +110,7 @@ def test_marker_files_and_sequences(tmp_path: Path) -> None:
 
 def test_a_tilted_camera_is_levelled(tmp_path: Path) -> None:
     sequence().save(tmp_path / "pose.npz")
-    show(tmp_path / "pose.npz", camera_pitch_deg=90.0)
+    show(tmp_path / "pose.npz", tilt=(90.0, 0.0))
     assert motion(tmp_path / "pose.html")["mm"][0][0][:3] == [0, 0, -3000]
 
 

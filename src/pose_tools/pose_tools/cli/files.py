@@ -62,21 +62,15 @@ def export(
     from pose_tools.files.export import ExportJob
     from pose_tools.files.export import export as run_export
 
-    own = chosen.params("process")
     job = ExportJob(
         bag=bag,
         out=out,
         to=tuple(dict.fromkeys(name.strip().lower() for name in to.split(",") if name.strip())),
         height=height,
-        mass=own.mass,
         people=tuple(person or ()),
-        min_seconds=own.min_seconds,
         augment=augment,
-        augmentation_cycles=own.augmentation_cycles,
-        estimate_missing=own.estimate_missing,
-        force_complete=own.force_complete,
-        camera_pitch_deg=chosen.stated["camera_pitch_deg"],
-        camera_roll_deg=chosen.stated["camera_roll_deg"],
+        process=chosen.params("process"),
+        tilt=chosen.tilt,
         namespace=namespace,
         force=force,
     )
@@ -115,7 +109,7 @@ def plot(
         joints=tuple(joint or ()),
         namespace=namespace,
         force=force,
-        **chosen.stated,
+        tilt=chosen.tilt,
     )
     with Bar("plot") as progress:
         result = run_plot(job, progress)
@@ -154,7 +148,7 @@ def view(
         end=math.inf if end is None else end,
         namespace=namespace,
         open_browser=open_browser,
-        **chosen.stated,
+        tilt=chosen.tilt,
     )
     with Bar("view") as progress:
         result = run_view(job, progress)

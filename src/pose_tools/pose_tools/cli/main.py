@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from typer.main import get_command
@@ -29,6 +29,8 @@ app = typer.Typer(
     rich_markup_mode=None,  # with it, "[default: ...]" in a help text would be taken for markup and vanish
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+UsageError: Any = typer.BadParameter.__base__
+"""What typer raises for words that it cannot place; it gives that class no name of its own."""
 ros_args: list[str] = []
 """What stood behind --ros-args: remappings and the like, handed to every node."""
 
@@ -199,14 +201,19 @@ cli_train.add_to(app)
 
 
 def main() -> None:
-    """Entry point: errors that a user can mend are one sentence and exit code 1."""
+    """Entry point: errors that a user can mend are one sentence and exit code 1; 2 for words that are no options."""
     arguments = sys.argv[1:]
     if "--ros-args" in arguments:
         at = arguments.index("--ros-args")
         ros_args[:] = arguments[at + 1 :]
         arguments = arguments[:at]
     try:
-        app(arguments, prog_name="pose")
+        code = app(arguments, prog_name="pose", standalone_mode=False)
+    except UsageError as error:
+        say(_sentence(error.format_message()))
+        sys.exit(2)
+    except typer.Abort:
+        sys.exit(1)
     except ModuleNotFoundError as error:
         command = " ".join(["pose", *(word for word in arguments[:1] if not word.startswith("-"))])
         sentence = said_of(error.name or "", command)
@@ -218,3 +225,12 @@ def main() -> None:
         full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
         say(f"pose: {error}{'; free some space, and run the same command again' if full else ''}")
         sys.exit(1)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _sentence(said: str) -> str:
+    """What typer says of words that it cannot place, as one sentence; a group of commands without one says what there is."""
+    if "\n" in said:
+        return said
+    said = f"pose: {said[0].lower()}{said[1:].rstrip('.').replace('. ', '; ')}"
+    return said if said.endswith("?") else f"{said}; -h lists the options"

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from pose_core.config.parameter_file import value_of
+from pose_tools.bag.level import Tilt, stated_tilt
 from pose_tools.parameters.chosen import Values, chosen, of_file, params_of
 from pose_tools.parameters.options import RUNS, Option, options_of
 
@@ -28,6 +29,11 @@ class Chosen:
     """Of `--set`."""
     file: Path | None = None
     """Of `--params`."""
+
+    @property
+    def tilt(self) -> Tilt | None:
+        """That of the camera, where an angle of it is stated."""
+        return stated_tilt(self.stated["camera_pitch_deg"], self.stated["camera_roll_deg"])
 
     def values(self) -> Values:
         """What options and `--set` state, by stage. Raises ValueError."""

@@ -11,21 +11,22 @@ import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from pose_biomechanics.angles import AngleOptions
 from pose_biomechanics.augmentation import MarkerAugmenter
-from pose_biomechanics.params import MAX_CYCLES
 from pose_core.callbacks import Progress, Say, silent
+from pose_core.config import check
 from pose_core.formats.rate import rate_of
 from pose_core.markers import world_from_camera
 from pose_core.people import ScaleSource
 from pose_core.sequence import PoseSequence
-from pose_tools.bag.level import ANEW, LEVEL, Tilt, differs, stated_tilt
+from pose_tools.bag.level import ANEW, LEVEL, Tilt, differs
 from pose_tools.bag.people import BagPeople, read_people
 from pose_tools.files.formats import EXPORTERS, LANDMARKS, UNSTATED, Exporter, Subject
+from pose_tools.parameters.own import ProcessParams
 from pose_tools.process.person import (
     Timing,
     Wanted,
@@ -52,25 +53,14 @@ class ExportJob:
     """Names in `EXPORTERS`."""
     height: float = 0.0
     """Standing height of everybody in metres, to which they are scaled; 0: as recorded."""
-    mass: float = 0.0
-    """Kilograms; 0: not known, taken from the height."""
     people: tuple[str, ...] = ()
     """Ids of those who are exported; none: everybody."""
-    min_seconds: float = 1.0
-    """People seen for less are listed, not exported, unless they are named."""
     augment: bool = False
     """Add markers by the networks of marker augmentation."""
-    augmentation_cycles: int = 1
-    """Headings to which a person is turned for them; their answers are averaged."""
-    estimate_missing: bool = False
-    """Mirror limbs that are not seen from the other side."""
-    force_complete: bool = False
-    """Give every marker in every frame, made up where it must be."""
-    camera_pitch_deg: float | None = None
-    """Degrees by which the camera looks down."""
-    camera_roll_deg: float | None = None
-    """Degrees by which the camera's right side is lower than its left. Where one of them is stated, the other is 0; where none
-    is, the tilt is that which the bag knows, else the camera is level."""
+    process: ProcessParams = field(default_factory=ProcessParams)
+    """How markers are made, and for how long people must be seen unless they are named; as of `pose process`."""
+    tilt: Tilt | None = None
+    """Tilt of the camera, where it is stated; else it is that which the bag knows, else the camera is level."""
     namespace: str | None = None
     """Of the robot, where the bag has several."""
     force: bool = False
@@ -85,14 +75,9 @@ class ExportJob:
         self.formats  # noqa: B018 (loads those of other packages)
         if self.out.exists() and not self.out.is_dir():
             raise ValueError(f"{self.out} is no folder; name another one")
-        expect_body(self.height, self.mass)
-        if not 1 <= self.augmentation_cycles <= MAX_CYCLES:
-            raise ValueError(
-                f"augmentation_cycles must be from 1 to {MAX_CYCLES}, got {self.augmentation_cycles}"
-            )
-        if not 0.0 <= self.min_seconds < math.inf:
-            raise ValueError(f"min_seconds must be a time of at least 0, got {self.min_seconds}")
-        AngleOptions.tilted(*(self.stated or LEVEL))
+        expect_body(self.height, self.process.mass)
+        check(self.process)
+        AngleOptions.tilted(*(self.tilt or LEVEL))
 
     @property
     def formats(self) -> list[Exporter]:
@@ -102,11 +87,6 @@ class ExportJob:
     def holds(self, content: str) -> bool:
         """Whether a wanted format holds this, of `formats.CONTENTS`."""
         return any(content in one.holds for one in self.formats)
-
-    @property
-    def stated(self) -> Tilt | None:
-        """Tilt of the camera."""
-        return stated_tilt(self.camera_pitch_deg, self.camera_roll_deg)
 
 
 def export(job: ExportJob, progress: Progress, say: Say = silent) -> dict[str, Any]:
@@ -173,7 +153,7 @@ def _chosen(job: ExportJob, held: BagPeople) -> list[str]:
     """Who is exported. Raises ValueError for ids that the bag lacks, and nobody."""
     if job.people:
         return held.chosen(job.people)
-    least = least_seconds(job.min_seconds, held.stamps)
+    least = least_seconds(job.process.min_seconds, held.stamps)
     chosen = [person for person in held.ids if held.seconds(person) >= least]
     if not chosen:
         longest = max(held.seconds(person) for person in held.ids)
@@ -229,12 +209,9 @@ def _subject(
     joints = _scaled(held.joints(person), job.height)
     seen = held.landmarks(person) if job.holds(LANDMARKS) else None
     track = Track(person, seen if seen is not None else joints[:0], None, joints, held.images(person))
-    tilt = job.stated or held.tilt or LEVEL
+    tilt = job.tilt or held.tilt or LEVEL
     wanted = Wanted(
-        job.mass,
-        job.estimate_missing,
-        job.force_complete,
-        job.augmentation_cycles,
+        job.process,
         None,
         AngleOptions.tilted(*tilt),
     )
@@ -244,7 +221,7 @@ def _subject(
             say(remark)
     # those of the bag know what the stage knew; a stated tilt of the camera or more markers make them out of date
     recorded = held.angles(person)
-    own = recorded if not differs(job.stated, held.tilt) and not job.augment else None
+    own = recorded if not differs(job.tilt, held.tilt) and not job.augment else None
     if recorded is not None and own is None and not job.augment:
         say(f"{person}: {ANEW}")
     if own is not None and not own.pelvis_sequence and "mot" in job.to:

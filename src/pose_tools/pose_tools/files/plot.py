@@ -16,7 +16,7 @@ from pose_core.markers import up_in_camera
 from pose_core.people import People3D
 from pose_core.sequence import PoseSequence
 from pose_tools.bag.files import BAG_FILES
-from pose_tools.bag.level import ANEW, LEVEL, Tilt, differs, stated_tilt
+from pose_tools.bag.level import ANEW, LEVEL, Tilt, differs
 from pose_tools.files.tables import read_angle_tables
 from pose_tools.files.view import MARKER_FILES, SEQUENCE_FILE, expect_source, name_of, open_recording
 from pose_tools.process.figures import OVERVIEW
@@ -39,10 +39,8 @@ class PlotJob:
     """Ids of those in a bag who are drawn; none: everybody."""
     joints: tuple[str, ...] = ()
     """Groups of angles such as right_knee, or both sides as knee; none: all, on one sheet as well."""
-    camera_pitch_deg: float | None = None
-    """Degrees by which the camera looks down, where angles are not recorded."""
-    camera_roll_deg: float | None = None
-    """Degrees by which its right side is lower than its left, likewise."""
+    tilt: Tilt | None = None
+    """Tilt of the camera, where it is stated; else it is that which a bag knows, else the camera is level."""
     namespace: str | None = None
     """Of the robot, where the bag has several."""
     force: bool = False
@@ -53,7 +51,7 @@ class PlotJob:
         if self.out.exists() and not self.out.is_dir():
             raise ValueError(f"{self.out} is no folder; name another one")
         self.groups  # noqa: B018 (checks its part)
-        AngleOptions.tilted(*(self.stated or LEVEL))
+        AngleOptions.tilted(*(self.tilt or LEVEL))
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -62,11 +60,6 @@ class PlotJob:
             if not any(_is_of(group, joint) for group in GROUPS):
                 raise ValueError(f"no angles are called '{joint}'; there are {', '.join(GROUPS)}")
         return tuple(g for g in GROUPS if not self.joints or any(_is_of(g, joint) for joint in self.joints))
-
-    @property
-    def stated(self) -> Tilt | None:
-        """Tilt of the camera."""
-        return stated_tilt(self.camera_pitch_deg, self.camera_roll_deg)
 
 
 @dataclass(frozen=True)
@@ -142,10 +135,8 @@ def _read(job: PlotJob, say: Say) -> _Drawn:
         return _Drawn({name_of(job.source): angles}, 0)
     if ending == SEQUENCE_FILE:
         sequence = PoseSequence.load(job.source)
-        angles = angles_of(sequence, AngleOptions.tilted(*(job.stated or LEVEL)))
-        return _Drawn(
-            {sequence.person or name_of(job.source): angles}, _first(angles), (sequence,), job.stated
-        )
+        angles = angles_of(sequence, AngleOptions.tilted(*(job.tilt or LEVEL)))
+        return _Drawn({sequence.person or name_of(job.source): angles}, _first(angles), (sequence,), job.tilt)
     angles = angles_of_markers(MARKER_FILES[ending](job.source))
     return _Drawn({name_of(job.source): angles}, _first(angles))
 
@@ -155,14 +146,14 @@ def _recorded(job: PlotJob, say: Say) -> _Drawn:
     held = open_recording(job.source, _quiet, say, job.namespace)
     people = tuple(held.joints(person) for person in held.chosen(job.people))
     angles: dict[str, AngleSequence] = {}
-    options = AngleOptions.tilted(*(job.stated or held.tilt or LEVEL))
+    options = AngleOptions.tilted(*(job.tilt or held.tilt or LEVEL))
     for one in people:
         recorded = held.angles(one.person)
-        own = None if differs(job.stated, held.tilt) else recorded
+        own = None if differs(job.tilt, held.tilt) else recorded
         if recorded is not None and own is None:
             say(f"{one.person}: {ANEW}")
         angles[one.person] = angles_of(one, options) if own is None else own
-    return _Drawn(angles, int(held.stamps[0]), people, job.stated or held.tilt)
+    return _Drawn(angles, int(held.stamps[0]), people, job.tilt or held.tilt)
 
 
 def _figures(job: PlotJob, drawn: _Drawn) -> dict[str, Callable[[], Any]]:

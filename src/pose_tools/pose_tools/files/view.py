@@ -19,7 +19,7 @@ from pose_core.markers import MarkerSequence
 from pose_core.sequence import PoseSequence
 from pose_core.units import S_PER_NS
 from pose_tools.bag.files import BAG_FILES, METADATA
-from pose_tools.bag.level import LEVEL, Tilt, stated_tilt
+from pose_tools.bag.level import LEVEL, Tilt
 from pose_tools.bag.people import BagPeople, read_people
 from pose_tools.result_folder import BAG
 from pose_viz.pages import web_page
@@ -42,11 +42,8 @@ class ViewJob:
     begin: float = 0.0
     """Seconds since the recording's start from which it is shown; likewise `end`."""
     end: float = math.inf
-    camera_pitch_deg: float | None = None
-    """Degrees by which the camera of a bag or .npz looks down."""
-    camera_roll_deg: float | None = None
-    """Degrees by which its right side is lower than its left. Where one of them is stated, the other is 0; where none is, the
-    tilt is that which a bag knows, else the camera is level."""
+    tilt: Tilt | None = None
+    """Tilt of the camera, where it is stated; else it is that which a bag knows, else the camera is level."""
     namespace: str | None = None
     """Of the robot, where the bag has several."""
     open_browser: bool = True
@@ -135,7 +132,7 @@ def _people(
 ) -> tuple[list[MarkerSequence] | list[PoseSequence], int, Tilt]:
     """Everybody to show, the stamp of second 0, and how the camera is tilted."""
     ending = job.source.suffix.lower()
-    tilt = stated_tilt(job.camera_pitch_deg, job.camera_roll_deg)
+    tilt = job.tilt
     if job.source.is_dir() or ending in BAG_FILES:
         held = open_recording(job.source, progress, say, job.namespace)
         people = [held.joints(person) for person in held.chosen(job.people)]

@@ -29,6 +29,7 @@ from pose_ros.conversions import people2d_from_msg, people3d_from_msg
 from pose_ros.domains import own_context, private_domain
 from pose_ros.qos import RESULTS
 from pose_ros.stage import Stage
+from pose_tools.parameters.chosen import Values
 from pose_viz.node import VizNode
 from refine_node.node import RefineNode
 
@@ -167,7 +168,7 @@ class Setup:
 
     params_file: Path | None = None
     stages: tuple[str, ...] = tuple(STAGES)
-    overrides: dict[str, dict[str, bool | int | float | str]] = field(default_factory=dict)
+    overrides: Values = field(default_factory=dict)
     namespace: str = ""
     executor: str = DEFAULT_EXECUTOR
     live: bool = False

@@ -24,6 +24,7 @@ from pose_core.markers import MarkerSequence
 from pose_core.sequence import PoseSequence
 from pose_core.skeleton import SKELETONS
 from pose_core.units import S_PER_NS
+from pose_tools.parameters.own import ProcessParams
 from pose_tools.process.stages import Track
 
 SHORT_SHARE = 0.5
@@ -42,12 +43,9 @@ SCALES = {"default": "an adult's, as none was stated", "subject": "stated"}
 
 @dataclass(frozen=True)
 class Wanted:
-    """How markers and angles are made; as the fields of `ProcessJob`."""
+    """How markers and angles are made."""
 
-    mass: float
-    estimate_missing: bool
-    force_complete: bool
-    cycles: int
+    process: ProcessParams
     angle_refiner: AngleRefiner | None
     options: AngleOptions
 
@@ -83,23 +81,23 @@ def person_of(
     """Markers and angles of a refined person. `augmenter` None: the networks for further markers are not there."""
     markers = markers_of(
         refined,
-        estimate_missing=wanted.estimate_missing,
-        force_complete=wanted.force_complete,
+        estimate_missing=wanted.process.estimate_missing,
+        force_complete=wanted.process.force_complete,
         camera_pitch_deg=wanted.options.camera_pitch_deg,
         camera_roll_deg=wanted.options.camera_roll_deg,
     )
     height = float(refined.metadata.get("height", np.nan))
-    mass = wanted.mass or BODY_MASS_INDEX * height**2
+    mass = wanted.process.mass or BODY_MASS_INDEX * height**2
     facts: dict[str, Any] = {
         "height_m": height,
         "scale": str(refined.metadata.get("scale_source", "NONE")).lower(),
         "mass_kg": mass,
-        "mass": "stated" if wanted.mass else f"from the height, {BODY_MASS_INDEX:g} kg/m²",
+        "mass": "stated" if wanted.process.mass else f"from the height, {BODY_MASS_INDEX:g} kg/m²",
     }
     remarks = _guesses(track.id, markers)
     reason = _unfit(height, mass, augmenter)
     if augmenter is not None and not reason:
-        augmented = augmenter.augment(markers, height, mass, wanted.cycles)
+        augmented = augmenter.augment(markers, height, mass, wanted.process.augmentation_cycles)
         markers, reason = augmented.markers, augmented.reason
         if not augmented.used:
             remarks.append(f"{track.id}: no markers were added: {reason}")

@@ -193,10 +193,7 @@ class _Run:
             stage = PeopleLifter(job.lift3d)
             REFINERS.get(job.refine.refiner).check(job.refine)
             wanted = Wanted(
-                job.process.mass,
-                job.process.estimate_missing,
-                job.process.force_complete,
-                job.process.augmentation_cycles,
+                job.process,
                 AngleRefiner() if job.refine.angle_refinement else None,
                 job.options,
             )
