@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from pose_core import assets
+from pose_core.skeleton import MEDIAPIPE33
 from pose_ros.domains import private_domain
 from pose_tools.bag.people import read_people
 
@@ -83,6 +84,20 @@ def test_live_runs_their_lifter_and_refiner(
     assert _thickness(shape) < 0.01
     told = pose("people", "bag")
     assert (told.returncode, told.stdout.split()) == (0, [held.ids[0], str(len(joints))])
+
+
+def test_live_runs_their_detector(
+    pose: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    source = ("--source", str(assets.path(VIDEO)), "--max-frames", str(FRAMES))
+    done = pose("live", *source, "--detector", "scarecrow", "--lifter", "flat", "--record", "bag")
+    assert done.returncode == 0, done.stderr
+    (person,) = (held := read_people(tmp_path / "bag", lambda *_: None, print)).ids
+    seen = held.landmarks(person)
+    assert seen is not None
+    # upright in the middle of 1080 x 1920 pixels: hips at 0.9 - 0.8 x 0.53 of the height
+    hips = seen.xyz[:, MEDIAPIPE33.indices("left_hip", "right_hip")].mean(1)
+    np.testing.assert_allclose(hips, np.broadcast_to((540.0, 0.476 * 1920.0), hips.shape), atol=0.1)
 
 
 def test_one_that_cannot_be_imported_is_named_and_the_rest_work(
