@@ -102,43 +102,22 @@ def test_colcon_at_the_root_sees_the_packages_of_src_and_not_the_distribution():
 
 
 @pytest.mark.slow
-def test_an_empty_environment_gets_the_command_and_processes_a_clip(tmp_path: Path):
-    """As a user without ROS has it: `pip install .`, `pose process`."""
-    import cv2
-
-    from pose_core import assets
-
-    clip, (python, pose) = tmp_path / "walk.mp4", installed(tmp_path / "venv")
-    video = cv2.VideoCapture(str(assets.path("Demo_SinglePerson/videos/cam01.mp4")))
-    sides = [int(video.get(side)) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)]
-    out = cv2.VideoWriter(str(clip), cv2.VideoWriter.fourcc(*"mp4v"), 60.0, sides)
-    for _ in range(24):
-        out.write(video.read()[1])
-    out.release()
-    environ = {name: os.environ[name] for name in ("PATH", "HOME", "POSE_CACHE_DIR") if name in os.environ}
-    arguments = [clip, "-o", tmp_path / "out", "--min-seconds", "0"]
-    subprocess.run([pose, "process", *arguments], env=environ, check=True)
-    assert (tmp_path / "out" / "walk_markers.trc").is_file()
-    assert (tmp_path / "out" / "bag" / "bag_0.mcap").is_file()
-    listed = subprocess.run([python, "-m", "pip", "list"], env=environ, capture_output=True, text=True)
-    names = {line.split()[0].lower() for line in listed.stdout.splitlines()[2:]}
-    assert "pose-pipeline" in names
-    assert not [name for name in names if name.startswith(("ros-", "torch", "colcon", "rclpy"))]
-    live = subprocess.run([pose, "live"], env=environ, capture_output=True, text=True)
-    assert live.returncode == 1
-    assert live.stderr.startswith("pose: pose live needs ROS 2: ")
-
-
-def installed(folder: Path) -> tuple[Path, Path]:
-    """Python and the command of a new environment with the distribution in it."""
-    venv.create(folder, with_pip=True)
-    bin_folder = folder / ("Scripts" if os.name == "nt" else "bin")
-    python = bin_folder / "python"
-    constraints = ROOT / "requirements" / "constraints.txt"
-    environ = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    subprocess.run(
-        [python, "-m", "pip", "install", "--quiet", "--constraint", constraints, ROOT],
-        env=environ,
-        check=True,
-    )
-    return python, bin_folder / "pose"
+def test_an_empty_environment_gets_the_command_and_all_that_works_on_files(tmp_path: Path):
+    """As a user without ROS has it: `pip install .`, then the commands."""
+    venv.create(tmp_path / "venv", with_pip=True)
+    python = tmp_path / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
+    hidden = ("PYTHON", "AMENT", "COLCON", "ROS_", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
+    install = [
+        python,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--constraint",
+        ROOT / "requirements/constraints.txt",
+    ]
+    subprocess.run([*install, ROOT], env=environ, cwd=tmp_path, check=True)
+    check = [python, ROOT / "scripts" / "check_without_ros.py", tmp_path / "made"]
+    done = subprocess.run(check, env=environ, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

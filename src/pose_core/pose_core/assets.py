@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import importlib.util
 import io
 import os
 import shutil
@@ -186,6 +187,11 @@ def path(name: str) -> Path:
     return file
 
 
+def is_there(name: str) -> bool:
+    """Whether the asset was fetched; only presence is checked."""
+    return (cache_dir() / find(name).name).is_file()
+
+
 def verify(name: str) -> Path:
     """Like `path`, and raises CorruptAsset unless the file has the expected SHA-256."""
     file = path(name)
@@ -199,7 +205,8 @@ def fetch(names: Iterable[str], progress: Say | None = None) -> list[Path]:
 
     What is there and intact stays as it is; a damaged file is replaced. A package is downloaded at most once,
     every member and every result is checked, and a file appears under its name only when it is complete.
-    Processes that fetch at the same time wait for each other. `progress` gets one sentence for each step.
+    Processes that fetch at the same time wait for each other. `progress` gets one sentence for each step; at a terminal pip
+    shows a bar besides.
 
     Raises ValueError (unknown name), FetchFailed (no client, no network) or CorruptAsset (other bytes than
     expected).
@@ -253,8 +260,15 @@ def _download(source: Source, folder: Path, tell: Say) -> Path:
     """The archive of a package, as its own client downloads it into a folder of its own."""
     target = Path(tempfile.mkdtemp(dir=folder))
     name = f"{source.package} {source.version}"
+    watched = sys.stderr.isatty()
     if source.client == "pip":
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+        if importlib.util.find_spec("pip") is None:
+            raise FetchFailed(
+                f"{name} is downloaded with pip, which this environment lacks; run {sys.executable} -m ensurepip"
+            )
+        command = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check"]
+        # somebody who looks on is shown pip's own progress bar
+        command += [] if watched else ["--quiet"]
         # One fixed target, whatever runs here: only the data files are wanted.
         command += ["--no-deps", "--only-binary=:all:"]
         command += ["--platform", "manylinux_2_28_x86_64", "--python-version", "3.11"]
@@ -270,7 +284,13 @@ def _download(source: Source, folder: Path, tell: Say) -> Path:
         command += [f"{source.package}@{source.version}"]
     tell(f"downloading {name} with {source.client}")
     done = subprocess.run(
-        command, cwd=target, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        command,
+        cwd=target,
+        stdin=subprocess.DEVNULL,
+        stdout=sys.stderr if watched else subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
     )
     archives = [file for file in target.iterdir() if file.suffix in (".whl", ".tgz")]
     if done.returncode != 0 or len(archives) != 1:

@@ -305,3 +305,26 @@ def test_mediapipe_opens_the_fetched_bundle():
     )
     with vision.PoseLandmarker.create_from_options(options) as landmarker:
         assert landmarker.detect(black).pose_landmarks == []
+
+
+@pytest.mark.parametrize("watched", [True, False])
+def test_who_looks_on_is_shown_pips_own_progress(cache, monkeypatch, watched):
+    commands = []
+
+    def run(command, *, cwd, stdout, **_options):
+        commands.append((command, stdout))
+        wheel(cwd, {f"container/{name}": content for name, content in CONTENT.items()})
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: watched, raising=False)
+    assets.fetch(["first.bin"])
+    ((command, stdout),) = commands
+    assert ("--quiet" in command) == (not watched)
+    assert stdout == (sys.stderr if watched else subprocess.DEVNULL), "standard output is left to results"
+
+
+def test_an_environment_without_pip_is_told_how_to_get_it(cache, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(FetchFailed, match="which this environment lacks; run .* -m ensurepip"):
+        assets.fetch(["first.bin"])

@@ -32,10 +32,12 @@ def process(
     as_json: Json = False,
 ) -> None:
     """A recording to markers (TRC), joint angles (CSV, PNG), a bag, an overlay video and a report. Interrupted, it goes on."""
+    from pose_tools.process.first_use import fetch_missing
     from pose_tools.process.job import ProcessJob
     from pose_tools.process.run import process as run_process
 
     job = ProcessJob.of(source, out, *chosen.layers(), force=force)
+    fetch_missing(job, say)
     with Bar("process") as progress:
         result = run_process(job, progress, say)
     show(result, as_json)

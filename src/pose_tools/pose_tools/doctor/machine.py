@@ -66,13 +66,13 @@ def _version_below(name: str, module: str, limit: int, remedy: str) -> Check:
 def models() -> Checks:
     """The pose model and the demo videos are there with the right SHA-256."""
     # a node does not fetch the model, pose process does
-    found = [_asset(MODEL, FAIL if has_ros() or _is_present(MODEL) else WARN)]
+    found = [_asset(MODEL, FAIL if has_ros() or assets.is_there(MODEL) else WARN)]
     demo = [name for name in assets.ASSETS if name.startswith("Demo_") and name.endswith(".mp4")]
     others = [name for name in assets.ASSETS if name.endswith(".task") and name != MODEL]
     broken = [check for name in demo if (check := _asset(name, WARN)).level != OK]
     found += broken or [Check("demo videos", OK, f"{len(demo)} videos")]
     # a model that nobody fetched is none to complain about, a damaged one is
-    return found + [check for name in others if _is_present(name) and (check := _asset(name, FAIL))]
+    return found + [check for name in others if assets.is_there(name) and (check := _asset(name, FAIL))]
 
 
 def _asset(name: str, level: str) -> Check:
@@ -80,13 +80,6 @@ def _asset(name: str, level: str) -> Check:
         return Check(name, OK, str(assets.verify(name)))
     except (assets.MissingAsset, assets.CorruptAsset) as error:
         return Check(name, level, str(error), f"pose fetch {name}")
-
-
-def _is_present(name: str) -> bool:
-    try:
-        return assets.path(name).is_file()
-    except assets.MissingAsset:
-        return False
 
 
 _LANDMARKER = """
@@ -101,7 +94,7 @@ with vision.PoseLandmarker.create_from_options(options):
 
 def mediapipe() -> Checks:
     """MediaPipe opens the pose model."""
-    if not _is_present(MODEL):
+    if not assets.is_there(MODEL):
         return [Check("mediapipe", SKIPPED, f"needs {MODEL}, which is missing")]
     tried = probe(_LANDMARKER, str(assets.path(MODEL)))
     if not tried.code:
