@@ -44,7 +44,7 @@ def test_the_model_and_the_markers_networks_are_fetched_and_said(
 
 def test_a_model_of_ones_own_is_not_fetched(tmp_path: Path, job: ProcessJob) -> None:
     (tmp_path / "mine.task").touch()
-    own = ProcessJob(source=job.source, out=job.out, model=str(tmp_path / "mine.task"))
+    own = ProcessJob.asked(job.source, job.out, model=str(tmp_path / "mine.task"))
     assert first_use.missing(own) == list(assets.GROUPS["marker_augmenter"])
 
 

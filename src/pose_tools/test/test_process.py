@@ -601,7 +601,7 @@ def test_any_parameter_of_a_stage_reaches_its_results(
     capture = cv2.VideoCapture(str(tmp_path / "out" / "overlay.mp4"))
     assert max(capture.get(cv2.CAP_PROP_FRAME_WIDTH), capture.get(cv2.CAP_PROP_FRAME_HEIGHT)) == 64
     capture.release()
-    messages = list(bag.read(tmp_path / "out" / "bag", [f"/{topics.REFINED}", f"/{topics.PEOPLE2D}"]))
+    messages = list(read(tmp_path / "out" / "bag", [f"/{topics.REFINED}", f"/{topics.PEOPLE2D}"]))
     assert {message.decode().header.frame_id for message in messages} == {"left_camera"}
     run(film, tmp_path / "usual")
     assert contents(tmp_path / "usual")["film_final.trc"] != contents(tmp_path / "out")["film_final.trc"]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pose2d_node.detector import MODELS, SUFFIX
+from pose2d_node.mediapipe_detector import MODELS, SUFFIX
+from pose2d_node.params import Pose2DParams
 from pose_core import assets
 from pose_core.callbacks import Say
 from pose_tools.process.job import ProcessJob
@@ -10,7 +11,8 @@ from pose_tools.process.job import ProcessJob
 
 def missing(job: ProcessJob) -> list[str]:
     """Assets that a job can use and that were not fetched: the model that finds people, the networks that add markers."""
-    model = [f"pose_landmarker_{job.model}{SUFFIX}"] if job.model in MODELS else []
+    known = job.pose2d.detector == Pose2DParams.detector and job.pose2d.model in MODELS
+    model = [f"pose_landmarker_{job.pose2d.model}{SUFFIX}"] if known else []
     return [name for name in (*model, *assets.GROUPS["marker_augmenter"]) if not assets.is_there(name)]
 
 
