@@ -18,6 +18,7 @@ from pose_tools.cli import main as cli
 from pose_tools.cli.main import app
 from pose_tools.parameters.chosen import chosen, of_file, params_of
 from pose_tools.parameters.options import (
+    FILES,
     LAUNCH_FILES,
     LIVE,
     OPTIONS,
@@ -289,6 +290,16 @@ def test_what_cannot_be_is_refused_in_one_sentence(
     assert end.value.code == 1
     assert len(said) == 1
     assert sentence in said[0]
+
+
+@pytest.mark.parametrize("command", FILES)
+def test_commands_on_files_refuse_a_wrong_tilt(command: str) -> None:
+    for said, sentence in (("steep", "must be of type float, got 'steep'"), ("200", "from -180.0 to 180.0")):
+        words = [command, __file__, "-o", "out", f"--camera-roll-deg={said}"]
+        result = CliRunner().invoke(app, words)
+        assert isinstance(result.exception, ValueError)
+        assert str(result.exception).startswith("camera_roll_deg must be ")
+        assert sentence in str(result.exception)
 
 
 @pytest.mark.parametrize(
