@@ -160,6 +160,27 @@ def test_process_uses_their_detector_lifter_and_refiner_in_workers_too(
     assert (said.exit_code, said.stdout) == (0, "p1 15\n")
 
 
+def test_a_result_is_made_and_read_where_there_is_no_ros_and_no_torch(
+    theirs: Path, film: Path, tmp_path: Path
+) -> None:
+    code = """
+import sys
+for name in ("rclpy", "rcl_interfaces", "pose_msgs", "sensor_msgs", "std_msgs", "builtin_interfaces", "torch"):
+    sys.modules[name] = None
+import pose_pipeline
+options = {"overlay": False, "processes": 1, "min_seconds": 0.2, "height": 1.7, "detector": "scarecrow", "lifter": "flat"}
+made = pose_pipeline.process("film.mp4", "out", **options)
+read = pose_pipeline.read("out")
+assert (read.joints().xyz[~read.joints().missing] == made.joints().xyz[~made.joints().missing]).all()
+print(len(read.landmarks()), len(read.angles()), len(read.markers()), read.markers().stamps[0] - read.angles().stamps[0])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["15", "15", "15", "0"]
+
+
 def test_detections_of_another_detector_are_not_gone_on_from(
     theirs: Path, film: Path, tmp_path: Path
 ) -> None:

@@ -126,6 +126,17 @@ def test_people_in_3d_are_the_bytes_of_rclpy(people: People3D) -> None:
     expect_equal(conversions.people3d_to_msg(people), messages.writer().people3d(people))
 
 
+def test_times_of_a_bag_are_whole_numbers_of_python() -> None:
+    """NumPy's, which the reader of bags has, no JSON takes."""
+    people = People2D(1, "camera", "coco17", 4, 3, (), (StageTime("source", 2**60, 2**60 + 1),))
+    bytes_ = serialize(messages.writer().people2d(people))
+    read = reading.people2d_from_msg(
+        deserialize(bytes_, names.type_name(type(conversions.people2d_to_msg(people))))
+    )
+    assert read.times == people.times
+    assert [type(value) for value in (read.times[0].start, read.times[0].end)] == [int, int]
+
+
 @settings(max_examples=40, deadline=None)
 @given(turned)
 def test_angles_are_the_bytes_of_rclpy(people: PeopleAngles) -> None:

@@ -75,7 +75,7 @@ for top in json.loads(sys.argv[2]):
             count += 1
 print(count)
 """
-    packages = "pose_core pose_biomechanics pose_ros pose2d_node lift3d_node refine_node pose_viz pose_tools"
+    packages = "pose_core pose_biomechanics pose_ros pose2d_node lift3d_node refine_node pose_viz pose_tools pose_pipeline"
     done = blocked(code, json.dumps([*NEEDS_ROS, *NEEDS_EXTRAS]), json.dumps(packages.split()))
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 120

@@ -226,7 +226,8 @@ def _times_from_msg(msg: Any) -> tuple[StageTime, ...]:
         raise MalformedMessage(
             f"times have {len(msg.stage)} stages, {len(msg.start)} starts and {len(msg.end)} ends"
         )
-    return tuple(map(StageTime, msg.stage, msg.start, msg.end))
+    # the reader of bags has NumPy's numbers where ROS has Python's
+    return tuple(map(StageTime, msg.stage, map(int, msg.start), map(int, msg.end)))
 
 
 def _joints(skeleton: str) -> int:
