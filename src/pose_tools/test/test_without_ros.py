@@ -142,7 +142,7 @@ def test_a_recording_is_processed_to_the_bytes_of_an_installation_with_ros(
         }
         for folder in (tmp_path / "without", tmp_path / "with")
     )
-    assert {"bag/bag_0.mcap", "bag/metadata.yaml", "report.html", "walk_markers.trc"} <= made.keys()
+    assert {"bag/bag_0.mcap", "bag/metadata.yaml", "report.html", "walk_final.trc"} <= made.keys()
     assert made == expected
 
 
@@ -153,6 +153,7 @@ def test_a_recording_is_processed_to_the_bytes_of_an_installation_with_ros(
         (["demo"], "pose: pose demo needs ROS 2: "),
         (["record", "bag"], "pose: pose record needs ROS 2: "),
         (["evaluate", "lifters"], "pip install 'pose-pipeline[train]'"),
+        (["export-model", "a.ckpt", "b.onnx"], "pip install 'pose-pipeline[train]'"),
     ],
 )
 def test_what_needs_more_says_what(command: list[str], sentence: str, tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def add_to(app: typer.Typer) -> None:
 @evaluate_app.callback()
 def _needs_torch() -> None:
     if importlib.util.find_spec("torch") is None:
-        raise typer.BadParameter("torch is not installed here; run make setup-train")
+        raise ModuleNotFoundError("No module named 'torch'", name="torch")  # `pose` says how to get it
 
 
 def _made(data: Path, lifter: Path | None) -> Made:

@@ -45,5 +45,7 @@ def _wandb(project: str, folder: Path, settings: Mapping[str, Any]) -> Any:
     try:
         import wandb
     except ImportError:
-        raise ValueError("logging to Weights & Biases needs the package wandb: pip install wandb") from None
+        raise ValueError(
+            "logging to Weights & Biases needs the package wandb: pip install 'pose-pipeline[wandb]', or pip install wandb"
+        ) from None
     return wandb.init(project=project, dir=str(folder), config=dict(settings), resume="allow")
