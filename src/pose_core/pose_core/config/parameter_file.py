@@ -6,12 +6,11 @@ Names stand under the name of a node, or a pattern of `*` and `**`, and `ros__pa
 from __future__ import annotations
 
 import difflib
+import functools
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from pose_core import config
 from pose_core.config import qos_overrides
@@ -23,20 +22,34 @@ ROS_OWN = {"use_sim_time": bool, "start_type_description_service": bool}
 _VALUES = "ros__parameters"
 
 
-class _RosLoader(yaml.SafeLoader):
+def _parsed(text: str) -> Any:
+    """What ROS reads in YAML. Raises ValueError for text that is none."""
+    # A small program that reads no file need not wait for PyYAML.
+    import yaml
+
+    try:
+        return yaml.load(text, _ros_loader())
+    except yaml.YAMLError as error:
+        raise ValueError(" ".join(str(error).split())) from error
+
+
+@functools.cache
+def _ros_loader() -> Any:
     """Safe loading, with the floats without a point (1e-3) that ROS reads as numbers and PyYAML as text."""
+    import yaml
 
-
-_RosLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+$"), list("+-0123456789")
-)
+    loader: Any = type("RosLoader", (yaml.SafeLoader,), {})
+    loader.add_implicit_resolver(
+        "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+$"), list("+-0123456789")
+    )
+    return loader
 
 
 def scalar(text: str) -> Any:
     """What ROS reads in `text`; the text where that is no YAML."""
     try:
-        return yaml.load(text, _RosLoader)
-    except yaml.YAMLError:
+        return _parsed(text)
+    except ValueError:
         return text
 
 
@@ -84,8 +97,8 @@ def values(path: str | Path, nodes: Mapping[str, type], *, foreign: bool = True)
 
 def _content(path: str | Path) -> Any:
     try:
-        return yaml.load(Path(path).read_text(encoding="utf-8"), _RosLoader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        return _parsed(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise ValueError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
 
 
