@@ -11,31 +11,33 @@ from typer.testing import CliRunner
 from lift3d_node.learned.model_card import ModelCard
 from pose_core.networks import onnx_file
 from pose_tools.cli.main import app
-from pose_tools.training.train import evaluate_lifters, export_model
-from pose_train.lifter import checkpoint, network
-from pose_train.lifter.checkpoint import Checkpoint
+from pose_train.lifter.family import FAMILY
 from pose_train.studies import lifters as evaluate
+from pose_train.studies.lifters import evaluate_lifters
+from pose_train.trunk import checkpoint
+from pose_train.trunk.checkpoint import Checkpoint
+from pose_train.trunk.export import convert
 
 
 @pytest.fixture
 def trained(tmp_path: Path) -> Path:
     """The checkpoint of a small network."""
     torch.manual_seed(0)
-    kind = network.find("streaming_tcn")
+    kind = FAMILY.find("streaming_tcn")
     net = kind(kind.Config.small())
-    checkpoint.save(tmp_path / "net.pt", Checkpoint(checkpoint.describe(net), net.state_dict(), {}))
+    checkpoint.save(tmp_path / "net.pt", Checkpoint(FAMILY.describe(net), net.state_dict(), {}))
     return tmp_path / "net.pt"
 
 
 def test_a_checkpoint_becomes_an_onnx_file(trained: Path):
     out = trained.with_suffix(".onnx")
-    assert "largest difference" in export_model(trained, out, half=False)
+    assert "largest difference" in convert(trained, out, half=False)
     assert onnx_file.read(out, ModelCard)[0] == checkpoint.read(trained).card
 
 
 def test_a_checkpoint_becomes_torchscript(trained: Path):
     out = trained.with_suffix(".ts")
-    export_model(trained, out, half=True)
+    convert(trained, out, half=True)
     extra = {ModelCard.KEY: ""}
     script = torch.jit.load(out, _extra_files=extra)
     assert '"network":"streaming_tcn"' in str(extra[ModelCard.KEY])
@@ -44,7 +46,7 @@ def test_a_checkpoint_becomes_torchscript(trained: Path):
 
 def test_another_ending_is_refused(trained: Path):
     with pytest.raises(ValueError, match=r"must end in .onnx or .ts"):
-        export_model(trained, trained.with_suffix(".bin"), half=True)
+        convert(trained, trained.with_suffix(".bin"), half=True)
 
 
 def test_without_data_training_says_where_to_name_them(tmp_path: Path):

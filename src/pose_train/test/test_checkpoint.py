@@ -15,8 +15,9 @@ from onnx import external_data_helper
 
 from lift3d_node.learned.model_card import ModelCard
 from pose_core.networks import onnx_file
-from pose_train.lifter import checkpoint
-from pose_train.lifter.checkpoint import Checkpoint
+from pose_train.lifter.family import FAMILY
+from pose_train.trunk import checkpoint
+from pose_train.trunk.checkpoint import Checkpoint
 
 torch.set_num_threads(1)
 
@@ -39,12 +40,12 @@ def saved(tiny_network, tiny_card: ModelCard, tmp_path: Path):
 def test_a_network_describes_itself(tiny_network, tiny_card: ModelCard) -> None:
     network = tiny_network.Tiny(tiny_network.Config())
     network.train()
-    assert checkpoint.describe(network, "none", {"mpjpe_mm": 400.5}) == tiny_card
+    assert FAMILY.describe(network, "none", {"mpjpe_mm": 400.5}) == tiny_card
     assert network.training
 
 
 def test_a_network_comes_back_with_its_card(saved, tiny_card: ModelCard) -> None:
-    card, network = checkpoint.load(saved())
+    card, network = checkpoint.load_of(FAMILY, saved())
     assert card == tiny_card
     assert network.gain.tolist() == [1.0, 2.0, 3.0]
     assert not network.training
@@ -80,7 +81,7 @@ def test_code_in_a_file_does_not_run(how: str, tiny_card: ModelCard, tmp_path: P
     else:
         torch.save({"card": tiny_card.to_json(), "weights": {}, "progress": {"a": Attack(proof)}}, path)
     with pytest.raises(ValueError, match="evil.pt' holds more than numbers and names, which could run code"):
-        checkpoint.load(path)
+        checkpoint.load_of(FAMILY, path)
     assert not proof.exists()
     # The attack is real: a reader that trusts the file runs it.
     pickle.loads(path.read_bytes()) if how == "pickle" else torch.load(path, weights_only=False)
@@ -93,7 +94,7 @@ def test_a_checkpoint_cut_short_is_refused(share: float, saved) -> None:
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])
     with pytest.raises(ValueError, match="tiny.pt' (is no whole checkpoint|holds more than numbers)"):
-        checkpoint.load(path)
+        checkpoint.load_of(FAMILY, path)
 
 
 @pytest.mark.parametrize("content", [[1, 2], {"card": 3, "weights": {}, "progress": {}}, {"state_dict": {}}])
@@ -134,14 +135,14 @@ def test_another_network_is_refused_naming_both(
 ) -> None:
     path = saved(replace(tiny_card, **changes))
     with pytest.raises(ValueError, match=f"tiny.pt': .*{said}"):
-        checkpoint.load(path)
+        checkpoint.load_of(FAMILY, path)
 
 
 @pytest.mark.parametrize("changed", [{"gain": torch.ones(4)}, {"extra": torch.ones(1)}])
 def test_weights_of_another_network_are_refused(changed: dict, saved) -> None:
     path = saved(**changed)
     with pytest.raises(ValueError, match="tiny.pt': weights do not fit network 'tiny' as it is now"):
-        checkpoint.load(path)
+        checkpoint.load_of(FAMILY, path)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +159,7 @@ def test_weights_that_are_no_numbers_are_refused(weights: object, said: str, sav
     path = saved()
     torch.save({**torch.load(path, weights_only=True), "weights": weights}, path)
     with pytest.raises(ValueError, match=f"tiny.pt'{said}| {said}"):
-        checkpoint.load(path)
+        checkpoint.load_of(FAMILY, path)
 
 
 @pytest.mark.parametrize(
@@ -174,7 +175,7 @@ def test_state_that_cannot_be_kept_is_refused(state, tiny_network, monkeypatch: 
     with pytest.raises(
         ValueError, match="state 0 of network 'tiny' must be float32, start as zeros and keep its shape"
     ):
-        checkpoint.describe(tiny_network.Tiny(tiny_network.Config()))
+        FAMILY.describe(tiny_network.Tiny(tiny_network.Config()))
 
 
 # ONNX

@@ -13,14 +13,17 @@ import torch
 
 from lift3d_node.learned.model_card import ModelCard
 from pose_core.skeleton import SKELETONS
-from pose_train.data.samples import Batch
-from pose_train.lifter import checkpoint, network
+from pose_train.lifter import tracks
+from pose_train.lifter.family import FAMILY
 from pose_train.lifter.network import LiftingNetwork
+from pose_train.lifter.tracks import Track
 from pose_train.studies import lifters as evaluate
 from pose_train.studies import real_video
 from pose_train.studies.lifters import BASELINES, CONDITIONS, Candidate, Settings
-from pose_train.studies.scores import Cost, Scores, Track, score
-from pose_train.trunk import export
+from pose_train.studies.scores import Cost, Scores, score
+from pose_train.trunk import checkpoint, export
+from pose_train.trunk.batch import Batch
+from pose_train.trunk.network import parameters
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -37,10 +40,10 @@ def held_out(settings: Settings) -> evaluate.TestSet:
 
 def make(name: str, seed: int = 0) -> tuple[ModelCard, LiftingNetwork]:
     torch.manual_seed(seed)
-    kind = network.find(name)
+    kind = FAMILY.find(name)
     made = kind(kind.Config.small()).eval()
     gives_std = "log_std" in made.step(*nothing(made), made.initial(1))[0]
-    return checkpoint.describe(made, std=() if gives_std else (0.05,)), made
+    return FAMILY.describe(made, std=() if gives_std else (0.05,)), made
 
 
 def nothing(made: LiftingNetwork) -> tuple[torch.Tensor, torch.Tensor]:
@@ -61,7 +64,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def scored(card: ModelCard, outputs: dict[str, np.ndarray], batch: Batch) -> Scores:
-    return score(evaluate.tracks(card, outputs, batch), SKELETONS.get(card.skeleton_out))
+    return score(tracks.tracks(card, outputs, batch), SKELETONS.get(card.skeleton_out))
 
 
 def test_the_test_is_the_same_each_time_and_under_each_condition(
@@ -118,7 +121,7 @@ def test_outputs_that_come_late_are_put_beside_their_own_frames(held_out: evalua
     ahead = dataclasses.replace(card, look_ahead=3)
     assert scored(ahead, late, batch).mpjpe_mm == pytest.approx(0.0, abs=1e-3)
     assert scored(card, late, batch).mpjpe_mm > 1.0
-    assert len(evaluate.tracks(ahead, late, batch)[0].step) == 37
+    assert len(tracks.tracks(ahead, late, batch)[0].step) == 37
 
 
 def test_frames_in_which_nothing_is_seen_do_not_count(held_out: evaluate.TestSet) -> None:
@@ -153,11 +156,11 @@ def test_deviations_across_and_along_the_view(held_out: evaluate.TestSet) -> Non
     factors = np.linspace(1.0, 2.0, 33)
     card = dataclasses.replace(card, temperature=tuple(factors.tolist()))
     outputs = {"log_std": np.broadcast_to(np.log([0.01, 0.03]), (2, 5, 33, 2))}
-    std = evaluate.standard_deviations(card, outputs)
+    std = tracks.standard_deviations(card, outputs)
     assert std is not None
     np.testing.assert_allclose(std[1, 4], factors[:, None] * [0.01, 0.01, 0.03])
     measured, _ = make("pof_transformer")
-    std = evaluate.standard_deviations(measured, {})
+    std = tracks.standard_deviations(measured, {})
     assert std is not None
     np.testing.assert_allclose(np.broadcast_to(std, (17, 3)), 0.05)
 
@@ -173,13 +176,13 @@ def test_calibration_makes_the_stated_interval_honest(data: Path) -> None:
     xyz = truth + scale[:, None] * random.standard_normal(truth.shape)
     outputs = {"xyz": xyz, "log_std": np.full((*truth.shape[:-1], 2), np.log(0.01))}
     rest = [i for i in range(33) if i not in hips]
-    fitted = evaluate.calibrated(card, outputs, batch)
+    fitted = tracks.calibrated(card, outputs, batch)
     np.testing.assert_allclose(np.array(fitted.temperature)[rest], 2.0, rtol=0.1)
     before, after = scored(card, outputs, batch), scored(fitted, outputs, batch)
     assert before.coverage < 0.7
     assert after.coverage == pytest.approx(0.9, abs=0.02)
     plain = dataclasses.replace(card, outputs=("xyz",), std=(1.0,))
-    stated = evaluate.calibrated(plain, {"xyz": xyz}, batch)
+    stated = tracks.calibrated(plain, {"xyz": xyz}, batch)
     np.testing.assert_allclose(np.array(stated.std)[rest], 0.02, rtol=0.1)
     np.testing.assert_allclose(np.array(stated.std)[hips], 0.02, rtol=0.1)
 
@@ -209,12 +212,12 @@ def test_operations_are_counted_as_by_hand() -> None:
     # Each weight of a matrix counts once; biases and norms do not multiply.
     weights = sum(p.numel() for p in recurrent.parameters() if p.ndim > 1)
     assert evaluate.macs(recurrent) == pytest.approx(weights, rel=0.05)
-    both = network.find("lstm_posenet")
+    both = FAMILY.find("lstm_posenet")
     window = both(dataclasses.replace(both.Config.small(), centred=True)).eval()
     in_layers = sum(p.numel() for p in window.layers.parameters() if p.ndim > 1)
     around = sum(one.weight.numel() for one in window.modules() if isinstance(one, torch.nn.Linear))
     assert evaluate.macs(window) == 7 * in_layers + around
-    attending = network.find("pof_transformer")
+    attending = FAMILY.find("pof_transformer")
     small = attending(attending.Config.small())
     products = []
     for layer in small.modules():
@@ -265,7 +268,7 @@ def test_what_was_measured_is_not_measured_again(files: Path, settings: Settings
     assert results[2].simulated["noise"].mpjpe_mm != results[1].simulated["noise"].mpjpe_mm
     assert results[2].cost == Cost()
     for result in results[:2]:
-        assert result.cost.parameters == network.parameters(make(result.name)[1])
+        assert result.cost.parameters == parameters(make(result.name)[1])
         assert min(result.cost.one_ms or 0, result.cost.batch_ms or 0, result.cost.lift_ms or 0) > 0.0
     # One result is lost, as if the run had been interrupted; a network was trained anew.
     kept = sorted(tmp_path.iterdir())

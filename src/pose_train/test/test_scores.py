@@ -10,7 +10,9 @@ import pytest
 
 from lift3d_node.learned import limbs
 from pose_core.skeleton import COCO17, MEDIAPIPE33
-from pose_train.studies.scores import Cost, Result, Scores, Track, mean_scores, score, temperatures
+from pose_train.lifter.tracks import Track
+from pose_train.studies.scores import Cost, Result, Scores, mean_scores, score
+from pose_train.trunk.deviations import temperatures
 
 FRAMES = 12
 STEP = np.full(FRAMES, 1.0 / 30.0)

@@ -1,4 +1,4 @@
-"""What angle-refining networks learn from and are judged by: a `pose_train.trunk.training.Task`.
+"""What angle-refining networks learn from and are judged by: a `pose_train.trunk.task.Task`.
 
 A network sees angles that `pose_biomechanics.angles` computed from noisy joints, and is to say by how much each group must be
 turned to be as it is in the angles that the same code computes from the true joints.
@@ -21,26 +21,27 @@ from pose_train.angle import data as angle_data
 from pose_train.angle.data import MadeAngles
 from pose_train.angle.network import AngleNetwork
 from pose_train.angle.recipes import AngleRecipe
-from pose_train.data.samples import Batch
-from pose_train.refiner import data as refiner_data
-from pose_train.refiner.task import Drawer
-from pose_train.trunk.training import Make, Measure, whole
+from pose_train.data import stored
+from pose_train.data.drawing import Drawer
+from pose_train.trunk.batch import Batch
+from pose_train.trunk.task import Make, Measure
+from pose_train.trunk.training import whole
 
 Generator = np.random.Generator
 
 
 @dataclass(frozen=True)
-class AngleSource:
+class AngleTask:
     """Where the batches of an angle-refining network come from."""
 
     file: Path
-    """That `refiner_data.prepare` made; its name tells what is in it."""
+    """That `pose_train.data.stored.prepare` made; its name tells what is in it."""
     recipe: AngleRecipe
     seed: int
 
     def maker(self) -> Make:
         """Reads the file."""
-        sequences = refiner_data.read(self.file)
+        sequences = stored.read(self.file)
         drawer = Drawer(sequences, self.recipe)
 
         def make(frames: int, random: Generator) -> Batch:
@@ -55,7 +56,7 @@ class AngleSource:
 
     def validation(self) -> Batch:
         """Clips of people who take part in nothing else, as lifted."""
-        sequences = refiner_data.read(self.file)
+        sequences = stored.read(self.file)
         return batch_of(angle_data.made(sequences.validation(), sequences.skeleton))
 
     def judge(self, network: AngleNetwork, batch: Batch) -> dict[str, float]:

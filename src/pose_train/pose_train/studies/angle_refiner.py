@@ -27,17 +27,17 @@ from pose_core.skeleton import SKELETONS
 from pose_core.units import S_PER_NS
 from pose_train.angle import data as angle_data
 from pose_train.angle.data import MadeAngles
-from pose_train.data import mocap, synthesis
+from pose_train.data import lifted as lifted_data
+from pose_train.data import mocap, stored, synthesis
+from pose_train.data.clips import Clip
+from pose_train.data.mocap import PACKS
+from pose_train.data.noise import Noise, NoiseMaker
 from pose_train.data.synthesis import Synthesizer
-from pose_train.refiner import data as refiner_data
-from pose_train.refiner.data import Clip
-from pose_train.refiner.noise import Noise, NoiseMaker
 from pose_train.studies import angles as angle_evaluate
 from pose_train.studies import real_video, tables
 from pose_train.studies import refiners as refiner_evaluate
 from pose_train.studies.lifters import machine, write_document
 from pose_train.studies.real_video import EASY, RealVideo
-from pose_train.trunk.training import PACKS
 from refine_node import recording
 from refine_node.encoding import DEFAULT_HEIGHT
 from refine_node.params import RefineParams
@@ -60,7 +60,7 @@ class Settings:
 
     data: Path
     """Folder of the motion capture packs."""
-    lifter: Path = refiner_data.Made.lifter
+    lifter: Path = stored.Made.lifter
     """File of the lifter whose people have angles."""
     clips: int = 24
     frames: int = 150
@@ -108,7 +108,7 @@ class Scenes:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self.skeleton: str = refiner_data.lifter_of(settings.lifter).lifter.skeleton_out
+        self.skeleton: str = lifted_data.lifter_of(settings.lifter).lifter.skeleton_out
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -150,7 +150,7 @@ class Scenes:
 
     @cached_property
     def _lifted(self) -> People:
-        lifted = refiner_data.lift(self._settings.lifter, self._clips)
+        lifted = lifted_data.lift(self._settings.lifter, self._clips)
         std = lifted.std / lifted.height[:, None, None]
         xyz = self._about_root(lifted.xyz)
         return self._simulated(Clip(xyz, std, lifted.confidence, self._truth, lifted.step))

@@ -43,6 +43,7 @@ from pose_core.sequence import PoseSequence
 from pose_core.skeleton import MEDIAPIPE33, SKELETONS, without_side
 from pose_train.data import mocap
 from pose_train.data.landmarks import REFERENCE_HEIGHT, Landmarks
+from pose_train.data.mocap import PACKS
 from pose_train.studies import (
     opensim_walk,
     real_video,
@@ -60,7 +61,6 @@ from pose_train.studies.oracle import MARKER_SET, SKELETONS_KNOWN, degrees, kind
 from pose_train.studies.real_video import RealVideo
 from pose_train.studies.refiners import Scenes, Take, filmed
 from pose_train.studies.segment_chain import PLAIN
-from pose_train.trunk.training import PACKS
 from refine_node import recording
 from refine_node.params import RefineParams
 

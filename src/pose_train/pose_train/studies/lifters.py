@@ -30,8 +30,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import lift3d_node
 import pose_core
 from lift3d_node import models
-from lift3d_node.correspondence import Correspondence
-from lift3d_node.learned import backends, encoding, limbs, network_lifter
+from lift3d_node.learned import backends, encoding
 from lift3d_node.learned.model_card import ModelCard
 from lift3d_node.learned.network_lifter import NetworkLifter
 from lift3d_node.params import Lift3DParams
@@ -39,22 +38,24 @@ from pose_core.callbacks import Progress, Say, no_progress, silent
 from pose_core.config import build
 from pose_core.files import sha256, write_whole
 from pose_core.geometry.camera import Camera
-from pose_core.measures import metrics
 from pose_core.networks import onnx_file, runtime
 from pose_core.people import People2D, Person2D
 from pose_core.skeleton import SKELETONS
 from pose_train.data import detector, landmarks, mocap, samples, synthesis
-from pose_train.data.samples import Batch, Preparer
+from pose_train.data.mocap import PACKS
+from pose_train.data.samples import Preparer
 from pose_train.data.synthesis import Clips, Synthesizer
-from pose_train.lifter import checkpoint, network
+from pose_train.lifter.family import FAMILY
 from pose_train.lifter.network import LiftingNetwork
+from pose_train.lifter.tracks import Arrays, Track, tracks, truth_of
 from pose_train.studies import real_video, scores, statistics2d, tables
 from pose_train.studies.real_video import CAMERAS, EASY, HARD, RealVideo
-from pose_train.studies.scores import PEOPLE, Cost, Result, Scores, Track, score
-from pose_train.trunk import export
-from pose_train.trunk.training import PACKS, whole
+from pose_train.studies.scores import PEOPLE, Cost, Result, Scores, score
+from pose_train.trunk import checkpoint, export
+from pose_train.trunk.batch import Batch, part_of
+from pose_train.trunk.network import parameters
+from pose_train.trunk.training import whole
 
-Arrays = Mapping[str, np.ndarray]
 Forward = Callable[[Batch], Arrays]
 
 
@@ -137,7 +138,7 @@ class Candidate:
         if self.onnx is not None:
             cards.append(onnx_file.read(self.onnx, ModelCard)[0])
         if self.checkpoint is not None:
-            cards.append(checkpoint.read(self.checkpoint).card)
+            cards.append(checkpoint.read_of(FAMILY, self.checkpoint).card)
         for name in ("network", "config", "skeleton_in", "skeleton_out", "state"):
             if len({json.dumps(getattr(card, name)) for card in cards}) > 1:
                 raise ValueError(
@@ -315,7 +316,7 @@ def evaluate_baseline(name: str, test: TestSet, settings: Settings) -> Result:
     """
     skeleton = SKELETONS.get(synthesis.SKELETON)
     batch = test.batch("noise", skeleton.name, skeleton.name)
-    truth = _truth(batch)
+    truth = truth_of(batch)
     if name == "mean_pose":
         others = TestSet(settings, "val").batch("noise", skeleton.name, skeleton.name)
         heights = others.target["xyz"].double().numpy()[others.known.numpy()].mean(0)
@@ -362,7 +363,7 @@ def forwards(candidate: Candidate, settings: Settings) -> tuple[Forward, Forward
     if candidate.checkpoint is None:
         assert exported is not None  # a candidate has one of them
         return exported, None
-    _, trained = checkpoint.load(candidate.checkpoint)
+    _, trained = checkpoint.load_of(FAMILY, candidate.checkpoint)
     trained.to(settings.device).eval()
     return lambda batch: _in_parts(lambda part: whole(trained, part), batch, settings.batch), exported
 
@@ -385,102 +386,22 @@ def export_gap(outputs: Arrays, others: Arrays) -> float:
     return float(max(gaps))
 
 
-def tracks(card: ModelCard, outputs: Arrays, batch: Batch) -> list[Track]:
-    """What a network said beside the truth: a track for each clip, in metres by the person's true height.
-
-    Frames in which nothing is seen do not count. Outputs that are `look_ahead` frames late are put beside their own frames.
-    """
-    late = card.look_ahead
-    ahead = {name: value[:, late:].astype(float) for name, value in outputs.items()}
-    truth = _truth(batch)
-    frames = truth.shape[1] - late
-    truth = truth[:, :frames]
-    metres = batch.height.double().numpy()[:, None, None, None]
-    if "xyz" in ahead:
-        predicted, directions = ahead["xyz"] * metres, None
-    else:
-        predicted, directions = limb_joints(card, ahead["limbs"], batch) * metres, ahead["limbs"]
-    std = standard_deviations(card, ahead)
-    std = None if std is None else np.broadcast_to(std, predicted.shape) * metres
-    steps = batch.step.double().numpy()[:, :frames]
-    return [
-        Track(
-            predicted[i],
-            truth[i],
-            steps[i],
-            None if std is None else std[i],
-            None if directions is None else directions[i],
-        )
-        for i in range(len(truth))
-    ]
-
-
-def standard_deviations(card: ModelCard, outputs: Arrays) -> np.ndarray | None:
-    """(n, T, J, 3) or what becomes that, along each axis, in heights; None where neither network nor card tells."""
-    if "log_std" in outputs:
-        std = np.exp(outputs["log_std"][..., [0, 0, 1]].astype(float))
-        return std * np.array(card.temperature)[:, None]
-    return np.array(card.std)[:, None] * np.ones(3) if card.std else None
-
-
-def limb_joints(card: ModelCard, directions: np.ndarray, batch: Batch) -> np.ndarray:
-    """Joints (n, T, J_out, 3) in heights from limb directions (n, T, 14, 3) and the keypoints that the network saw; NaN for
-    joints that no limb reaches."""
-    frames = directions.shape[1]
-    joints = batch.joints[:, :frames].double().numpy()
-    size = np.exp(
-        batch.context[:, :frames, encoding.CONTEXT.index("log_size")].double().numpy()
-        + encoding.MEAN_LOG_SIZE
-    )
-    seen = joints[..., 2] > 0.0
-    xy = np.where(seen[..., None], joints[..., :2] * size[..., None, None], np.nan)
-    match = Correspondence(card.skeleton_in, card.skeleton_out)
-    xy, confidence = match.keypoints(xy, joints[..., 2])
-    skeleton = SKELETONS.get(card.skeleton_out)
-    body = skeleton.indices(*limbs.JOINTS)
-    rays = np.concatenate([xy, np.ones((*xy.shape[:-1], 1))], -1)[..., body, :]
-    found = np.full((*directions.shape[:2], len(skeleton), 3), np.nan)
-    found[..., body, :] = network_lifter.joints_of_limbs(directions, rays, confidence[..., body])
-    return found
-
-
-def calibrated(card: ModelCard, outputs: Arrays, batch: Batch) -> ModelCard:
-    """The card with the temperature, or for a network without `log_std` the deviation, of each joint that fits these outputs.
-
-    `outputs` and `batch` must be of people whom neither training nor the test has: those of the validation split.
-    """
-    skeleton = SKELETONS.get(card.skeleton_out)
-    heights = dataclasses.replace(batch, height=torch.ones_like(batch.height))
-    pieces = tracks(dataclasses.replace(card, temperature=(1.0,), std=(1.0,)), outputs, heights)
-    predicted, truth, std = (
-        np.concatenate([getattr(piece, name) for piece in pieces]) for name in ("predicted", "truth", "std")
-    )
-    predicted, truth = (metrics.root_aligned(xyz, skeleton) for xyz in (predicted, truth))
-    factors = scores.temperatures(predicted, truth, std)
-    if "log_std" in outputs:
-        return dataclasses.replace(card, temperature=tuple(factors.tolist()))
-    # A joint that was never given, or is the root, does not tell how it errs.
-    errs = (np.abs(np.nan_to_num(predicted - truth)) > 0.0).any((0, 2))
-    typical = float(np.median(factors[errs])) if errs.any() else 1.0
-    return dataclasses.replace(card, std=tuple(np.where(errs, factors, typical).tolist()))
-
-
 def cost(candidate: Candidate, settings: Settings) -> Cost:
     """Size, operations and times of a network; one that was not exported is, for that."""
     card = candidate.card
-    kind = network.find(card.network)
+    kind = FAMILY.find(card.network)
     bare = kind(build(kind.Config, dict(card.config))).eval()
     with tempfile.TemporaryDirectory() as folder:
         file = candidate.onnx or Path(folder) / f"{candidate.name}.onnx"
         if candidate.onnx is None:
             assert candidate.checkpoint is not None  # a candidate has one of them
-            _, trained = checkpoint.load(candidate.checkpoint)
+            _, trained = checkpoint.load_of(FAMILY, candidate.checkpoint)
             export.to_onnx(trained, card, file)
         session = backends.OnnxSession(file, "cpu")
         size = file.stat().st_size
     repeats = settings.timings
     return Cost(
-        parameters=network.parameters(bare),
+        parameters=parameters(bare),
         macs=macs(bare),
         bytes=size,
         look_ahead=card.look_ahead,
@@ -590,24 +511,10 @@ def detector_table(test: TestSet, video: RealVideo) -> str:
     return tables.markdown(*statistics2d.table(columns))
 
 
-def part_of(batch: Batch, rows: slice) -> Batch:
-    """Some clips of a batch."""
-    target = {name: value[rows] for name, value in batch.target.items()}
-    kept = {f.name: getattr(batch, f.name)[rows] for f in dataclasses.fields(batch) if f.name != "target"}
-    return Batch(target=target, **kept)
-
-
 def _in_parts(forward: Forward, batch: Batch, size: int) -> Arrays:
     count = len(batch.height)
     parts = [forward(part_of(batch, slice(start, start + size))) for start in range(0, count, size)]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-
-def _truth(batch: Batch) -> np.ndarray:
-    """(n, T, J, 3) metres; NaN in frames in which nothing is seen."""
-    metres = batch.height.double().numpy()[:, None, None, None]
-    truth = batch.target["xyz"].double().numpy() * metres
-    return np.where(batch.known.numpy()[..., None, None], truth, np.nan)
 
 
 def _earlier(truth: np.ndarray, step: np.ndarray) -> np.ndarray:
@@ -685,3 +592,30 @@ def _sentence(result: Result) -> str:
         one = result.real_mean(real_video.RATE_HZ, EASY)
         said.append(f"real video PA-MPJPE {one.pa_mpjpe_mm:.1f} mm, limbs {one.limb_mean_deg:.1f} degrees")
     return "; ".join(said)
+
+
+def evaluate_lifters(
+    files: list[Path],
+    settings: Settings,
+    out: Path,
+    document: Path,
+    progress: Progress,
+    say: Say,
+) -> dict[str, Any]:
+    """Measure the shipped lifters and those in `files`, and rewrite their rows in the tables of `document`.
+
+    A file named as a shipped one is measured in its place.
+    """
+    named = {file.stem for file in files}
+    networks = candidates([*(file for file in shipped() if file.stem not in named), *files])
+    results = evaluate(networks, settings, out, say, progress)
+    detector = ""
+    if settings.real:
+        say("comparing the simulated detector with the real one")
+        detector = detector_table(TestSet(settings), real_video.load(2))
+    parts = report(results, settings, machine(), detector)
+    write_document(document, parts, keep_others=True)
+    for name, table in tables_of(results).items():
+        say(f"\n{name}\n{tables.text(*table)}")
+    say(f"wrote {document}")
+    return {result.name: json.loads(result.to_json()) for result in results}

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -34,17 +35,18 @@ from pose_core.people import JointState, People3D, ScaleSource
 from pose_core.sequence import PoseSequence
 from pose_core.skeleton import MEDIAPIPE33, SKELETONS, Skeleton
 from pose_core.units import NS_PER_S
-from pose_train.data import detector, landmarks, mocap, synthesis
+from pose_train.data import detector, landmarks, mocap, stored, synthesis
+from pose_train.data import lifted as lifted_data
+from pose_train.data import noise as noise_data
+from pose_train.data.lifted import Lifted
+from pose_train.data.mocap import PACKS
+from pose_train.data.noise import Noise, NoiseMaker
 from pose_train.data.synthesis import Synthesizer
-from pose_train.refiner import data as refiner_data
-from pose_train.refiner import noise as refiner_noise
-from pose_train.refiner.data import Lifted
-from pose_train.refiner.noise import Noise, NoiseMaker
 from pose_train.studies import real_video, tables
-from pose_train.studies.lifters import sources
+from pose_train.studies.lifters import machine, sources, write_document
 from pose_train.studies.real_video import EASY
-from pose_train.studies.scores import LEVEL, NOMINAL_RATE
-from pose_train.trunk.training import PACKS
+from pose_train.studies.scores import NOMINAL_RATE
+from pose_train.trunk.deviations import LEVEL
 from refine_node import recording
 from refine_node.model_card import RefinerCard
 from refine_node.network_refiner import WEIGHTS, NetworkRefiner
@@ -75,7 +77,7 @@ PARTS = {
 }
 """Rows of the ablation. Those that are no refiner of their own take part in nothing else."""
 ABLATED = ("hpstm_transformer", "hpstm_fk")
-CODE = (detector, landmarks, mocap, real_video, refiner_data, refiner_noise, synthesis)
+CODE = (detector, landmarks, mocap, real_video, lifted_data, stored, noise_data, synthesis)
 """Modules whose change makes results stale, with this one and all of `pose_core`, `lift3d_node` and `refine_node`."""
 
 
@@ -92,7 +94,7 @@ class Settings:
 
     data: Path
     """Folder of the motion capture packs."""
-    lifter: Path = refiner_data.Made.lifter
+    lifter: Path = stored.Made.lifter
     """File of the lifter whose output is refined."""
     clips: int = 8
     """Of the first scene; those of made noise and of the truth are half as many."""
@@ -180,7 +182,7 @@ class Scenes:
 
     @cached_property
     def _skeleton(self) -> Skeleton:
-        return SKELETONS.get(refiner_data.lifter_of(self._settings.lifter).lifter.skeleton_out)
+        return SKELETONS.get(lifted_data.lifter_of(self._settings.lifter).lifter.skeleton_out)
 
     @cached_property
     def _clips(self) -> synthesis.Clips:
@@ -201,12 +203,12 @@ class Scenes:
     @cached_property
     def lifted(self) -> list[Take]:
         """The test people through the whole lifting stage."""
-        lifted = refiner_data.lift(self._settings.lifter, self._clips)
+        lifted = lifted_data.lift(self._settings.lifter, self._clips)
         return [_take(lifted, row, self._skeleton) for row in range(len(lifted.height))]
 
     @cached_property
     def synthetic(self) -> list[Take]:
-        """The same motion with noise of `refiner_noise`."""
+        """The same motion with noise of `pose_train.data.noise`."""
         return self._made(Noise(clean=0.0))
 
     @cached_property
@@ -539,3 +541,23 @@ def filmed(video: real_video.RealVideo, number: int, lifter: str) -> Take:
     there = (times >= 0) & (times < len(reference.xyz))
     given = PoseSequence.from_people([frames[i] for i in np.flatnonzero(there)], "p1")
     return Take(given, camera.to_camera(reference.xyz)[times[there]])
+
+
+def evaluate_refiners(
+    files: list[Path],
+    settings: Settings,
+    out: Path,
+    document: Path,
+    progress: Progress,
+    say: Say,
+) -> dict[str, Any]:
+    """Measure the refiners that there are and those in `files`, and rewrite the tables of `document`."""
+    ways, absent = variants(files)
+    results = evaluate(ways, settings, out, say, progress)
+    parts = report(results, absent, settings, machine())
+    write_document(document, parts)
+    say(f"wrote {document}")
+    return {
+        scene: {words(way): dataclasses.asdict(one) for way, one in found.items()}
+        for scene, found in results.items()
+    }
