@@ -12,8 +12,8 @@ from lift3d_node.learned.model_card import ModelCard
 from pose_core.networks import onnx_file
 from pose_tools.cli.main import app
 from pose_train.lifter.family import FAMILY
-from pose_train.studies import lifters as evaluate
-from pose_train.studies.lifters import evaluate_lifters
+from pose_train.studies.lifters.scenes import Settings
+from pose_train.studies.lifters.study import LifterStudy
 from pose_train.trunk import checkpoint
 from pose_train.trunk.checkpoint import Checkpoint
 from pose_train.trunk.export import convert
@@ -64,19 +64,7 @@ def test_help_stands_without_work(command: list[str]):
     assert result.exit_code == 0
 
 
-def test_a_file_named_as_a_shipped_lifter_is_measured_in_its_place(
-    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_file_named_as_a_shipped_lifter_is_measured_in_its_place(trained: Path, tmp_path: Path):
     own = trained.rename(tmp_path / "streaming_tcn.pt")
-    seen = []
-    monkeypatch.setattr(evaluate, "evaluate", lambda networks, *_rest: seen.extend(networks) or [])
-    settings = evaluate.Settings(tmp_path, real=False)
-    (tmp_path / "models.md").write_text(
-        "".join(
-            f"<!-- begin {name} -->\n<!-- end {name} -->\n" for name in ("accuracy", "conditions", "cost")
-        )
-    )
-    evaluate_lifters(
-        [own], settings, tmp_path, tmp_path / "models.md", lambda *_: None, lambda _sentence: None
-    )
-    assert [(one.name, one.files) for one in seen] == [("streaming_tcn", [own])]
+    study = LifterStudy(Settings(tmp_path, real=False), [own])
+    assert [(one.name, one.files) for one in study.networks] == [("streaming_tcn", [own])]

@@ -25,8 +25,8 @@ from pose_train.angle.task import AngleLoss, AngleTask, batch_of, exponential, j
 from pose_train.data import stored
 from pose_train.data.stored import Made
 from pose_train.studies import angle_refiner as angle_refiner_evaluate
-from pose_train.studies.angle_refiner import LIFTED, SIZES, AngleScores, People, Settings
-from pose_train.studies.lifters import write_document
+from pose_train.studies.angle_refiner import LIFTED, SIZES, AngleRefinerStudy, AngleScores, People, Settings
+from pose_train.studies.document import write_document
 from pose_train.trunk import checkpoint, export
 from pose_train.trunk.runs import Job, train
 from pose_train.trunk.training import Batches
@@ -253,14 +253,13 @@ def test_acceleration_is_the_second_difference_of_the_error():
 
 def test_the_document_gets_its_tables(tmp_path: Path):
     zero = dict.fromkeys((*GROUPS, "all"), 0.0)
-    scores = AngleScores(40.0, {**zero, "all": 8.0}, {**zero, "all": 6.0}, 3.0, 0.25, 0.75, (5.0, 4.0))
+    scores = AngleScores(40.0, {**zero, "all": 8.0}, {**zero, "all": 6.0}, 3.0, 0.25, 0.75, (5.0, 4.0), 0.61)
     clean = AngleScores(0.0, zero, {**zero, "all": 0.4}, 0.4, 0.1, 0.0, (0.0, 0.01))
     scenes = {**dict.fromkeys((*SIZES, LIFTED), scores), "true, sure": clean}
-    results = angle_refiner_evaluate.AngleResults(scenes, 0.61)
     settings = Settings.__new__(Settings)
     for name, value in {"clips": 3, "frames": 50}.items():
         object.__setattr__(settings, name, value)
-    parts = angle_refiner_evaluate.report(results, settings, "2 cores")
+    parts = angle_refiner_evaluate.report(scenes, settings, "2 cores")
     assert "3 clips of 50 frames at 30 per second; 0.61 ms" in parts["summary"]
     assert "| noise | 40.0 | 8.00 | 6.00 | 25.0 % | 3.00 | 25 % | 75 % | 5.00 | 4.00 |" in parts["summary"]
     assert "| true, sure | 0.0 | 0.00 | 0.40 | - | 0.40 | 10 % | - | 0.00 | 0.01 |" in parts["summary"]
@@ -271,6 +270,24 @@ def test_the_document_gets_its_tables(tmp_path: Path):
     document.write_text("".join(f"<!-- begin {name} -->\n<!-- end {name} -->\n" for name in parts))
     write_document(document, parts)
     assert "| noise | 40.0 |" in document.read_text()
+
+
+def test_results_are_kept_and_told_with_their_time(data: Path, tmp_path: Path):
+    study = AngleRefinerStudy(Settings(data, clips=1, frames=8, real=False))
+    document = tmp_path / "document.md"
+    document.write_text(
+        "".join(f"<!-- begin {name} -->\n<!-- end {name} -->\n" for name in ("summary", "groups", "others"))
+    )
+    said: list[str] = []
+    first = study.carry_out(tmp_path / "out", document, said.append)
+    text = document.read_text()
+    assert set(first) == {"ms", *study.scenes.names}
+    assert first["ms"] == first[LIFTED]["ms"] > 0.0
+    assert f"{first['ms']:.2f} ms per person and frame" in text
+    again = study.carry_out(tmp_path / "out", document, said.append)
+    assert again == first
+    assert document.read_text() == text
+    assert sum(sentence.endswith("measured before") for sentence in said) == len(study.scenes.names)
 
 
 def test_scenes_are_of_test_people_and_of_the_sizes_that_are_told(data: Path):

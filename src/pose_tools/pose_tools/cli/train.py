@@ -10,7 +10,6 @@ import importlib.util
 import inspect
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,6 +21,7 @@ from pose_core.system.threads import one_blas_thread
 from pose_tools.terminal import Bar, Json, say, show
 
 if TYPE_CHECKING:  # it needs torch
+    from pose_train.studies.study import Study
     from pose_train.trunk.family import AnyFamily
     from pose_train.trunk.runs import Job
     from pose_train.trunk.task import Told
@@ -171,13 +171,11 @@ def evaluate_lifters(
     as_json: Json = False,
 ) -> None:
     """Measure lifters on the same held-out people, cameras and noise, and on real video; print and write docs/models.md."""
-    from pose_train.studies.lifters import Settings
-    from pose_train.studies.lifters import evaluate_lifters as run_evaluation
+    from pose_train.studies.lifters.scenes import Settings
+    from pose_train.studies.lifters.study import LifterStudy
 
-    settings = Settings(data, clips=clips, device=device, real=real)
-    one_blas_thread()
-    with Bar("evaluate") as progress:
-        result = run_evaluation(files or [], settings, out, document, progress, say)
+    study = LifterStudy(Settings(data, clips=clips, device=device, real=real), files or [])
+    result = evaluate(study, out, document)
     if as_json:
         print(json.dumps(result, indent=2))
 
@@ -201,16 +199,13 @@ def evaluate_refiners(
     as_json: Json = False,
 ) -> None:
     """Measure every refiner on the same lifted, filmed and made recordings; write docs/refiners.md."""
-    from pose_train.studies.refiners import Settings
-    from pose_train.studies.refiners import evaluate_refiners as run_evaluation
+    from pose_train.studies.refiners.scenes import Settings
+    from pose_train.studies.refiners.study import RefinerStudy
 
     settings = (
         Settings(data, lifter, clips=clips, real=real) if lifter else Settings(data, clips=clips, real=real)
     )
-    one_blas_thread()
-    with Bar("evaluate") as progress:
-        result = run_evaluation(files or [], settings, out, document, progress, say)
-    show(result, as_json)
+    show(evaluate(RefinerStudy(settings, files or []), out, document), as_json)
 
 
 @evaluate_app.command("angles")
@@ -224,19 +219,17 @@ def evaluate_angles(
     as_json: Json = False,
 ) -> None:
     """Measure joint angles: exactness, what noise does, OpenSim's beside ours, one camera; write docs/angles.md."""
-    from pose_train.studies.angles import Settings
-    from pose_train.studies.angles import evaluate_angles as run_evaluation
+    from pose_train.studies.angles.settings import Settings
+    from pose_train.studies.angles.study import AngleStudy
 
-    one_blas_thread()
-    with Bar("evaluate") as progress:
-        result = run_evaluation(Settings(data, real=real), out, document, progress, say)
-    show(result, as_json)
+    show(evaluate(AngleStudy(Settings(data, real=real)), out, document), as_json)
 
 
 @evaluate_app.command("angle-refiner")
 def evaluate_angle_refiner(
     file: Annotated[Path | None, typer.Argument(help="file (.onnx) instead of the shipped weights")] = None,
     data: Data = Path("data"),
+    out: Annotated[Path, typer.Option(help="folder of the results")] = Path("out/evaluate_angle_refiner"),
     document: Annotated[Path, typer.Option(help="document whose tables are rewritten")] = Path(
         "docs/angle_refinement.md"
     ),
@@ -244,12 +237,16 @@ def evaluate_angle_refiner(
     as_json: Json = False,
 ) -> None:
     """Measure what refining joint angles mends and what harm it does; write docs/angle_refinement.md."""
-    from pose_train.studies.angle_refiner import Settings
-    from pose_train.studies.angle_refiner import evaluate_angle_refiner as run_evaluation
+    from pose_train.studies.angle_refiner import AngleRefinerStudy, Settings
 
+    show(evaluate(AngleRefinerStudy(Settings(data, real=real), file or ""), out, document), as_json)
+
+
+def evaluate(study: Study[Any, Any], out: Path, document: Path) -> dict[str, Any]:
+    """Measure, and rewrite the tables of a document; the figures."""
     one_blas_thread()
-    results = run_evaluation(Settings(data, real=real), file or "", document, say)
-    show({"ms": results.ms, **{name: asdict(one) for name, one in results.scores.items()}}, as_json)
+    with Bar("evaluate") as progress:
+        return study.carry_out(out, document, say, progress)
 
 
 def export_model(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -97,18 +95,10 @@ class Result:
         views = self.real[str(rate)]
         return mean_scores([views[str(camera)] for camera in cameras])
 
-    def to_json(self) -> str:
-        """The same result always gives the same characters. NaN becomes null."""
-        return (
-            json.dumps(_without_nan(dataclasses.asdict(self)), allow_nan=False, sort_keys=True, indent=1)
-            + "\n"
-        )
-
     @classmethod
-    def from_json(cls, text: str) -> Result:
-        """Inverse of `to_json`. Raises ValueError for anything else."""
+    def of(cls, values: Any) -> Result:
+        """From its plain values, in which NaN is None. Raises ValueError for anything else."""
         try:
-            values = json.loads(text)
             return cls(
                 name=values["name"],
                 skeleton=values["skeleton"],
@@ -170,12 +160,6 @@ def mean_scores(scores: Sequence[Scores]) -> Scores:
     known = np.isfinite(table)
     total = np.where(known, table, 0.0).sum(0)
     return Scores(*np.where(known.any(0), total / np.maximum(known.sum(0), 1), np.nan).tolist())
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _without_nan(one) for name, one in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _scores(values: dict[str, Any]) -> Scores:
