@@ -6,18 +6,24 @@ import importlib
 import json
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from typer.testing import CliRunner
 
+import pose_core
 import pose_train
 from pose_core.networks import onnx_file
 from pose_core.networks.runtime import OnnxSession, empty_state
 from pose_tools.cli.main import app
+from pose_train.studies.study import Measurement, Results, Study
+from pose_train.studies.tables import markdown, number
 from pose_train.trunk import checkpoint
+from pose_train.trunk.checkpoint import Checkpoint
 from pose_train.trunk.family import find, names
 from pose_train.trunk.training import Training
 
@@ -229,6 +235,75 @@ def test_it_is_trained_saved_loaded_and_exported_by_the_same_commands(family: st
     for t in range(5):
         outputs, state = session.run(joints[:, t].copy(), np.zeros((2, 1), np.float32), state)
         np.testing.assert_allclose(outputs["value"], expected[:, t], atol=1e-5)
+
+
+class AveragerStudy(Study[str, dict[str, float]]):
+    """How far off a checkpoint is with much and with little noise."""
+
+    command = "averagers"
+    packages = (pose_core,)
+
+    def __init__(self, numbers: Path, model: Path) -> None:
+        self.numbers, self.model, self.measured = numbers, model, 0
+
+    def measurements(self) -> list[Measurement[str, dict[str, float]]]:
+        return [
+            Measurement(scene, "model", scene, {"noise": noise}, partial(self.score, noise))
+            for scene, noise in (("much", 0.5), ("little", 0.1))
+        ]
+
+    def score(self, noise: float) -> dict[str, float]:
+        self.measured += 1
+        truth = torch.from_numpy(np.load(self.numbers)).float()
+        seen = truth + noise * torch.randn(truth.shape, generator=torch.Generator().manual_seed(0))
+        _, _, network = checkpoint.load(self.model)
+        joints = torch.stack([seen, torch.ones_like(seen)], -1)
+        with torch.no_grad():
+            found = network(joints, torch.zeros(*truth.shape[:2], 1))["value"]
+        return {name: float((one - truth).abs().mean()) for name, one in (("before", seen), ("after", found))}
+
+    def depends(self) -> dict[str, Any]:
+        return {}
+
+    def files(self) -> list[Path]:
+        return [self.numbers, self.model]
+
+    def restored(self, kept: Any) -> dict[str, float]:
+        return dict(kept)
+
+    def sentence(self, result: dict[str, float]) -> str:
+        return f"{result['after']:.2f}"
+
+    def report(self, results: Results[str, dict[str, float]], where: str) -> dict[str, str]:
+        rows = [[scene, *map(number, found["model"].values())] for scene, found in results.items()]
+        return {"noise": f"On {where}.\n\n{markdown(['noise', 'before', 'after'], rows)}"}
+
+
+def test_it_is_evaluated_by_a_study_whose_results_are_kept(family: str, tmp_path: Path):
+    found = find(family)
+    network = found.find("smoothing")(found.find("smoothing").Config(start=0.5))
+    checkpoint.save(tmp_path / "a.pt", Checkpoint(found.describe(network), network.state_dict()))
+    np.save(tmp_path / "numbers.npy", np.zeros((4, 16, 17)))
+    (tmp_path / "doc.md").write_text("Words.\n<!-- begin noise -->\n<!-- end noise -->\n")
+    study, told = AveragerStudy(tmp_path / "numbers.npy", tmp_path / "a.pt"), []
+    figures = study.carry_out(tmp_path / "kept", tmp_path / "doc.md", told.append)
+    assert figures["much"]["model"]["after"] < figures["much"]["model"]["before"]
+    assert "| much | 0.4 | 0.2 |\n| little | 0.1 | 0.0 |\n" in (tmp_path / "doc.md").read_text()
+    assert study.carry_out(tmp_path / "kept", tmp_path / "doc.md", told.append) == figures
+    assert study.measured == 2
+    assert told[-3:] == [
+        "much: measured before",
+        "little: measured before",
+        f"wrote {tmp_path / 'doc.md'}",
+    ]
+    # Other weights have results of their own, and one that was lost is made again.
+    next((tmp_path / "kept").glob("little-*.json")).unlink()
+    study.carry_out(tmp_path / "kept", tmp_path / "doc.md")
+    assert study.measured == 3
+    other = found.find("smoothing")(found.find("smoothing").Config(start=0.9))
+    checkpoint.save(tmp_path / "a.pt", Checkpoint(found.describe(other), other.state_dict()))
+    assert study.carry_out(tmp_path / "kept", tmp_path / "doc.md") != figures
+    assert study.measured == 5
 
 
 def test_an_output_that_the_family_does_not_know_is_refused(family: str):
