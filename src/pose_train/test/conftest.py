@@ -125,6 +125,6 @@ def tiny_network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleTyp
     folder = tmp_path_factory.mktemp("networks")
     (folder / "tiny.py").write_text(TINY_NETWORK)
     networks.__path__.append(str(folder))
-    yield sys.modules[NETWORKS.load("tiny").__module__]
+    yield sys.modules[NETWORKS.from_file("tiny").__module__]
     networks.__path__.remove(str(folder))
     del sys.modules["pose_train.lifter.networks.tiny"], NETWORKS._entries["tiny"]

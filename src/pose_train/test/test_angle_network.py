@@ -139,7 +139,7 @@ def test_what_is_missing_is_all_zero_and_what_is_unobservable_says_so():
 def make(name: str, config: Any, seed: int = 3) -> AngleNetwork:
     """A network as if it had been trained: untrained ones change nothing."""
     torch.manual_seed(seed)
-    network = NETWORKS.load(name)(config).eval()
+    network = NETWORKS.from_file(name)(config).eval()
     with torch.no_grad():
         for parameter in network.parameters():
             parameter += 0.1 * torch.randn_like(parameter)
@@ -171,7 +171,7 @@ def stream(network: AngleNetwork, groups: Tensor, context: Tensor) -> Tensor:
 
 def variants(name: str) -> Iterator[Any]:
     """The small configuration, and the shortest window."""
-    small = NETWORKS.load(name).Config.small()
+    small = NETWORKS.from_file(name).Config.small()
     yield pytest.param(name, small, id=name)
     yield pytest.param(name, dataclasses.replace(small, window=2), id=f"{name}-shortest")
 
@@ -190,7 +190,7 @@ def test_shapes_and_an_untrained_network_turns_nothing(name: str, config: Any):
     assert tuple(outputs) == OUTPUTS
     assert (outputs["turn"].shape, outputs["turn"].dtype) == ((3, FRAMES, 12, 3), torch.float32)
     assert float(outputs["turn"].abs().max()) > 1e-3
-    assert not NETWORKS.load(name)(config)(groups, context)["turn"].any()
+    assert not NETWORKS.from_file(name)(config)(groups, context)["turn"].any()
 
 
 @networks
@@ -216,16 +216,16 @@ def test_a_joint_is_corrected_by_what_the_others_do(name: str, config: Any):
 
 @defaults
 def test_heads_and_window_that_cannot_work_are_refused(name: str):
-    small = NETWORKS.load(name).Config.small()
+    small = NETWORKS.from_file(name).Config.small()
     with pytest.raises(ValueError, match="heads must divide width, got 3 heads for width 16"):
-        NETWORKS.load(name)(dataclasses.replace(small, heads=3))
+        NETWORKS.from_file(name)(dataclasses.replace(small, heads=3))
     with pytest.raises(ValueError, match="window"):
-        NETWORKS.load(name)(dataclasses.replace(small, window=1))
+        NETWORKS.from_file(name)(dataclasses.replace(small, window=1))
 
 
 @defaults
 def test_a_card_says_what_is_seen_and_of_which_encoding(name: str):
-    network = make(name, NETWORKS.load(name).Config.small())
+    network = make(name, NETWORKS.from_file(name).Config.small())
     card = FAMILY.describe(network, "nothing", {"harm_degrees": 0.5}, skeleton="mediapipe33")
     assert card.inputs == {"joints": (12, len(FEATURES)), "context": (len(CONTEXT),)}
     with pytest.raises(ValueError, match="encoding 2, this version runs 1"):

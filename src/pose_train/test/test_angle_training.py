@@ -42,7 +42,7 @@ TINY = AngleRecipe(
     clip_lengths=(6, 12),
     length_shares=(0.5, 0.5),
     final_shares=(0.5, 0.5),
-    config=dataclasses.asdict(NETWORKS.load(NAME).Config.small()),
+    config=dataclasses.asdict(NETWORKS.from_file(NAME).Config.small()),
 )
 
 
@@ -53,7 +53,7 @@ def source(made: Made) -> AngleTask:
 
 def network(seed: int = 0) -> AngleNetwork:
     torch.manual_seed(seed)
-    return NETWORKS.load(NAME)(build(NETWORKS.load(NAME).Config, dict(TINY.config)))
+    return NETWORKS.from_file(NAME)(build(NETWORKS.from_file(NAME).Config, dict(TINY.config)))
 
 
 def test_batches_are_made_from_their_number_alone(source: AngleTask):

@@ -188,7 +188,7 @@ def test_the_card_of_another_network_is_refused(make, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["lstm_posenet", "temporal_transformer"])
 def test_what_training_drops_at_random_stays_when_exported(name: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    kind = NETWORKS.load(name)
+    kind = NETWORKS.from_file(name)
     network = kind(replace(kind.Config.small(), dropout=0.5)).eval()
     difference = to_onnx(network, FAMILY.describe(network), tmp_path / "net.onnx")
     assert difference.rms <= HALF_TOLERANCE

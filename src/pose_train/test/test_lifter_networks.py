@@ -29,7 +29,7 @@ FEWEST = MILLION // 10
 
 def variants(name: str) -> Iterator[tuple[str, Any]]:
     """(label, configuration) to try of a network."""
-    small = NETWORKS.load(name).Config.small()
+    small = NETWORKS.from_file(name).Config.small()
     yield name, small
     for field in dataclasses.fields(small):
         value = getattr(small, field.name)
@@ -60,7 +60,7 @@ def _seed() -> None:
 
 
 def make(name: str, config: Any) -> LiftingNetwork:
-    return NETWORKS.load(name)(config).eval()
+    return NETWORKS.from_file(name)(config).eval()
 
 
 def inputs(network: LiftingNetwork, batch: int, frames: int) -> tuple[Tensor, Tensor]:
@@ -87,7 +87,7 @@ def finite(outputs: Outputs) -> bool:
 
 @defaults
 def test_default_size(name):
-    network = NETWORKS.load(name)
+    network = NETWORKS.from_file(name)
     assert FEWEST <= parameters(network(network.Config()))
     assert parameters(network(network.Config.small())) < FEWEST
 

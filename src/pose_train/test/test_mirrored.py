@@ -102,7 +102,7 @@ def test_normal_gives_a_root_mean_square_of_one():
 
 def test_the_network_gives_the_mirrored_person():
     torch.manual_seed(3)
-    kind = NETWORKS.load("streaming_tcn")
+    kind = NETWORKS.from_file("streaming_tcn")
     network = kind(kind.Config.small()).eval()
     for value in network.parameters():
         torch.nn.init.normal_(value, std=0.2)

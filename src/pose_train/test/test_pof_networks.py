@@ -35,7 +35,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def small(name: str) -> LiftingNetwork:
-    return NETWORKS.load(name)(NETWORKS.load(name).Config.small())
+    return NETWORKS.from_file(name)(NETWORKS.from_file(name).Config.small())
 
 
 def temporal(frames: int = 6) -> tuple[LiftingNetwork, Tensor, Tensor]:
@@ -52,12 +52,13 @@ def neighbours(kind: str, name: str) -> set[str]:
 
 def test_the_four_networks_are_there_in_their_sizes() -> None:
     assert POF == ["pof_gcn", "pof_semgcn", "pof_semgcn_temporal", "pof_transformer"]
-    sizes = {name: parameters(NETWORKS.load(name)(NETWORKS.load(name).Config())) for name in POF}
+    sizes = {name: parameters(NETWORKS.from_file(name)(NETWORKS.from_file(name).Config())) for name in POF}
     assert all(300_000 < size < 2_000_000 for size in sizes.values()), sizes
-    config = NETWORKS.load("pof_transformer").Config()
+    config = NETWORKS.from_file("pof_transformer").Config()
     assert (config.width, config.layers, config.heads) == (128, 6, 8)
     assert {
-        (NETWORKS.load(name).Config().width, NETWORKS.load(name).Config().blocks) for name in POF[:3]
+        (NETWORKS.from_file(name).Config().width, NETWORKS.from_file(name).Config().blocks)
+        for name in POF[:3]
     } == {(256, 4)}
 
 
@@ -145,7 +146,7 @@ def test_semantic_weights_are_an_average_over_neighbours_alone() -> None:
 )
 def test_parts_must_divide_the_width(name: str, change: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=f"{next(iter(change))} must divide width, got 3 .* for width"):
-        NETWORKS.load(name)(NETWORKS.load(name).Config(**change))
+        NETWORKS.from_file(name)(NETWORKS.from_file(name).Config(**change))
 
 
 def test_inputs_of_a_known_limb() -> None:
@@ -243,7 +244,7 @@ def test_learns_a_figure_from_all_around_and_its_mirror_image(name: str, scene) 
     mirrored = torch.from_numpy(limbs.mirrored(truth[:8].numpy()))
     torch.testing.assert_close(mirrored.float(), truth[8:], atol=1e-5, rtol=0.0)
     context = torch.zeros(16, 1, len(CONTEXT))
-    network = NETWORKS.load(name)(dataclasses.replace(NETWORKS.load(name).Config.small(), width=32))
+    network = NETWORKS.from_file(name)(dataclasses.replace(NETWORKS.from_file(name).Config.small(), width=32))
     optimiser = torch.optim.Adam(network.parameters(), lr=3e-3)
     toward = (truth[..., 2] < 0.0).float()
     clear = truth[..., 2].abs() > 0.1

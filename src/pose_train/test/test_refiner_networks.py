@@ -35,7 +35,7 @@ LOG_STD = -3.5
 
 def variants(name: str) -> Iterator[tuple[str, Any]]:
     """(label, configuration) to try of a network."""
-    small = NETWORKS.load(name).Config.small()
+    small = NETWORKS.from_file(name).Config.small()
     yield name, small
     for field in dataclasses.fields(small):
         value = getattr(small, field.name)
@@ -73,7 +73,7 @@ def _seed() -> None:
 
 
 def untrained(name: str, config: Any) -> RefiningNetwork:
-    return NETWORKS.load(name)(config).eval()
+    return NETWORKS.from_file(name)(config).eval()
 
 
 def make(name: str, config: Any) -> RefiningNetwork:
@@ -139,7 +139,7 @@ def finite(outputs: Outputs) -> bool:
 @defaults
 @skeletons
 def test_default_size(name, skeleton):
-    network = NETWORKS.load(name)
+    network = NETWORKS.from_file(name)
     assert parameters(network(build(network.Config, {"skeleton": skeleton}))) <= MOST
     assert parameters(network(network.Config.small())) < MOST / 20
 
@@ -223,7 +223,7 @@ def test_learns_to_take_the_noise_from_one_batch(name, config):
 
 
 def hpstm(**changed: Any) -> tuple[str, Any]:
-    return "hpstm", dataclasses.replace(NETWORKS.load("hpstm").Config.small(), **changed)
+    return "hpstm", dataclasses.replace(NETWORKS.from_file("hpstm").Config.small(), **changed)
 
 
 @skeletons
@@ -330,12 +330,12 @@ def test_hpstm_refuses_what_cannot_work(changed, message):
 
 def test_smoothnet_refuses_to_look_ahead_of_its_window():
     with pytest.raises(ValueError, match="look_ahead must be below window, got 8 of 8"):
-        untrained("smoothnet", dataclasses.replace(NETWORKS.load("smoothnet").Config.small(), window=8))
+        untrained("smoothnet", dataclasses.replace(NETWORKS.from_file("smoothnet").Config.small(), window=8))
 
 
 @torch.no_grad()
 def test_smoothnet_repeats_what_was_first_and_last_seen():
-    config = NETWORKS.load("smoothnet").Config.small()
+    config = NETWORKS.from_file("smoothnet").Config.small()
     network = make("smoothnet", dataclasses.replace(config, skeleton="h36m17"))
     joints, context = known(motion("h36m17", 1, 1).expand(1, FRAMES, -1, -1))
     expected = network(joints, context)["xyz"]
@@ -348,7 +348,7 @@ def test_smoothnet_repeats_what_was_first_and_last_seen():
 
 @torch.no_grad()
 def test_smoothnet_treats_all_joints_and_axes_alike_and_moves_with_them():
-    network = make("smoothnet", NETWORKS.load("smoothnet").Config.small())
+    network = make("smoothnet", NETWORKS.from_file("smoothnet").Config.small())
     joints, context = known(motion("mediapipe33", 1, FRAMES))
     elbow, index = network.skeleton.indices("left_elbow", "left_index")
     network.root.zero_()  # which couples the joints

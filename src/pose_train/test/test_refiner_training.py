@@ -37,7 +37,7 @@ TINY = RefinerRecipe(
     length_shares=(0.5, 0.5),
     final_shares=(0.5, 0.5),
     network=NAME,
-    config=dataclasses.asdict(NETWORKS.load(NAME).Config.small()),
+    config=dataclasses.asdict(NETWORKS.from_file(NAME).Config.small()),
 )
 
 
@@ -48,7 +48,7 @@ def source(made: Made) -> RefinerTask:
 
 def network(seed: int = 0) -> RefiningNetwork:
     torch.manual_seed(seed)
-    kind = NETWORKS.load(NAME)
+    kind = NETWORKS.from_file(NAME)
     return kind(build(kind.Config, dict(TINY.config)))
 
 

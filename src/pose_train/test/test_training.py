@@ -34,7 +34,7 @@ TINY = LifterRecipe(
 
 def network(seed: int = 0) -> LiftingNetwork:
     torch.manual_seed(seed)
-    cls = NETWORKS.load("streaming_tcn")
+    cls = NETWORKS.from_file("streaming_tcn")
     return cls(cls.Config.small())
 
 

@@ -64,7 +64,7 @@ class Family(ABC, Generic[C, N, R, D]):
 
     def find(self, name: str) -> type[N]:
         """The network called `name`, loaded when needed. Raises ValueError naming the known ones."""
-        return self.networks.load(name)
+        return self.networks.from_file(name)
 
     def recipe(self, name: str) -> R:
         """How what is called `name` is trained."""

@@ -60,7 +60,7 @@ N = TypeVar("N", bound=StreamingNetwork)
 
 
 class Networks(Registry[type[N]]):
-    """Network classes of one family by the names of their files; filled as `load` finds them."""
+    """Network classes of one family by the names of their files; filled as `from_file` finds them."""
 
     def __init__(self, package: ModuleType, outputs: tuple[str, ...]) -> None:
         """`outputs`: names that a network may give."""
@@ -71,7 +71,7 @@ class Networks(Registry[type[N]]):
         """All networks, by the names of their files."""
         return files_of(self.package)
 
-    def load(self, name: str) -> type[N]:
+    def from_file(self, name: str) -> type[N]:
         """The network called `name`, loaded when needed. Raises ValueError naming the known ones."""
         return self.find(name, self.package)
 
