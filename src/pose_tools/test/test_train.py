@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from lift3d_node.learned.model_card import ModelCard
 from pose_core.networks import onnx_file
+from pose_tools.cli import train as cli_train
 from pose_tools.cli.main import app
 from pose_train.lifter.family import FAMILY
 from pose_train.studies.lifters.scenes import Settings
@@ -17,6 +18,7 @@ from pose_train.studies.lifters.study import LifterStudy
 from pose_train.trunk import checkpoint
 from pose_train.trunk.checkpoint import Checkpoint
 from pose_train.trunk.export import convert
+from pose_train.trunk.family import families
 
 
 @pytest.fixture
@@ -56,6 +58,29 @@ def test_without_data_training_says_where_to_name_them(tmp_path: Path):
     assert isinstance(result.exception, ValueError)
     assert "say with --data" in str(result.exception)
     assert not (tmp_path / "o").exists()
+
+
+def test_every_family_has_its_command():
+    said = CliRunner().invoke(app, ["train", "--help"]).output
+    for family in families():
+        assert family.command in said
+        options = CliRunner().invoke(app, ["train", family.command, "--help"]).output
+        assert family.default in options
+        assert ("--lifter" in options) == bool(family.lifter)
+    result = CliRunner().invoke(app, ["train", "refiners"])
+    assert result.exit_code == 2
+    assert "No such command 'refiners'" in result.output
+
+
+def test_without_torch_training_says_what_brings_it(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(cli_train, "_has_torch", lambda: False)
+    result = CliRunner().invoke(app, ["train", "--help"])
+    assert result.exit_code == 0
+    assert "make setup-train" in result.output
+    for command in (["train", "lifter"], ["evaluate", "lifters"]):
+        result = CliRunner().invoke(app, command)
+        assert result.exit_code == 2
+        assert "torch is not installed here; run make setup-train" in result.output
 
 
 @pytest.mark.parametrize("command", [["train", "lifter"], ["evaluate", "lifters"], ["export-model"]])

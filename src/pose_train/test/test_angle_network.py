@@ -23,6 +23,7 @@ from pose_core.angles import AngleFlag
 from pose_train.angle.family import FAMILY
 from pose_train.angle.network import NETWORKS, OUTPUTS, AngleNetwork
 from pose_train.angle.networks.angle_transformer import _turns
+from pose_train.trunk.network import parameters
 
 FRAMES = 12
 MOST = 700_000
@@ -212,6 +213,11 @@ def test_a_joint_is_corrected_by_what_the_others_do(name: str, config: Any):
     hip, knee = GROUPS.index("left_hip"), GROUPS.index("right_knee")
     groups[:, -1, hip, :6] = torch.tensor([0.0, 1.0, 0.0, -1.0, 0.0, 0.0])
     assert float((network(groups, context)["turn"] - before)[:, -1, knee].abs().max()) > 1e-4
+
+
+@defaults
+def test_default_size(name: str):
+    assert parameters(NETWORKS.from_file(name)(NETWORKS.from_file(name).Config())) <= MOST
 
 
 @defaults

@@ -128,10 +128,6 @@ def difference(a: Outputs, b: Outputs) -> float:
     return max(float((a[name] - b[name]).abs().max()) for name in a)
 
 
-def part(outputs: Outputs, *index: Any) -> Outputs:
-    return {name: value[index] for name, value in outputs.items()}
-
-
 def finite(outputs: Outputs) -> bool:
     return all(bool(torch.isfinite(value).all()) for value in outputs.values())
 
