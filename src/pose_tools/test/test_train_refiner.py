@@ -26,7 +26,7 @@ def test_a_refiner_becomes_an_onnx_file(tmp_path: Path):
         tmp_path / "net.pt", tmp_path / "net.onnx", half=False
     )
     card, _ = onnx_file.read(tmp_path / "net.onnx", RefinerCard)
-    assert card == checkpoint.read(tmp_path / "net.pt").card
+    assert card == checkpoint.read_of(FAMILY, tmp_path / "net.pt").card
 
 
 def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path):

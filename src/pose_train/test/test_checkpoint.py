@@ -54,7 +54,7 @@ def test_a_network_comes_back_with_its_card(saved, tiny_card: ModelCard) -> None
 def test_progress_of_training_comes_back(tiny_card: ModelCard, tmp_path: Path) -> None:
     progress = {"epoch": 3, "optimizer": {"state": {0: {"step": torch.tensor(5.0)}}, "rates": [0.1, None]}}
     checkpoint.save(tmp_path / "a.pt", Checkpoint(tiny_card, {"w": torch.ones(2)}, progress))
-    again = checkpoint.read(tmp_path / "a.pt")
+    again = checkpoint.read_of(FAMILY, tmp_path / "a.pt")
     assert again.progress["epoch"] == 3
     assert again.progress["optimizer"]["rates"] == [0.1, None]
     assert again.progress["optimizer"]["state"][0]["step"].item() == 5.0
@@ -101,19 +101,19 @@ def test_a_checkpoint_cut_short_is_refused(share: float, saved) -> None:
 def test_another_file_of_torch_is_refused(content: object, tmp_path: Path) -> None:
     torch.save(content, tmp_path / "other.pt")
     with pytest.raises(ValueError, match="no checkpoint of pose train: it must hold card, weights, progress"):
-        checkpoint.read(tmp_path / "other.pt")
+        checkpoint.read_of(FAMILY, tmp_path / "other.pt")
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit:", "ignore:'torch.load' received a zip")
 def test_a_torchscript_archive_is_refused(tmp_path: Path) -> None:
     torch.jit.script(torch.nn.ReLU()).save(tmp_path / "script.pt")
     with pytest.raises(ValueError, match="is no whole checkpoint"):
-        checkpoint.read(tmp_path / "script.pt")
+        checkpoint.read_of(FAMILY, tmp_path / "script.pt")
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="none.pt' cannot be read: No such file"):
-        checkpoint.read(tmp_path / "none.pt")
+        checkpoint.read_of(FAMILY, tmp_path / "none.pt")
     with pytest.raises(ValueError, match="cannot be read: Is a directory"):
         onnx_file.read(tmp_path, ModelCard)
 
@@ -234,3 +234,30 @@ def test_onnx_cut_short_anywhere_is_refused(tiny_onnx, tmp_path: Path) -> None:
         path.write_bytes(content[:size])
         with pytest.raises(ValueError, match="is no whole ONNX file|has no model card"):
             onnx_file.read(path, ModelCard)
+
+
+# Families
+
+
+@pytest.mark.parametrize(
+    ("family", "said"),
+    [
+        ("lifterz", "tiny.pt': unknown family 'lifterz'; did you mean 'lifter'"),
+        (3, "is no checkpoint of pose train"),
+    ],
+)
+def test_a_family_that_is_not_here_is_refused(family: object, said: str, saved) -> None:
+    path = saved()
+    torch.save({**torch.load(path, weights_only=True), "family": family}, path)
+    with pytest.raises(ValueError, match=said):
+        checkpoint.load(path)
+
+
+@pytest.mark.parametrize("card", ["no card", "3", "[[1]]", "{}"])
+def test_a_card_of_no_family_is_refused(card: str, saved) -> None:
+    path = saved()
+    content = torch.load(path, weights_only=True)
+    del content["family"]
+    torch.save({**content, "card": card}, path)
+    with pytest.raises(ValueError, match="tiny.pt': the model "):
+        checkpoint.load(path)

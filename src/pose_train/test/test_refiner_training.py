@@ -128,7 +128,7 @@ def test_a_trained_refiner_is_calibrated_and_runs_from_its_file(
     job = Job(NAME, made, tmp_path, device="cpu")
     said: list[str] = []
     trained = train(FAMILY, job, lambda step, measured: None, said.append, lambda done, total: None)
-    assert checkpoint.read(trained.checkpoint).card == trained.card
+    assert checkpoint.read_of(FAMILY, trained.checkpoint).card == trained.card
     assert trained.card.network == NAME
     assert trained.card.skeleton == "mediapipe33"
     assert trained.card.metrics["input_mpjpe_mm"] > 10.0

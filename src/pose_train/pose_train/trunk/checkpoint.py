@@ -50,16 +50,11 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint[Any]) -> None:
     write_whole(path, buffer.getvalue())
 
 
-def read(path: str | os.PathLike[str]) -> Checkpoint[Any]:
-    """Content of the file at `path`, with the card of its family, tensors on the CPU. Nothing in it is executed.
-
-    Raises ValueError for a file that is missing, cut short, holds code, is no such checkpoint, or of a family that is not here.
-    """
-    return _read(path)[1]
-
-
 def read_of(family: Family[C, N, R, D], path: str | os.PathLike[str]) -> Checkpoint[C]:
-    """The same of a file of one family. Raises ValueError as `read`, and for a file of another family."""
+    """Content of a file of one family, with its card, tensors on the CPU. Nothing in it is executed.
+
+    Raises ValueError for a file that is missing, cut short, holds code, is no such checkpoint, or of another family.
+    """
     found, stored = _read(path)
     if found is not family:
         raise ValueError(
@@ -71,7 +66,8 @@ def read_of(family: Family[C, N, R, D], path: str | os.PathLike[str]) -> Checkpo
 def load(path: str | os.PathLike[str]) -> tuple[AnyFamily, Card, StreamingNetwork]:
     """Family, card and network of the file at `path`, on the CPU, for running.
 
-    Raises ValueError as `read`, and for a network that is unknown or differs from the one that was trained.
+    Raises ValueError as `read_of`, for a family that is not here, and for a network that is unknown or differs from the one that
+    was trained.
     """
     family, stored = _read(path)
     return family, stored.card, _restored(family, path, stored)

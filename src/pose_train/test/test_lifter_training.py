@@ -49,7 +49,7 @@ def start(job: Job[Path]) -> Trained:
 def test_a_trained_lifter_is_calibrated_and_runs_from_both_files(data: Path, tmp_path: Path):
     result = trained(data, tmp_path)
     card, _ = onnx_file.read(result.onnx, ModelCard)
-    assert card == checkpoint.read(result.checkpoint).card == result.card
+    assert card == checkpoint.read_of(FAMILY, result.checkpoint).card == result.card
     assert card.network == "streaming_tcn"
     assert len(card.temperature) == 33
     assert set(card.metrics) == {"mpjpe_mm", "pa_mpjpe_mm", "acceleration_mm", "degrees", "z_sign"}
