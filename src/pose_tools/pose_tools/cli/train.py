@@ -14,10 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_command
 
 from lift3d_node.params import Lift3DParams
 from pose_core.callbacks import Progress, Say
 from pose_core.system.threads import one_blas_thread
+from pose_tools.commands import of_function
 from pose_tools.terminal import Bar, Json, say, show
 
 if TYPE_CHECKING:  # it needs torch
@@ -29,14 +32,15 @@ if TYPE_CHECKING:  # it needs torch
 LIFT3D = Lift3DParams()
 
 
-class FamilyCommands(typer.core.TyperGroup):
+class FamilyCommands(TyperGroup):
     """One command for each family that there is."""
 
-    # Some versions of typer bring a click of their own, so its types have no one name.
     def list_commands(self, ctx: Any) -> list[str]:
+        """Of all families; of none where torch is missing."""
         return sorted(_families()) if _has_torch() else []
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of this name; None where there is none. Raises BadParameter where torch is missing."""
         _needs_torch()
         family = _families().get(cmd_name)
         return _training_of(family) if family else None
@@ -64,12 +68,6 @@ def add_to(app: typer.Typer) -> None:
     app.command("export-model")(export_model)
     app.add_typer(train_app, name="train")
     app.add_typer(evaluate_app, name="evaluate")
-
-
-# With a callback a group stays one, even of a single command.
-@train_app.callback()
-def _train() -> None:
-    pass
 
 
 @evaluate_app.callback()
@@ -123,9 +121,7 @@ def _training_of(family: AnyFamily) -> Any:
             for name, (kind, default) in options.items()
         ]
     )
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-    app.command(family.command)(command)
-    return typer.main.get_command(app)
+    return get_command(of_function(family.command, command))
 
 
 def train(family: AnyFamily, job: Job[Any], progress: Progress, say: Say) -> dict[str, Any]:
