@@ -19,9 +19,10 @@ from pose_core.config import build
 from pose_train.angle import data as angle_data
 from pose_train.angle.data import MadeAngles
 from pose_train.angle.family import FAMILY
+from pose_train.angle.loss import AngleLoss, exponential
 from pose_train.angle.network import NETWORKS, AngleNetwork
 from pose_train.angle.recipes import RECIPES, AngleRecipe
-from pose_train.angle.task import AngleLoss, AngleTask, batch_of, exponential, judge
+from pose_train.angle.task import AngleTask, batch_of, judge
 from pose_train.data import stored
 from pose_train.data.stored import Made
 from pose_train.studies import angle_refiner as angle_refiner_evaluate
