@@ -17,7 +17,7 @@ def load(name: str) -> Any:
     """The command that a package brings under `name`. Raises ValueError where it cannot be used."""
     found = doors.load_fitting(doors.COMMANDS, name, is_command, EXPECTED)
     if not isinstance(found, typer.Typer):
-        found = _of_function(name, found)
+        found = of_function(name, found)
     return get_command(found)
 
 
@@ -26,7 +26,8 @@ def is_command(found: Any) -> bool:
     return isinstance(found, typer.Typer) or (callable(found) and not isinstance(found, type))
 
 
-def _of_function(name: str, function: Callable[..., Any]) -> typer.Typer:
+def of_function(name: str, function: Callable[..., Any]) -> typer.Typer:
+    """A command of this name that calls a function with typer's options."""
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     app.command(name)(function)
     return app

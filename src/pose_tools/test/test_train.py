@@ -10,32 +10,36 @@ from typer.testing import CliRunner
 
 from lift3d_node.learned.model_card import ModelCard
 from pose_core.networks import onnx_file
+from pose_tools.cli import train as cli_train
 from pose_tools.cli.main import app
-from pose_tools.training.train import evaluate_lifters, export_model
-from pose_train.lifter import checkpoint, network
-from pose_train.lifter.checkpoint import Checkpoint
-from pose_train.studies import lifters as evaluate
+from pose_train.lifter.family import FAMILY
+from pose_train.studies.lifters.scenes import Settings
+from pose_train.studies.lifters.study import LifterStudy
+from pose_train.trunk import checkpoint
+from pose_train.trunk.checkpoint import Checkpoint
+from pose_train.trunk.export import convert
+from pose_train.trunk.family import families
 
 
 @pytest.fixture
 def trained(tmp_path: Path) -> Path:
     """The checkpoint of a small network."""
     torch.manual_seed(0)
-    kind = network.find("streaming_tcn")
+    kind = FAMILY.find("streaming_tcn")
     net = kind(kind.Config.small())
-    checkpoint.save(tmp_path / "net.pt", Checkpoint(checkpoint.describe(net), net.state_dict(), {}))
+    checkpoint.save(tmp_path / "net.pt", Checkpoint(FAMILY.describe(net), net.state_dict(), {}))
     return tmp_path / "net.pt"
 
 
 def test_a_checkpoint_becomes_an_onnx_file(trained: Path):
     out = trained.with_suffix(".onnx")
-    assert "largest difference" in export_model(trained, out, half=False)
-    assert onnx_file.read(out, ModelCard)[0] == checkpoint.read(trained).card
+    assert "largest difference" in convert(trained, out, half=False)
+    assert onnx_file.read(out, ModelCard)[0] == checkpoint.read_of(FAMILY, trained).card
 
 
 def test_a_checkpoint_becomes_torchscript(trained: Path):
     out = trained.with_suffix(".ts")
-    export_model(trained, out, half=True)
+    convert(trained, out, half=True)
     extra = {ModelCard.KEY: ""}
     script = torch.jit.load(out, _extra_files=extra)
     assert '"network":"streaming_tcn"' in str(extra[ModelCard.KEY])
@@ -44,7 +48,7 @@ def test_a_checkpoint_becomes_torchscript(trained: Path):
 
 def test_another_ending_is_refused(trained: Path):
     with pytest.raises(ValueError, match=r"must end in .onnx or .ts"):
-        export_model(trained, trained.with_suffix(".bin"), half=True)
+        convert(trained, trained.with_suffix(".bin"), half=True)
 
 
 def test_without_data_training_says_where_to_name_them(tmp_path: Path):
@@ -56,25 +60,36 @@ def test_without_data_training_says_where_to_name_them(tmp_path: Path):
     assert not (tmp_path / "o").exists()
 
 
+def test_every_family_has_its_command():
+    said = CliRunner().invoke(app, ["train", "--help"]).output
+    for family in families():
+        assert family.command in said
+        options = CliRunner().invoke(app, ["train", family.command, "--help"]).output
+        assert family.default in options
+        assert ("--lifter" in options) == bool(family.lifter)
+    result = CliRunner().invoke(app, ["train", "refiners"])
+    assert result.exit_code == 2
+    assert "No such command 'refiners'" in result.output
+
+
+def test_without_torch_training_says_what_brings_it(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(cli_train, "_has_torch", lambda: False)
+    result = CliRunner().invoke(app, ["train", "--help"])
+    assert result.exit_code == 0
+    assert "make setup-train" in result.output
+    for command in (["train", "lifter"], ["evaluate", "lifters"]):
+        result = CliRunner().invoke(app, command)
+        assert result.exit_code == 2
+        assert "torch is not installed here; run make setup-train" in result.output
+
+
 @pytest.mark.parametrize("command", [["train", "lifter"], ["evaluate", "lifters"], ["export-model"]])
 def test_help_stands_without_work(command: list[str]):
     result = CliRunner().invoke(app, [*command, "--help"])
     assert result.exit_code == 0
 
 
-def test_a_file_named_as_a_shipped_lifter_is_measured_in_its_place(
-    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_file_named_as_a_shipped_lifter_is_measured_in_its_place(trained: Path, tmp_path: Path):
     own = trained.rename(tmp_path / "streaming_tcn.pt")
-    seen = []
-    monkeypatch.setattr(evaluate, "evaluate", lambda networks, *_rest: seen.extend(networks) or [])
-    settings = evaluate.Settings(tmp_path, real=False)
-    (tmp_path / "models.md").write_text(
-        "".join(
-            f"<!-- begin {name} -->\n<!-- end {name} -->\n" for name in ("accuracy", "conditions", "cost")
-        )
-    )
-    evaluate_lifters(
-        [own], settings, tmp_path, tmp_path / "models.md", lambda *_: None, lambda _sentence: None
-    )
-    assert [(one.name, one.files) for one in seen] == [("streaming_tcn", [own])]
+    study = LifterStudy(Settings(tmp_path, real=False), [own])
+    assert [(one.name, one.files) for one in study.networks] == [("streaming_tcn", [own])]

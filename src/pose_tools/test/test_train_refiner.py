@@ -10,28 +10,29 @@ from typer.testing import CliRunner
 
 from pose_core.networks import onnx_file
 from pose_tools.cli.main import app
-from pose_tools.training.train import export_model
-from pose_train.refiner import checkpoint, network
+from pose_train.refiner.family import FAMILY
+from pose_train.trunk import checkpoint
 from pose_train.trunk.checkpoint import Checkpoint
+from pose_train.trunk.export import convert
 from refine_node.model_card import RefinerCard
 
 
 def test_a_refiner_becomes_an_onnx_file(tmp_path: Path):
     torch.manual_seed(0)
-    kind = network.find("smoothnet")
+    kind = FAMILY.find("smoothnet")
     net = kind(kind.Config.small())
-    checkpoint.save(tmp_path / "net.pt", Checkpoint(checkpoint.describe(net), net.state_dict(), {}))
-    assert "'smoothnet', largest difference" in export_model(
+    checkpoint.save(tmp_path / "net.pt", Checkpoint(FAMILY.describe(net), net.state_dict(), {}))
+    assert "'smoothnet', largest difference" in convert(
         tmp_path / "net.pt", tmp_path / "net.onnx", half=False
     )
     card, _ = onnx_file.read(tmp_path / "net.onnx", RefinerCard)
-    assert card == checkpoint.read(tmp_path / "net.pt").card
+    assert card == checkpoint.read_of(FAMILY, tmp_path / "net.pt").card
 
 
 def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path):
     (tmp_path / "net.pt").write_bytes(b"nothing")
     with pytest.raises(ValueError, match="net.pt"):
-        export_model(tmp_path / "net.pt", tmp_path / "net.onnx", half=False)
+        convert(tmp_path / "net.pt", tmp_path / "net.onnx", half=False)
 
 
 @pytest.mark.parametrize("command", ["train", "evaluate"])

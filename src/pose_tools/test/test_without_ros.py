@@ -54,7 +54,7 @@ NEEDS_ROS = (
 )
 """Modules that only nodes and what runs nodes need, with all below them."""
 
-NEEDS_EXTRAS = ("pose_train", "pose_tools.training", "lift3d_node.testing")
+NEEDS_EXTRAS = ("pose_train", "lift3d_node.testing")
 
 
 def blocked(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -13,8 +13,8 @@ import torch
 from lift3d_node.learned.model_card import ModelCard
 from lift3d_node.testing import TINY_CARD, make_scene, write_tiny_onnx
 from pose_train.data import mocap
+from pose_train.data.stored import Made
 from pose_train.data.synthesis import Synthesizer
-from pose_train.refiner.data import Made
 from pose_train.testing import motion
 
 
@@ -120,11 +120,11 @@ def tiny_onnx() -> Callable[..., Path]:
 def tiny_network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType]:
     """The module `pose_train.lifter.networks.tiny`, dropped into the folder of networks as anybody would."""
     from pose_train.lifter import networks
-    from pose_train.lifter.network import NETWORKS, find
+    from pose_train.lifter.network import NETWORKS
 
     folder = tmp_path_factory.mktemp("networks")
     (folder / "tiny.py").write_text(TINY_NETWORK)
     networks.__path__.append(str(folder))
-    yield sys.modules[find("tiny").__module__]
+    yield sys.modules[NETWORKS.from_file("tiny").__module__]
     networks.__path__.remove(str(folder))
     del sys.modules["pose_train.lifter.networks.tiny"], NETWORKS._entries["tiny"]

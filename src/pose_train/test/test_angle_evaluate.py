@@ -20,9 +20,6 @@ from pose_core.markers import MarkerSequence, world_from_camera
 from pose_core.skeleton import MEDIAPIPE33
 from pose_train.data import mocap
 from pose_train.studies import (
-    angles as angle_evaluate,
-)
-from pose_train.studies import (
     opensim_walk,
     real_video,
     segment_chain,
@@ -30,18 +27,12 @@ from pose_train.studies import (
 from pose_train.studies import (
     oracle as angle_oracle,
 )
-from pose_train.studies.angles import (
-    Draws,
-    Settings,
-    activities,
-    apart,
-    drawn,
-    errors_together,
-    levelled,
-    noisy,
-    stated_of,
-)
-from pose_train.studies.refiners import Take, filmed
+from pose_train.studies.angles.compared import BASELINE, apart, levelled, walked
+from pose_train.studies.angles.lifted import errors_together, stated_of
+from pose_train.studies.angles.noise import Draws, activities, drawn, noisy, sequence_of
+from pose_train.studies.angles.settings import Settings
+from pose_train.studies.angles.study import AngleStudy
+from pose_train.studies.refiners.scenes import Take, filmed
 from pose_train.studies.segment_chain import Placed, place
 from pose_train.testing import rest
 
@@ -157,7 +148,7 @@ def test_opensims_walk_is_read_back_as_markers_and_angles(walk: Path) -> None:
 
 
 def test_opensims_angles_of_our_own_body_are_ours(walk: Path) -> None:
-    ours, theirs = angle_evaluate.walked(opensim_walk.read(walk))
+    ours, theirs = walked(opensim_walk.read(walk))
     for way, names in (
         ("markers", ("pelvis", "trunk", "hip", "knee", "ankle")),
         ("joints", ("pelvis", "hip", "knee")),
@@ -175,7 +166,7 @@ def test_opensims_angles_of_our_own_body_are_ours(walk: Path) -> None:
     reason=f"OpenSim's walk is not in {OPENSIM}; put the data there to compare with its inverse kinematics",
 )
 def test_opensims_inverse_kinematics_says_the_same_of_a_walk() -> None:
-    ours, theirs = angle_evaluate.walked(opensim_walk.read(OPENSIM))
+    ours, theirs = walked(opensim_walk.read(OPENSIM))
     found = apart(ours["markers"], theirs)
     for kind, most in (
         ("pelvis_anterior_tilt", 0.3),
@@ -314,8 +305,9 @@ def test_all_tables_are_made_and_written(data: Path, walk: Path, tmp_path: Path)
     settings = Settings(folder, poses=2, draws=2, clips=2, frames=20, real=False)
     told: list[str] = []
     done: list[tuple[int, int]] = []
-    found = angle_evaluate.evaluate_angles(
-        settings, tmp_path / "out", document, lambda one, all_: done.append((one, all_)), told.append
+    study = AngleStudy(settings)
+    found = study.carry_out(
+        tmp_path / "out", document, told.append, lambda one, all_: done.append((one, all_))
     )
     text = document.read_text()
     assert "| hip flexion |" in text
@@ -323,13 +315,17 @@ def test_all_tables_are_made_and_written(data: Path, walk: Path, tmp_path: Path)
     assert "| `hip_flexion` |" in text
     assert text.endswith("<!-- begin real -->\n<!-- end real -->\n")
     assert "| elbow | " in text
-    assert done[-1] == (4, 4)
+    assert done[-1] == (5, 5)
     assert told[-1] == f"wrote {document}"
     kept = json.loads((tmp_path / "out" / "angles.json").read_text())
     assert kept["oracle"]["exact"]["markers"]["hip_flexion"] < 0.01
     assert set(kept) == set(found) == {"oracle", "noise", "lifted", "opensim", "cost_ms"}
     assert 0.0 < kept["lifted"]["depth_share"] < 1.0
     assert all(0.0 < one["least"] <= one["live"] for one in kept["cost_ms"].values())
+    told.clear()
+    assert study.carry_out(tmp_path / "out", document, told.append) == found
+    assert told[:5] == [f"{name}: measured before" for name in found]
+    assert document.read_text() == text
 
 
 def errant(errors: JointErrors, std: float = 0.01, clips: int = 4, frames: int = 500) -> list[Take]:
@@ -342,7 +338,7 @@ def errant(errors: JointErrors, std: float = 0.01, clips: int = 4, frames: int =
     for _ in range(clips):
         drawn = random.normal(0.0, std, (frames, errors.mixing.shape[1], 3))
         noise = errors.axes * np.einsum("jk,tkc->tjc", errors.mixing, drawn)
-        given = angle_evaluate.sequence_of(truth + noise, angle_oracle.stamps(frames), MEDIAPIPE33.name, std)
+        given = sequence_of(truth + noise, angle_oracle.stamps(frames), MEDIAPIPE33.name, std)
         takes.append(Take(given, truth))
     return takes
 
@@ -387,8 +383,8 @@ def test_settings_that_cannot_be_measured_are_refused(data: Path, tmp_path: Path
 )
 def test_one_camera_is_compared_with_four() -> None:
     video = real_video.load(1)
-    take = filmed(video, 1, angle_evaluate.BASELINE)
-    given, truth = take.given, angle_evaluate.sequence_of(take.truth, take.given.stamps, MEDIAPIPE33.name)
+    take = filmed(video, 1, BASELINE)
+    given, truth = take.given, sequence_of(take.truth, take.given.stamps, MEDIAPIPE33.name)
     assert len(given) == len(truth)
     depth = np.nanmedian(given.xyz[..., 2]) / np.nanmedian(truth.xyz[..., 2])
     assert depth == pytest.approx(1.0, abs=0.2)

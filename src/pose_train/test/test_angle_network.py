@@ -1,17 +1,12 @@
-"""What angles look like to a network, and what every angle-refining network must do."""
+"""What angles look like to a network, and what every angle-refining network promises besides what all networks do."""
 
 from __future__ import annotations
 
 import dataclasses
-import io
-import json
-import warnings
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import pytest
 import torch
 from hypothesis import given, settings
@@ -25,11 +20,10 @@ from pose_biomechanics.angle_card import AngleCard
 from pose_biomechanics.angle_encoding import CONTEXT, FEATURES, ROWS
 from pose_biomechanics.isb import ANGLES, GROUPS, NAMES
 from pose_core.angles import AngleFlag
-from pose_core.config import build
-from pose_core.networks.model_card import FORMAT
-from pose_train.angle import checkpoint as angle_checkpoint
-from pose_train.angle.network import ANGLE_NETWORKS, OUTPUTS, AngleNetwork, find, names, parameters
+from pose_train.angle.family import FAMILY
+from pose_train.angle.network import NETWORKS, OUTPUTS, AngleNetwork
 from pose_train.angle.networks.angle_transformer import _turns
+from pose_train.trunk.network import parameters
 
 FRAMES = 12
 MOST = 700_000
@@ -146,7 +140,7 @@ def test_what_is_missing_is_all_zero_and_what_is_unobservable_says_so():
 def make(name: str, config: Any, seed: int = 3) -> AngleNetwork:
     """A network as if it had been trained: untrained ones change nothing."""
     torch.manual_seed(seed)
-    network = find(name)(config).eval()
+    network = NETWORKS.from_file(name)(config).eval()
     with torch.no_grad():
         for parameter in network.parameters():
             parameter += 0.1 * torch.randn_like(parameter)
@@ -178,21 +172,15 @@ def stream(network: AngleNetwork, groups: Tensor, context: Tensor) -> Tensor:
 
 def variants(name: str) -> Iterator[Any]:
     """The small configuration, and the shortest window."""
-    small = find(name).Config.small()
+    small = NETWORKS.from_file(name).Config.small()
     yield pytest.param(name, small, id=name)
     yield pytest.param(name, dataclasses.replace(small, window=2), id=f"{name}-shortest")
 
 
-networks = pytest.mark.parametrize(("name", "config"), [case for name in names() for case in variants(name)])
-defaults = pytest.mark.parametrize("name", names())
-
-
-@defaults
-def test_a_file_registers_a_network_of_its_name(name: str):
-    assert ANGLE_NETWORKS.get(name) is find(name)
-    assert parameters(find(name)(find(name).Config())) <= MOST
-    with pytest.raises(ValueError, match=f"did you mean '{name}'"):
-        find(name + "s")
+networks = pytest.mark.parametrize(
+    ("name", "config"), [case for name in NETWORKS.files() for case in variants(name)]
+)
+defaults = pytest.mark.parametrize("name", NETWORKS.files())
 
 
 @networks
@@ -203,7 +191,7 @@ def test_shapes_and_an_untrained_network_turns_nothing(name: str, config: Any):
     assert tuple(outputs) == OUTPUTS
     assert (outputs["turn"].shape, outputs["turn"].dtype) == ((3, FRAMES, 12, 3), torch.float32)
     assert float(outputs["turn"].abs().max()) > 1e-3
-    assert not find(name)(config)(groups, context)["turn"].any()
+    assert not NETWORKS.from_file(name)(config)(groups, context)["turn"].any()
 
 
 @networks
@@ -218,28 +206,6 @@ def test_frame_by_frame_equals_the_whole_sequence(name: str, config: Any):
 
 @networks
 @torch.no_grad()
-def test_people_of_a_batch_do_not_depend_on_each_other(name: str, config: Any):
-    network = make(name, config)
-    groups, context = inputs(3, FRAMES)
-    together = network(groups, context)["turn"]
-    torch.testing.assert_close(network(groups[1:2], context[1:2])["turn"], together[1:2], atol=1e-6, rtol=0)
-
-
-@networks
-@torch.no_grad()
-def test_the_future_changes_nothing(name: str, config: Any):
-    network = make(name, config)
-    groups, context = inputs(2, FRAMES)
-    before = network(groups, context)["turn"]
-    other, _ = inputs(2, FRAMES, seed=6)
-    groups[:, 7:] = other[:, 7:]
-    after = network(groups, context)["turn"]
-    torch.testing.assert_close(after[:, :7], before[:, :7], atol=1e-6, rtol=0)
-    assert float((after[:, 7] - before[:, 7]).abs().max()) > 1e-4
-
-
-@networks
-@torch.no_grad()
 def test_a_joint_is_corrected_by_what_the_others_do(name: str, config: Any):
     network = make(name, config)
     groups, context = inputs(1, FRAMES)
@@ -249,88 +215,27 @@ def test_a_joint_is_corrected_by_what_the_others_do(name: str, config: Any):
     assert float((network(groups, context)["turn"] - before)[:, -1, knee].abs().max()) > 1e-4
 
 
-class Exported(torch.nn.Module):
-    """`step` with its names flattened, as an exported file has it."""
-
-    def __init__(self, network: AngleNetwork) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, groups: Tensor, context: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
-        outputs, following = self.network.step(groups, context, list(state))
-        return (outputs["turn"], *following)
-
-
-@networks
-@torch.no_grad()
-def test_exported_step_gives_the_same_for_any_number_of_people(name: str, config: Any):
-    network = make(name, config)
-    groups, context = inputs(2, FRAMES)
-    state = network.initial(2)
-    ports = [["joints", "context", *(f"state_{i}" for i in range(len(state)))], ["turn"]]
-    ports[1] += [f"next_{i}" for i in range(len(state))]
-    file = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        warnings.filterwarnings("error", "Converting a tensor to a Python boolean", module="refine_node")
-        torch.onnx.export(
-            Exported(network).eval(),
-            (groups[:, 0], context[:, 0], *state),
-            file,
-            input_names=ports[0],
-            output_names=ports[1],
-            dynamic_axes={port: {0: "people"} for side in ports for port in side},
-            opset_version=17,
-            dynamo=False,
-        )
-    session = onnxruntime.InferenceSession(file.getvalue(), providers=["CPUExecutionProvider"])
-    for people in (1, 3):
-        groups, context = inputs(people, FRAMES)
-        expected = network(groups, context)["turn"].numpy()
-        kept = [part.numpy() for part in network.initial(people)]
-        for t in range(FRAMES):
-            fed = [groups[:, t].numpy(), context[:, t].numpy(), *kept]
-            turn, *kept = session.run(ports[1], dict(zip(ports[0], fed, strict=True)))
-            np.testing.assert_allclose(turn, expected[:, t], atol=1e-5)
-
-
-@networks
-def test_every_parameter_takes_part(name: str, config: Any):
-    network = make(name, config)
-    network(*inputs(4, FRAMES))["turn"].square().mean().backward()
-    assert not [key for key, p in network.named_parameters() if p.grad is None or not p.grad.any()]
-
-
-@networks
-def test_it_is_described_saved_and_refused_where_it_does_not_fit(name: str, config: Any, tmp_path: Path):
-    network = make(name, config)
-    card = angle_checkpoint.describe(network, "mediapipe33", "nothing", {"harm_degrees": 0.5})
-    assert AngleCard.from_json(card.to_json()) == card
-    assert card.inputs == {"joints": (12, len(FEATURES)), "context": (len(CONTEXT),)}
-    assert json.loads(card.to_json())["format"] == FORMAT
-    file = tmp_path / "network.pt"
-    angle_checkpoint.save(file, angle_checkpoint.Checkpoint(card, network.state_dict()))
-    stored, again = angle_checkpoint.load(file)
-    groups, context = inputs(1, FRAMES)
-    torch.testing.assert_close(
-        again(groups, context)["turn"], network(groups, context)["turn"], atol=0, rtol=0
-    )
-    assert stored == card
-    other = find(name)(dataclasses.replace(config, width=32))
-    with pytest.raises(ValueError, match="trained with config"):
-        angle_checkpoint.check_fit(card, other)
-    with pytest.raises(ValueError, match="encoding 2, this version runs 1"):
-        AngleCard.from_json(card.to_json().replace('"encoding":1', '"encoding":2'))
+@defaults
+def test_default_size(name: str):
+    assert parameters(NETWORKS.from_file(name)(NETWORKS.from_file(name).Config())) <= MOST
 
 
 @defaults
-def test_values_out_of_range_are_refused_by_name(name: str):
-    small = find(name).Config.small()
-    assert build(type(small), json.loads(json.dumps(dataclasses.asdict(small)))) == small
+def test_heads_and_window_that_cannot_work_are_refused(name: str):
+    small = NETWORKS.from_file(name).Config.small()
     with pytest.raises(ValueError, match="heads must divide width, got 3 heads for width 16"):
-        find(name)(dataclasses.replace(small, heads=3))
+        NETWORKS.from_file(name)(dataclasses.replace(small, heads=3))
     with pytest.raises(ValueError, match="window"):
-        find(name)(dataclasses.replace(small, window=1))
+        NETWORKS.from_file(name)(dataclasses.replace(small, window=1))
+
+
+@defaults
+def test_a_card_says_what_is_seen_and_of_which_encoding(name: str):
+    network = make(name, NETWORKS.from_file(name).Config.small())
+    card = FAMILY.describe(network, "nothing", {"harm_degrees": 0.5}, skeleton="mediapipe33")
+    assert card.inputs == {"joints": (12, len(FEATURES)), "context": (len(CONTEXT),)}
+    with pytest.raises(ValueError, match="encoding 2, this version runs 1"):
+        AngleCard.from_json(card.to_json().replace('"encoding":1', '"encoding":2'))
 
 
 @given(

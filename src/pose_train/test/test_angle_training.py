@@ -16,21 +16,21 @@ from pose_biomechanics.angles import angles_of
 from pose_biomechanics.isb import GROUPS, NAMES
 from pose_core.angles import AngleSequence
 from pose_core.config import build
-from pose_train.angle import checkpoint as angle_checkpoint
 from pose_train.angle import data as angle_data
-from pose_train.angle import run as angle_runs
 from pose_train.angle.data import MadeAngles
-from pose_train.angle.network import AngleNetwork, find
-from pose_train.angle.recipes import RECIPES, AngleRecipe, recipe
-from pose_train.angle.run import AngleJob
-from pose_train.angle.task import AngleLoss, AngleSource, batch_of, exponential, judge
-from pose_train.refiner import data as refiner_data
-from pose_train.refiner.data import Made
+from pose_train.angle.family import FAMILY
+from pose_train.angle.loss import AngleLoss, exponential
+from pose_train.angle.network import NETWORKS, AngleNetwork
+from pose_train.angle.recipes import RECIPES, AngleRecipe
+from pose_train.angle.task import AngleTask, batch_of, judge
+from pose_train.data import stored
+from pose_train.data.stored import Made
 from pose_train.studies import angle_refiner as angle_refiner_evaluate
-from pose_train.studies.angle_refiner import LIFTED, SIZES, AngleScores, People, Settings
-from pose_train.studies.lifters import write_document
-from pose_train.trunk import export
-from pose_train.trunk.training import Batches, Training
+from pose_train.studies.angle_refiner import LIFTED, SIZES, AngleRefinerStudy, AngleScores, People, Settings
+from pose_train.studies.document import write_document
+from pose_train.trunk import checkpoint, export
+from pose_train.trunk.runs import Job, train
+from pose_train.trunk.training import Batches
 
 pytestmark = pytest.mark.usefixtures("cache")
 
@@ -43,52 +43,29 @@ TINY = AngleRecipe(
     clip_lengths=(6, 12),
     length_shares=(0.5, 0.5),
     final_shares=(0.5, 0.5),
-    config=dataclasses.asdict(find(NAME).Config.small()),
+    config=dataclasses.asdict(NETWORKS.from_file(NAME).Config.small()),
 )
 
 
 @pytest.fixture(scope="module")
-def source(made: Made) -> AngleSource:
-    return AngleSource(refiner_data.prepare(made), TINY, 0)
+def source(made: Made) -> AngleTask:
+    return AngleTask(stored.prepare(made), TINY, 0)
 
 
 def network(seed: int = 0) -> AngleNetwork:
     torch.manual_seed(seed)
-    return find(NAME)(build(find(NAME).Config, dict(TINY.config)))
+    return NETWORKS.from_file(NAME)(build(NETWORKS.from_file(NAME).Config, dict(TINY.config)))
 
 
-def train(source: AngleSource, folder: Path, seed: int = 0, stop_after: int = 10**9) -> Training:
-    run = Training(network(seed), source, folder, workers=0)
-
-    def told(step: int, _: object) -> None:
-        if step >= stop_after:
-            raise KeyboardInterrupt
-
-    try:
-        run.run(told)
-    except KeyboardInterrupt:
-        assert stop_after < 10**9
-    return run
-
-
-def test_an_interrupted_run_ends_with_the_same_weights(source: AngleSource, tmp_path: Path):
-    whole = train(source, tmp_path / "whole")
-    train(source, tmp_path / "parts", stop_after=3)
-    resumed = train(source, tmp_path / "parts", seed=9)
-    assert resumed.step == whole.step == 4
-    for name, value in whole.result.state_dict().items():
-        torch.testing.assert_close(resumed.result.state_dict()[name], value, rtol=0, atol=0, msg=name)
-
-
-def test_batches_are_made_from_their_number_alone(source: AngleSource):
+def test_batches_are_made_from_their_number_alone(source: AngleTask):
     every, later = list(Batches(source, 0)), list(Batches(source, 3))
     torch.testing.assert_close(every[3].joints, later[0].joints, rtol=0, atol=0)
     assert {batch.joints.shape[1] for batch in every} <= {6, 12}
     assert all(torch.isfinite(batch.joints).all() for batch in every)
 
 
-def test_clips_have_the_angles_that_a_recording_has(source: AngleSource):
-    sequences = refiner_data.read(source.file)
+def test_clips_have_the_angles_that_a_recording_has(source: AngleTask):
+    sequences = stored.read(source.file)
     clip = sequences.lifted(np.array([0, 1]), np.tile(np.arange(16), (2, 1)))
     clip.xyz[0, 3:5] = np.nan  # nobody
     clip.xyz[1, :, 27:33] = np.nan  # no feet
@@ -213,33 +190,20 @@ def test_judging_a_known_answer():
     assert found["sure_harm_degrees"] == pytest.approx(3.0 / 42, rel=1e-4)
 
 
-def test_a_network_learns_one_batch_by_heart(source: AngleSource):
-    batch = source.maker()(6, np.random.default_rng(1))
-    net, loss = network(), AngleLoss(TINY)
-    optimizer = torch.optim.Adam(net.parameters(), 3e-3)
-    first = float(loss(net(batch.joints, batch.context), batch)[0].detach())
-    for _ in range(250):
-        optimizer.zero_grad()
-        total = loss(net(batch.joints, batch.context), batch)[0]
-        total.backward()
-        optimizer.step()
-    assert float(total.detach()) < 0.5 * first
-
-
 def test_a_trained_network_runs_from_its_file(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(angle_runs, "recipe", lambda name: dataclasses.replace(TINY, steps=2))
+    monkeypatch.setitem(RECIPES, NAME, dataclasses.replace(TINY, steps=2))
     said: list[str] = []
-    job = AngleJob(NAME, made, tmp_path, device="cpu")
-    trained = angle_runs.train(job, lambda step, measured: None, said.append, lambda done, total: None)
+    job = Job(NAME, made, tmp_path, device="cpu")
+    trained = train(FAMILY, job, lambda step, measured: None, said.append, lambda done, total: None)
     assert trained.card.metrics["input_degrees"] > 1.0
     assert any("parameters" in sentence for sentence in said)
-    card, net = angle_checkpoint.load(trained.checkpoint)
+    card, net = checkpoint.load_of(FAMILY, trained.checkpoint)
     assert card == trained.card
     with torch.no_grad():
         net.last[-1].weight += 0.3
     file = tmp_path / "moved.onnx"
     export.to_onnx(net, card, file)
-    clip = refiner_data.read(made.cached_file()).validation()
+    clip = stored.read(made.cached_file()).validation()
     one = angle_data.made(clip, "mediapipe33")
     batch = batch_of(one)
     with torch.no_grad():
@@ -248,17 +212,6 @@ def test_a_trained_network_runs_from_its_file(made: Made, tmp_path: Path, monkey
     whole = corrected(one.angle[0], one.std[0], expected.astype(float))
     np.testing.assert_allclose(refined.angle, whole, atol=2e-3)
     assert done.mean_deg > 0.01
-
-
-def test_recipes_are_for_networks_that_exist():
-    for name, plan in RECIPES.items():
-        build(find(plan.network or name).Config, dict(plan.config))
-        assert max(plan.clip_lengths) <= Made.frames
-    assert recipe("nobody's") is recipe("nothing")
-    with pytest.raises(ValueError, match="did you mean 'angle_transformer'"):
-        angle_runs.train(
-            AngleJob("angle_transform", None, Path()), lambda *_: None, lambda _: None, lambda *_: None
-        )
 
 
 def test_scores_of_a_known_error():
@@ -301,14 +254,13 @@ def test_acceleration_is_the_second_difference_of_the_error():
 
 def test_the_document_gets_its_tables(tmp_path: Path):
     zero = dict.fromkeys((*GROUPS, "all"), 0.0)
-    scores = AngleScores(40.0, {**zero, "all": 8.0}, {**zero, "all": 6.0}, 3.0, 0.25, 0.75, (5.0, 4.0))
+    scores = AngleScores(40.0, {**zero, "all": 8.0}, {**zero, "all": 6.0}, 3.0, 0.25, 0.75, (5.0, 4.0), 0.61)
     clean = AngleScores(0.0, zero, {**zero, "all": 0.4}, 0.4, 0.1, 0.0, (0.0, 0.01))
     scenes = {**dict.fromkeys((*SIZES, LIFTED), scores), "true, sure": clean}
-    results = angle_refiner_evaluate.AngleResults(scenes, 0.61)
     settings = Settings.__new__(Settings)
     for name, value in {"clips": 3, "frames": 50}.items():
         object.__setattr__(settings, name, value)
-    parts = angle_refiner_evaluate.report(results, settings, "2 cores")
+    parts = angle_refiner_evaluate.report(scenes, settings, "2 cores")
     assert "3 clips of 50 frames at 30 per second; 0.61 ms" in parts["summary"]
     assert "| noise | 40.0 | 8.00 | 6.00 | 25.0 % | 3.00 | 25 % | 75 % | 5.00 | 4.00 |" in parts["summary"]
     assert "| true, sure | 0.0 | 0.00 | 0.40 | - | 0.40 | 10 % | - | 0.00 | 0.01 |" in parts["summary"]
@@ -319,6 +271,24 @@ def test_the_document_gets_its_tables(tmp_path: Path):
     document.write_text("".join(f"<!-- begin {name} -->\n<!-- end {name} -->\n" for name in parts))
     write_document(document, parts)
     assert "| noise | 40.0 |" in document.read_text()
+
+
+def test_results_are_kept_and_told_with_their_time(data: Path, tmp_path: Path):
+    study = AngleRefinerStudy(Settings(data, clips=1, frames=8, real=False))
+    document = tmp_path / "document.md"
+    document.write_text(
+        "".join(f"<!-- begin {name} -->\n<!-- end {name} -->\n" for name in ("summary", "groups", "others"))
+    )
+    said: list[str] = []
+    first = study.carry_out(tmp_path / "out", document, said.append)
+    text = document.read_text()
+    assert set(first) == {"ms", *study.scenes.names}
+    assert first["ms"] == first[LIFTED]["ms"] > 0.0
+    assert f"{first['ms']:.2f} ms per person and frame" in text
+    again = study.carry_out(tmp_path / "out", document, said.append)
+    assert again == first
+    assert document.read_text() == text
+    assert sum(sentence.endswith("measured before") for sentence in said) == len(study.scenes.names)
 
 
 def test_scenes_are_of_test_people_and_of_the_sizes_that_are_told(data: Path):

@@ -15,8 +15,9 @@ from onnx import external_data_helper
 
 from lift3d_node.learned.model_card import ModelCard
 from pose_core.networks import onnx_file
-from pose_train.lifter import checkpoint
-from pose_train.lifter.checkpoint import Checkpoint
+from pose_train.lifter.family import FAMILY
+from pose_train.trunk import checkpoint
+from pose_train.trunk.checkpoint import Checkpoint
 
 torch.set_num_threads(1)
 
@@ -39,12 +40,12 @@ def saved(tiny_network, tiny_card: ModelCard, tmp_path: Path):
 def test_a_network_describes_itself(tiny_network, tiny_card: ModelCard) -> None:
     network = tiny_network.Tiny(tiny_network.Config())
     network.train()
-    assert checkpoint.describe(network, "none", {"mpjpe_mm": 400.5}) == tiny_card
+    assert FAMILY.describe(network, "none", {"mpjpe_mm": 400.5}) == tiny_card
     assert network.training
 
 
 def test_a_network_comes_back_with_its_card(saved, tiny_card: ModelCard) -> None:
-    card, network = checkpoint.load(saved())
+    card, network = checkpoint.load_of(FAMILY, saved())
     assert card == tiny_card
     assert network.gain.tolist() == [1.0, 2.0, 3.0]
     assert not network.training
@@ -53,7 +54,7 @@ def test_a_network_comes_back_with_its_card(saved, tiny_card: ModelCard) -> None
 def test_progress_of_training_comes_back(tiny_card: ModelCard, tmp_path: Path) -> None:
     progress = {"epoch": 3, "optimizer": {"state": {0: {"step": torch.tensor(5.0)}}, "rates": [0.1, None]}}
     checkpoint.save(tmp_path / "a.pt", Checkpoint(tiny_card, {"w": torch.ones(2)}, progress))
-    again = checkpoint.read(tmp_path / "a.pt")
+    again = checkpoint.read_of(FAMILY, tmp_path / "a.pt")
     assert again.progress["epoch"] == 3
     assert again.progress["optimizer"]["rates"] == [0.1, None]
     assert again.progress["optimizer"]["state"][0]["step"].item() == 5.0
@@ -80,7 +81,7 @@ def test_code_in_a_file_does_not_run(how: str, tiny_card: ModelCard, tmp_path: P
     else:
         torch.save({"card": tiny_card.to_json(), "weights": {}, "progress": {"a": Attack(proof)}}, path)
     with pytest.raises(ValueError, match="evil.pt' holds more than numbers and names, which could run code"):
-        checkpoint.load(path)
+        checkpoint.load_of(FAMILY, path)
     assert not proof.exists()
     # The attack is real: a reader that trusts the file runs it.
     pickle.loads(path.read_bytes()) if how == "pickle" else torch.load(path, weights_only=False)
@@ -93,26 +94,26 @@ def test_a_checkpoint_cut_short_is_refused(share: float, saved) -> None:
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])
     with pytest.raises(ValueError, match="tiny.pt' (is no whole checkpoint|holds more than numbers)"):
-        checkpoint.load(path)
+        checkpoint.load_of(FAMILY, path)
 
 
 @pytest.mark.parametrize("content", [[1, 2], {"card": 3, "weights": {}, "progress": {}}, {"state_dict": {}}])
 def test_another_file_of_torch_is_refused(content: object, tmp_path: Path) -> None:
     torch.save(content, tmp_path / "other.pt")
     with pytest.raises(ValueError, match="no checkpoint of pose train: it must hold card, weights, progress"):
-        checkpoint.read(tmp_path / "other.pt")
+        checkpoint.read_of(FAMILY, tmp_path / "other.pt")
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit:", "ignore:'torch.load' received a zip")
 def test_a_torchscript_archive_is_refused(tmp_path: Path) -> None:
     torch.jit.script(torch.nn.ReLU()).save(tmp_path / "script.pt")
     with pytest.raises(ValueError, match="is no whole checkpoint"):
-        checkpoint.read(tmp_path / "script.pt")
+        checkpoint.read_of(FAMILY, tmp_path / "script.pt")
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="none.pt' cannot be read: No such file"):
-        checkpoint.read(tmp_path / "none.pt")
+        checkpoint.read_of(FAMILY, tmp_path / "none.pt")
     with pytest.raises(ValueError, match="cannot be read: Is a directory"):
         onnx_file.read(tmp_path, ModelCard)
 
@@ -134,14 +135,14 @@ def test_another_network_is_refused_naming_both(
 ) -> None:
     path = saved(replace(tiny_card, **changes))
     with pytest.raises(ValueError, match=f"tiny.pt': .*{said}"):
-        checkpoint.load(path)
+        checkpoint.load_of(FAMILY, path)
 
 
 @pytest.mark.parametrize("changed", [{"gain": torch.ones(4)}, {"extra": torch.ones(1)}])
 def test_weights_of_another_network_are_refused(changed: dict, saved) -> None:
     path = saved(**changed)
     with pytest.raises(ValueError, match="tiny.pt': weights do not fit network 'tiny' as it is now"):
-        checkpoint.load(path)
+        checkpoint.load_of(FAMILY, path)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +159,7 @@ def test_weights_that_are_no_numbers_are_refused(weights: object, said: str, sav
     path = saved()
     torch.save({**torch.load(path, weights_only=True), "weights": weights}, path)
     with pytest.raises(ValueError, match=f"tiny.pt'{said}| {said}"):
-        checkpoint.load(path)
+        checkpoint.load_of(FAMILY, path)
 
 
 @pytest.mark.parametrize(
@@ -174,7 +175,7 @@ def test_state_that_cannot_be_kept_is_refused(state, tiny_network, monkeypatch: 
     with pytest.raises(
         ValueError, match="state 0 of network 'tiny' must be float32, start as zeros and keep its shape"
     ):
-        checkpoint.describe(tiny_network.Tiny(tiny_network.Config()))
+        FAMILY.describe(tiny_network.Tiny(tiny_network.Config()))
 
 
 # ONNX
@@ -233,3 +234,30 @@ def test_onnx_cut_short_anywhere_is_refused(tiny_onnx, tmp_path: Path) -> None:
         path.write_bytes(content[:size])
         with pytest.raises(ValueError, match="is no whole ONNX file|has no model card"):
             onnx_file.read(path, ModelCard)
+
+
+# Families
+
+
+@pytest.mark.parametrize(
+    ("family", "said"),
+    [
+        ("lifterz", "tiny.pt': unknown family 'lifterz'; did you mean 'lifter'"),
+        (3, "is no checkpoint of pose train"),
+    ],
+)
+def test_a_family_that_is_not_here_is_refused(family: object, said: str, saved) -> None:
+    path = saved()
+    torch.save({**torch.load(path, weights_only=True), "family": family}, path)
+    with pytest.raises(ValueError, match=said):
+        checkpoint.load(path)
+
+
+@pytest.mark.parametrize("card", ["no card", "3", "[[1]]", "{}"])
+def test_a_card_of_no_family_is_refused(card: str, saved) -> None:
+    path = saved()
+    content = torch.load(path, weights_only=True)
+    del content["family"]
+    torch.save({**content, "card": card}, path)
+    with pytest.raises(ValueError, match="tiny.pt': the model "):
+        checkpoint.load(path)

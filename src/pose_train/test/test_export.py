@@ -12,15 +12,10 @@ from torch import nn
 from lift3d_node.learned.backends import open_session
 from pose_core.config import param
 from pose_core.networks.onnx_file import card_of
-from pose_core.networks.runtime import OnnxSession, empty_state, try_out
-from pose_core.skeleton import SKELETONS
-from pose_train.lifter import checkpoint
-from pose_train.lifter.checkpoint import describe
-from pose_train.lifter.network import NETWORKS, LiftingNetwork, find, names
-from pose_train.refiner import checkpoint as refiner_checkpoint
-from pose_train.refiner import network as refiner_network
+from pose_core.networks.runtime import empty_state
+from pose_train.lifter.family import FAMILY
+from pose_train.lifter.network import NETWORKS, LiftingNetwork
 from pose_train.trunk.export import HALF_TOLERANCE, TOLERANCE, to_onnx, to_torchscript
-from refine_node.model_card import RefinerCard
 
 torch.set_num_threads(1)
 
@@ -68,7 +63,7 @@ def make(monkeypatch: pytest.MonkeyPatch):
     def build(trick: str = ""):
         torch.manual_seed(3)
         network = Recurrent(Config(trick=trick))
-        return network, describe(network, training="nothing", metrics={"mpjpe_mm": 1.0})
+        return network, FAMILY.describe(network, training="nothing", metrics={"mpjpe_mm": 1.0})
 
     return build
 
@@ -193,64 +188,7 @@ def test_the_card_of_another_network_is_refused(make, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["lstm_posenet", "temporal_transformer"])
 def test_what_training_drops_at_random_stays_when_exported(name: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    kind = find(name)
+    kind = NETWORKS.from_file(name)
     network = kind(replace(kind.Config.small(), dropout=0.5)).eval()
-    difference = to_onnx(network, describe(network), tmp_path / "net.onnx")
+    difference = to_onnx(network, FAMILY.describe(network), tmp_path / "net.onnx")
     assert difference.rms <= HALF_TOLERANCE
-
-
-@pytest.mark.parametrize("name", names())
-def test_every_network_can_be_exported(name: str, tmp_path: Path) -> None:
-    """With small configurations: to ONNX for the node, to TorchScript, and as a checkpoint, all of which agree."""
-    kind = find(name)
-    torch.manual_seed(1)
-    network = kind(kind.Config.small())
-    card = describe(network, std=(0.05,))
-    to_torchscript(network, card, tmp_path / "a.ts")
-    to_onnx(network, card, tmp_path / "a.onnx", half=False)
-    to_onnx(network, card, tmp_path / "half.onnx")
-    checkpoint.save(tmp_path / "a.pt", checkpoint.Checkpoint(card, network.state_dict()))
-    sessions = [open_session(tmp_path / file, device="cpu") for file in ("a.onnx", "a.pt")]
-    random = np.random.default_rng(1)
-    states = [empty_state(card, 2) for _ in sessions]
-    for _ in range(3):
-        joints = random.random(size=(2, len(SKELETONS.get(card.skeleton_in)), 3)).astype(np.float32)
-        context = random.normal(size=(2, *card.inputs["context"])).astype(np.float32)
-        results = [
-            session.run(joints, context, state) for session, state in zip(sessions, states, strict=True)
-        ]
-        for output in card.outputs:
-            np.testing.assert_allclose(results[0][0][output], results[1][0][output], atol=1e-4)
-        states = [state for _, state in results]
-
-
-@pytest.mark.parametrize("name", refiner_network.names())
-def test_every_refining_network_can_be_exported(name: str, tmp_path: Path) -> None:
-    """The checkpoint, the ONNX file and the network agree, and weights of another network are refused."""
-    kind = refiner_network.find(name)
-    torch.manual_seed(1)
-    network = kind(kind.Config.small()).eval()
-    card = refiner_checkpoint.describe(network, training="nothing", metrics={"mpjpe_mm": 1.0})
-    to_onnx(network, card, tmp_path / "a.onnx", half=False)
-    to_onnx(network, card, tmp_path / "half.onnx")
-    refiner_checkpoint.save(tmp_path / "a.pt", refiner_checkpoint.Checkpoint(card, network.state_dict()))
-    again, restored = refiner_checkpoint.load(tmp_path / "a.pt")
-    session = OnnxSession(tmp_path / "a.onnx", RefinerCard, "cpu")
-    try_out(session, "a.onnx")
-    assert session.card == again == card
-    state, kept = empty_state(card, 2), restored.initial(2)
-    random = np.random.default_rng(1)
-    for _ in range(3):
-        joints = random.normal(size=(2, *card.inputs["joints"])).astype(np.float32)
-        context = random.normal(size=(2, *card.inputs["context"])).astype(np.float32)
-        outputs, state = session.run(joints, context, state)
-        with torch.no_grad():
-            expected, kept = restored.step(torch.from_numpy(joints), torch.from_numpy(context), kept)
-        for output in card.outputs:
-            np.testing.assert_allclose(outputs[output], expected[output], atol=1e-4)
-    with pytest.raises(ValueError, match="checkpoint|model card"):
-        checkpoint.load(tmp_path / "a.pt")
-    with pytest.raises(ValueError, match="a card of refine_node.model_card is not that of a "):
-        to_onnx(find("streaming_tcn")(find("streaming_tcn").Config.small()), card, tmp_path / "b.onnx")
-    with pytest.raises(ValueError, match=f"trained with look_aheads .*but network '{name}' has"):
-        to_onnx(network, replace(card, look_aheads=(0, 77)), tmp_path / "b.onnx")

@@ -59,16 +59,6 @@ def test_six_numbers_agree_with_numpy(dtype, seed):
     np.testing.assert_allclose(made.numpy(), rotations.matrix_of_6d(six), rtol=0, atol=tolerance)
 
 
-@precisions
-@pytest.mark.parametrize("angle", [0.0, 1e-9, 1e-4, 0.99e-3, 1.01e-3, 0.1, 1.0, np.pi, 6.0, 20.0])
-def test_rotation_vectors_agree_with_scipy(dtype, angle):
-    axes = np.random.default_rng(0).normal(size=(5, 3))
-    vectors = angle * axes / np.linalg.norm(axes, axis=-1, keepdims=True)
-    made = twin.matrix_of_rotation_vector(torch.tensor(vectors, dtype=dtype))
-    expected = Rotation.from_rotvec(vectors).as_matrix()
-    np.testing.assert_allclose(made.numpy(), expected, rtol=0, atol=PRECISION[dtype] * max(1.0, angle))
-
-
 @every
 @precisions
 @settings(max_examples=5, deadline=None)
@@ -87,8 +77,6 @@ def test_joints_agree_with_numpy(name, dtype, seed):
     np.testing.assert_allclose(
         module(*arrays[:2]).numpy(), tree.forward(turns, lengths), rtol=0, atol=PRECISION[dtype]
     )
-    local = torch.tensor(tree.to_local(turns), dtype=dtype)
-    np.testing.assert_allclose(module.to_global(local).numpy(), turns, rtol=0, atol=PRECISION[dtype])
 
 
 @every
@@ -129,10 +117,6 @@ def leaf(rng: np.random.Generator, *shape: int) -> object:
 def test_gradients_of_rotations():
     rng = np.random.default_rng(0)
     assert torch.autograd.gradcheck(twin.matrix_of_6d, leaf(rng, 4, 6))
-    assert torch.autograd.gradcheck(twin.matrix_of_rotation_vector, leaf(rng, 4, 3))
-    for scale in (0.0, 1e-5, 0.9e-3):
-        vector = (scale * torch.ones(1, 3, dtype=torch.float64)).requires_grad_()
-        assert torch.autograd.gradcheck(twin.matrix_of_rotation_vector, vector)
 
 
 @pytest.mark.parametrize("name", ["h36m17", "coco17"])
@@ -141,7 +125,7 @@ def test_gradients_of_joints(name):
     module = twin.ForwardKinematics(tree, torch.float64)
 
     def joints(six, lengths, root):
-        return module(module.to_global(twin.matrix_of_6d(six)), lengths, root)
+        return module(twin.matrix_of_6d(six), lengths, root)
 
     arguments = leaf(rng, 1, len(tree.heads), 6), leaf(rng, 1, len(tree.child)), leaf(rng, 1, 3)
     assert torch.autograd.gradcheck(joints, arguments)
@@ -150,19 +134,11 @@ def test_gradients_of_joints(name):
 @precisions
 def test_gradients_are_finite_where_numbers_tell_no_rotation(dtype):
     six = torch.tensor([[0.0, 0, 0, 0, 0, 0], [1, 2, 3, 2, 4, 6], [0, 0, 0, 1, 0, 0]], dtype=dtype)
-    vector = torch.zeros(2, 3, dtype=dtype)
-    for function, value in ((twin.matrix_of_6d, six), (twin.matrix_of_rotation_vector, vector)):
-        value.requires_grad_()
-        made = function(value)
-        made.sum().backward()
-        assert torch.isfinite(made).all()
-        assert torch.isfinite(value.grad).all()
-
-
-def test_a_rotation_vector_of_zero_has_the_gradient_of_a_small_turn():
-    vector = torch.zeros(3, requires_grad=True)
-    twin.matrix_of_rotation_vector(vector)[1, 0].backward()  # the sine of a turn about z
-    np.testing.assert_array_equal(vector.grad.numpy(), [0.0, 0.0, 1.0])
+    six.requires_grad_()
+    made = twin.matrix_of_6d(six)
+    made.sum().backward()
+    assert torch.isfinite(made).all()
+    assert torch.isfinite(six.grad).all()
 
 
 def test_what_follows_from_the_skeleton_is_not_saved():
@@ -182,15 +158,14 @@ def test_an_exported_decoder_gives_the_same_joints(name):
             super().__init__()
             self.kinematics = twin.ForwardKinematics(tree)
 
-        def forward(self, six, vectors, lengths):
-            local = twin.matrix_of_6d(six) @ twin.matrix_of_rotation_vector(vectors)
-            return self.kinematics(self.kinematics.to_global(local), lengths[..., self.kinematics.pairs])
+        def forward(self, six, lengths):
+            return self.kinematics(twin.matrix_of_6d(six), lengths[..., self.kinematics.pairs])
 
     def example(people: int) -> list[torch.Tensor]:
-        shapes = (4, len(tree.heads), 6), (4, len(tree.heads), 3), (1, int(tree.pairs.max()) + 1)
+        shapes = (4, len(tree.heads), 6), (1, int(tree.pairs.max()) + 1)
         return [torch.tensor(rng.normal(size=(people, *shape)), dtype=torch.float32) for shape in shapes]
 
-    decoder, names, file = Decoder().eval(), ["six", "vectors", "lengths"], io.BytesIO()
+    decoder, names, file = Decoder().eval(), ["six", "lengths"], io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         torch.onnx.export(

@@ -14,8 +14,8 @@ import torch
 from lift3d_node.learned.backends import OnnxSession, open_session
 from lift3d_node.learned.model_card import ModelCard
 from pose_core.networks.runtime import empty_state
-from pose_train.lifter import checkpoint
 from pose_train.lifter.torch_session import TorchSession
+from pose_train.trunk import checkpoint
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 

@@ -12,10 +12,11 @@ import torch
 from lift3d_node.learned.limbs import LIMBS
 from pose_core.skeleton import SKELETONS
 from pose_train.data.detector import FULL
-from pose_train.data.samples import Batch, Preparer, answered
+from pose_train.data.samples import Preparer
 from pose_train.data.synthesis import Synthesizer
 from pose_train.lifter.loss import Loss, Weights
-from pose_train.lifter.network import NETWORKS, find
+from pose_train.lifter.network import NETWORKS
+from pose_train.trunk.batch import Batch, answered
 
 MP = SKELETONS.get("mediapipe33")
 
@@ -28,7 +29,7 @@ def batch(synthesizer: Synthesizer) -> Batch:
 
 @pytest.fixture
 def loss() -> Loss:
-    network = find("streaming_tcn")
+    network = NETWORKS.from_file("streaming_tcn")
     assert NETWORKS.get("streaming_tcn") is network
     return Loss(network(network.Config.small()), Weights())
 
@@ -69,7 +70,7 @@ def test_a_constant_shift_costs_its_length_and_no_motion(loss: Loss, batch: Batc
 
 
 def test_answers_that_come_late_are_compared_with_the_frames_they_answer(batch: Batch):
-    kind = find("lstm_posenet")
+    kind = NETWORKS.from_file("lstm_posenet")
     network = kind(kind.Config(window=5, width=24, centred=True))
     assert network.look_ahead == 2
     truth = torch.randn(3, 6, 17, 3, generator=torch.Generator().manual_seed(0))
@@ -147,7 +148,7 @@ def test_terms_of_outputs_that_a_network_does_not_give_are_left_out(loss: Loss, 
 
 
 def test_bone_lengths_by_hand(batch: Batch):
-    network = find("streaming_tcn")
+    network = NETWORKS.from_file("streaming_tcn")
     only = Loss(network(network.Config.small()), Weights(bones=1.0))
     outputs = perfect(batch)
     outputs["xyz"] = outputs["xyz"] * 1.1

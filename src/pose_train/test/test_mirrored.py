@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pose_train.lifter.network import find
+from pose_train.lifter.network import NETWORKS
 from pose_train.lifter.networks._mirrored import SIDES, Enter, Leave, Linear, Mirror, Normal, activate
 from pose_train.lifter.networks.streaming_tcn import PARTS, StreamingTcnConfig, seen
 
@@ -102,7 +102,7 @@ def test_normal_gives_a_root_mean_square_of_one():
 
 def test_the_network_gives_the_mirrored_person():
     torch.manual_seed(3)
-    kind = find("streaming_tcn")
+    kind = NETWORKS.from_file("streaming_tcn")
     network = kind(kind.Config.small()).eval()
     for value in network.parameters():
         torch.nn.init.normal_(value, std=0.2)

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from lift3d_node.learned.encoding import CONTEXT
-from pose_train.lifter.network import parameters
 from pose_train.lifter.networks._layers import windows
 from pose_train.lifter.networks.lstm_posenet import LSTMConfig, LSTMPoseNet, Recurrence
+from pose_train.trunk.network import parameters
 
 
 def moved_at(network: LSTMPoseNet, frames: int, changed: int) -> list[int]:

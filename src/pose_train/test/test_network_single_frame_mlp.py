@@ -7,9 +7,9 @@ import torch
 
 from lift3d_node.learned.encoding import CONTEXT
 from pose_core.skeleton import H36M17, MEDIAPIPE33
-from pose_train.lifter.network import parameters
 from pose_train.lifter.networks._layers import JointOutputs, MaskedKeypoints
 from pose_train.lifter.networks.single_frame_mlp import SingleFrameConfig, SingleFrameMLP
+from pose_train.trunk.network import parameters
 
 
 def test_default_has_the_published_sizes():

@@ -6,13 +6,13 @@ import torch
 
 from lift3d_node.learned.encoding import CONTEXT
 from pose_core.skeleton import MEDIAPIPE33, MPI_INF28, Skeleton
-from pose_train.lifter.network import parameters
 from pose_train.lifter.networks.sparse_gcn_transformer import (
     GCNConfig,
     GraphConvolution,
     SparseGCNTransformer,
     neighbours,
 )
+from pose_train.trunk.network import parameters
 
 ARM = Skeleton(
     "arm",

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from lift3d_node.learned.encoding import CONTEXT
-from pose_train.lifter.network import parameters
 from pose_train.lifter.networks.temporal_transformer import Layer, TemporalTransformer, TransformerConfig
+from pose_train.trunk.network import parameters
 
 
 def sequence(frames: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from lift3d_node.learned.encoding import CONTEXT
-from pose_train.lifter.network import parameters
 from pose_train.lifter.networks.videopose3d import CausalConvolution, TemporalConvolutionConfig, VideoPose3D
+from pose_train.trunk.network import parameters
 
 
 def test_size_of_the_default():

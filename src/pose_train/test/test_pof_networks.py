@@ -15,12 +15,13 @@ from torch.nn import functional
 from lift3d_node.learned import limbs
 from lift3d_node.learned.encoding import CONTEXT, Encoder
 from pose_core.skeleton import COCO17, MEDIAPIPE33
-from pose_train.lifter.network import LiftingNetwork, find, names, parameters
+from pose_train.lifter.network import NETWORKS, LiftingNetwork
 from pose_train.lifter.networks._pof_graph import LimbInputs, LimbOutputs, adjacency, relations
 from pose_train.lifter.networks.pof_gcn import normalised
 from pose_train.lifter.networks.pof_semgcn import SemanticConvolution
+from pose_train.trunk.network import parameters
 
-POF = [name for name in names() if name.startswith("pof_")]
+POF = [name for name in NETWORKS.files() if name.startswith("pof_")]
 LIMB = {name: limb for limb, name in enumerate(limbs.NAMES)}
 
 
@@ -34,7 +35,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def small(name: str) -> LiftingNetwork:
-    return find(name)(find(name).Config.small())
+    return NETWORKS.from_file(name)(NETWORKS.from_file(name).Config.small())
 
 
 def temporal(frames: int = 6) -> tuple[LiftingNetwork, Tensor, Tensor]:
@@ -51,11 +52,14 @@ def neighbours(kind: str, name: str) -> set[str]:
 
 def test_the_four_networks_are_there_in_their_sizes() -> None:
     assert POF == ["pof_gcn", "pof_semgcn", "pof_semgcn_temporal", "pof_transformer"]
-    sizes = {name: parameters(find(name)(find(name).Config())) for name in POF}
+    sizes = {name: parameters(NETWORKS.from_file(name)(NETWORKS.from_file(name).Config())) for name in POF}
     assert all(300_000 < size < 2_000_000 for size in sizes.values()), sizes
-    config = find("pof_transformer").Config()
+    config = NETWORKS.from_file("pof_transformer").Config()
     assert (config.width, config.layers, config.heads) == (128, 6, 8)
-    assert {(find(name).Config().width, find(name).Config().blocks) for name in POF[:3]} == {(256, 4)}
+    assert {
+        (NETWORKS.from_file(name).Config().width, NETWORKS.from_file(name).Config().blocks)
+        for name in POF[:3]
+    } == {(256, 4)}
 
 
 @pytest.mark.parametrize(
@@ -142,7 +146,7 @@ def test_semantic_weights_are_an_average_over_neighbours_alone() -> None:
 )
 def test_parts_must_divide_the_width(name: str, change: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=f"{next(iter(change))} must divide width, got 3 .* for width"):
-        find(name)(find(name).Config(**change))
+        NETWORKS.from_file(name)(NETWORKS.from_file(name).Config(**change))
 
 
 def test_inputs_of_a_known_limb() -> None:
@@ -240,7 +244,7 @@ def test_learns_a_figure_from_all_around_and_its_mirror_image(name: str, scene) 
     mirrored = torch.from_numpy(limbs.mirrored(truth[:8].numpy()))
     torch.testing.assert_close(mirrored.float(), truth[8:], atol=1e-5, rtol=0.0)
     context = torch.zeros(16, 1, len(CONTEXT))
-    network = find(name)(dataclasses.replace(find(name).Config.small(), width=32))
+    network = NETWORKS.from_file(name)(dataclasses.replace(NETWORKS.from_file(name).Config.small(), width=32))
     optimiser = torch.optim.Adam(network.parameters(), lr=3e-3)
     toward = (truth[..., 2] < 0.0).float()
     clear = truth[..., 2].abs() > 0.1

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from pose_core.skeleton import SKELETONS
-from pose_train.data.samples import Batch
 from pose_train.refiner.loss import RefinerLoss, RefinerWeights, delayed
+from pose_train.trunk.batch import Batch
 
 SKELETON = SKELETONS.get("h36m17")
 AHEADS = (0, 2)

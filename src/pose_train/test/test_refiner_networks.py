@@ -1,4 +1,4 @@
-"""What every refining network must do; a file dropped into pose_train/refiner/networks is tested by being there.
+"""What every refining network promises besides what all networks do (`test_conformance`).
 
 Each is tried as `Config.small()`, for two skeletons, with every switch turned over, every other choice made and every number of
 parts that may be 0 at 0. What only one of them promises stands at the end.
@@ -7,18 +7,13 @@ parts that may be 0 at 0. What only one of them promises stands at the end.
 from __future__ import annotations
 
 import dataclasses
-import io
-import json
-import sys
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from pose_core.config import build
@@ -26,17 +21,9 @@ from pose_core.geometry.kinematics import BodyTree
 from pose_core.geometry.rotations import matrix_of_rotation_vector
 from pose_core.networks.step import CONTEXT
 from pose_core.skeleton import SKELETONS
-from pose_train.refiner.network import (
-    LOOK_AHEADS,
-    OUTPUTS,
-    REFINING_NETWORKS,
-    Outputs,
-    RefiningNetwork,
-    find,
-    names,
-    parameters,
-)
+from pose_train.refiner.network import LOOK_AHEADS, NETWORKS, RefiningNetwork
 from pose_train.refiner.networks.hpstm import FADE, UNSEEN_LOG_STD
+from pose_train.trunk.network import Outputs, parameters
 from refine_node.encoding import FEATURES, MAX_OFFSET
 
 FRAMES = 20
@@ -48,7 +35,7 @@ LOG_STD = -3.5
 
 def variants(name: str) -> Iterator[tuple[str, Any]]:
     """(label, configuration) to try of a network."""
-    small = find(name).Config.small()
+    small = NETWORKS.from_file(name).Config.small()
     yield name, small
     for field in dataclasses.fields(small):
         value = getattr(small, field.name)
@@ -64,9 +51,11 @@ def variants(name: str) -> Iterator[tuple[str, Any]]:
                 yield f"{name}-{field.name}={other}", dataclasses.replace(small, **{field.name: other})
 
 
-CASES = [pytest.param(name, config, id=label) for name in names() for label, config in variants(name)]
+CASES = [
+    pytest.param(name, config, id=label) for name in NETWORKS.files() for label, config in variants(name)
+]
 networks = pytest.mark.parametrize(("name", "config"), CASES)
-defaults = pytest.mark.parametrize("name", names())
+defaults = pytest.mark.parametrize("name", NETWORKS.files())
 skeletons = pytest.mark.parametrize("skeleton", SKELETON)
 
 
@@ -84,7 +73,7 @@ def _seed() -> None:
 
 
 def untrained(name: str, config: Any) -> RefiningNetwork:
-    return find(name)(config).eval()
+    return NETWORKS.from_file(name)(config).eval()
 
 
 def make(name: str, config: Any) -> RefiningNetwork:
@@ -139,59 +128,16 @@ def difference(a: Outputs, b: Outputs) -> float:
     return max(float((a[name] - b[name]).abs().max()) for name in a)
 
 
-def part(outputs: Outputs, *index: Any) -> Outputs:
-    return {name: value[index] for name, value in outputs.items()}
-
-
 def finite(outputs: Outputs) -> bool:
     return all(bool(torch.isfinite(value).all()) for value in outputs.values())
 
 
 @defaults
-def test_a_file_registers_a_network_of_its_name_and_names_its_source(name):
-    network = find(name)
-    assert REFINING_NETWORKS.get(name) is network
-    assert network.__module__ == f"pose_train.refiner.networks.{name}"
-    assert sys.modules[network.__module__].__doc__
-
-
-def test_an_unknown_network_is_refused_with_the_nearest_known():
-    with pytest.raises(ValueError, match="unknown network 'smoothnett'; did you mean 'smoothnet'"):
-        find("smoothnett")
-
-
-@defaults
-def test_an_unknown_skeleton_is_refused(name):
-    with pytest.raises(ValueError, match="unknown skeleton 'h37m17'"):
-        find(name)(dataclasses.replace(find(name).Config.small(), skeleton="h37m17"))
-
-
-@defaults
 @skeletons
 def test_default_size(name, skeleton):
-    network = find(name)
+    network = NETWORKS.from_file(name)
     assert parameters(network(build(network.Config, {"skeleton": skeleton}))) <= MOST
     assert parameters(network(network.Config.small())) < MOST / 20
-
-
-@networks
-def test_configuration_survives_a_file_and_is_described(name, config):
-    again = build(find(name).Config, json.loads(json.dumps(dataclasses.asdict(config))))
-    assert again == config
-    assert all(field.metadata.get("description") for field in dataclasses.fields(config))
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        setattr(config, dataclasses.fields(config)[0].name, None)
-
-
-@defaults
-def test_values_out_of_range_are_refused_by_name(name):
-    small = find(name).Config.small()
-    low = [field for field in dataclasses.fields(small) if field.metadata["low"] is not None]
-    assert low
-    for field in low:
-        below = type(getattr(small, field.name))(field.metadata["low"] - 1)
-        with pytest.raises(ValueError, match=field.name):
-            find(name)(dataclasses.replace(small, **{field.name: below}))
 
 
 @networks
@@ -202,21 +148,6 @@ def test_look_aheads_ascend_and_are_the_common_ones_unless_for_recordings(name, 
         assert network.look_aheads[0] > 0
     else:
         assert network.look_aheads == tuple(ahead for ahead in LOOK_AHEADS if ahead <= config.look_ahead)
-
-
-@networks
-def test_outputs_have_their_names_and_shapes(name, config):
-    network = make(name, config)
-    answers, joints = len(network.look_aheads), len(network.skeleton)
-    shapes = {"xyz": (answers, joints, 3), "log_std": (answers, joints)}
-    x, context = inputs(network, 2, FRAMES)
-    outputs = network(x, context)
-    stepped, _ = network.step(x[:, 0], context[:, 0], network.initial(2))
-    assert "xyz" in outputs
-    assert set(stepped) == set(outputs) <= set(OUTPUTS)
-    for output, value in outputs.items():
-        assert (value.shape, value.dtype) == ((2, FRAMES, *shapes[output]), torch.float32)
-        assert (stepped[output].shape, stepped[output].dtype) == ((2, *shapes[output]), torch.float32)
 
 
 @networks
@@ -263,162 +194,6 @@ def test_little_or_nothing_seen_gives_finite_numbers(name, config):
 
 
 @networks
-@torch.no_grad()
-def test_people_of_a_batch_do_not_depend_on_each_other(name, config):
-    network = make(name, config)
-    joints, context = inputs(network, 3, FRAMES)
-    together = network(joints, context)
-    assert difference(part(together, slice(1, 2)), network(joints[1:2], context[1:2])) < 1e-5
-    order = [2, 0, 1]
-    assert difference(network(joints[order], context[order]), part(together, order)) < 1e-5
-
-
-@networks
-@torch.no_grad()
-def test_the_future_changes_nothing_and_the_frame_described_does(name, config):
-    network = make(name, config)
-    joints, context = inputs(network, 2, FRAMES)
-    before = network(joints, context)
-    other, moved = inputs(network, 2, FRAMES)
-    changed = 9
-    joints[:, changed:], context[:, changed:] = other[:, changed:], moved[:, changed:]
-    after = network(joints, context)
-    past = (slice(None), slice(changed))
-    assert difference(part(after, *past), part(before, *past)) < 1e-6
-    for k, ahead in enumerate(network.look_aheads):
-        answer = (slice(None), changed + ahead, k)
-        assert difference(part(after, *answer), part(before, *answer)) > 1e-3
-
-
-@networks
-@torch.no_grad()
-def test_frame_by_frame_equals_the_whole_sequence(name, config):
-    network = make(name, config)
-    joints, context = inputs(network, 2, 3 * FRAMES)
-    # Noise may put a direction between two that are nearly opposite, where rounding counts for more.
-    assert difference(stream(network, joints, context), network(joints, context)) < 5e-5
-
-
-@networks
-@torch.no_grad()
-def test_state_starts_as_zero_keeps_its_size_and_is_not_written_to(name, config):
-    network = make(name, config)
-    joints, context = inputs(network, 2, FRAMES)
-    state = network.initial(2)
-    shapes = [tuple(s.shape) for s in state]
-    assert not any(bool(s.any()) for s in state)
-    assert all(shape[0] == 2 and 0 not in shape for shape in shapes)
-    assert [(1, *shape[1:]) for shape in shapes] == [tuple(s.shape) for s in network.initial(1)]
-    for t in range(FRAMES):
-        kept = [s.clone() for s in state]
-        _, following = network.step(joints[:, t], context[:, t], state)
-        assert all(torch.equal(a, b) for a, b in zip(state, kept, strict=True))
-        assert [tuple(s.shape) for s in following] == shapes
-        assert all(s.dtype == torch.float32 and bool(torch.isfinite(s).all()) for s in following)
-        state = following
-
-
-@networks
-@torch.no_grad()
-def test_people_who_came_at_different_times_share_a_batch(name, config):
-    network = make(name, config)
-    joints, context = inputs(network, 2, FRAMES)
-    came, now = (0, 3), FRAMES - 1
-    states = []
-    for person, first in enumerate(came):
-        state = network.initial(1)
-        for t in range(first, now):
-            _, state = network.step(joints[person, t][None], context[person, t][None], state)
-        states.append(state)
-    both = [torch.cat(pair) for pair in zip(*states, strict=True)]
-    together, _ = network.step(joints[:, now], context[:, now], both)
-    for person, first in enumerate(came):
-        whole = network(joints[person : person + 1, first:], context[person : person + 1, first:])
-        assert difference(part(together, slice(person, person + 1)), part(whole, slice(None), -1)) < 1e-5
-
-
-@networks
-@torch.no_grad()
-def test_a_saved_network_is_the_same_again(name, config):
-    network = make(name, config)
-    file = io.BytesIO()
-    torch.save(network.state_dict(), file)
-    file.seek(0)
-    again = make(name, config)
-    joints, context = inputs(network, 1, FRAMES)
-    assert difference(again(joints, context), network(joints, context)) > 1e-4
-    again.load_state_dict(torch.load(file, weights_only=True), strict=True)
-    assert difference(again(joints, context), network(joints, context)) == 0.0
-
-
-class Exported(nn.Module):
-    """`step` with its names flattened, as an exported file has it."""
-
-    def __init__(self, network: RefiningNetwork) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, joints: Tensor, context: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
-        outputs, following = self.network.step(joints, context, list(state))
-        return (*(outputs[name] for name in OUTPUTS if name in outputs), *following)
-
-
-def export(network: RefiningNetwork) -> onnxruntime.InferenceSession:
-    """ONNX Runtime with the step of a network, for any batch. A branch of ours on values is an error."""
-    joints, context = inputs(network, 2, 1)
-    state = network.initial(2)
-    given = [name for name in OUTPUTS if name in network(joints, context)]
-    names_in = ["joints", "context", *(f"state_{i}" for i in range(len(state)))]
-    names_out = [*given, *(f"next_{i}" for i in range(len(state)))]
-    file = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        warnings.filterwarnings("error", "Converting a tensor to a Python boolean", module="refine_node")
-        torch.onnx.export(
-            Exported(network).eval(),
-            (joints[:, 0], context[:, 0], *state),
-            file,
-            input_names=names_in,
-            output_names=names_out,
-            dynamic_axes={name: {0: "people"} for name in (*names_in, *names_out)},
-            opset_version=17,
-            dynamo=False,
-        )
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    return onnxruntime.InferenceSession(file.getvalue(), options, providers=["CPUExecutionProvider"])
-
-
-@networks
-@torch.no_grad()
-def test_exported_step_gives_the_same_for_any_number_of_people(name, config):
-    network = make(name, config)
-    session = export(network)
-    names_out = [output.name for output in session.get_outputs()]
-    for people in (1, 3):
-        joints, context = inputs(network, people, FRAMES)
-        joints[:, 5:8], context[:, 5:8] = 0.0, 0.0
-        expected = network(joints, context)
-        state = [s.numpy() for s in network.initial(people)]
-        for t in range(FRAMES):
-            feeds = {"joints": joints[:, t].numpy(), "context": context[:, t].numpy()}
-            feeds |= {f"state_{i}": s for i, s in enumerate(state)}
-            found = dict(zip(names_out, session.run(None, feeds), strict=True))
-            state = [found[f"next_{i}"] for i in range(len(state))]
-            for output, value in expected.items():
-                np.testing.assert_allclose(found[output], value[:, t].numpy(), atol=1e-4)
-
-
-@networks
-def test_every_parameter_takes_part(name, config):
-    network = make(name, config)
-    outputs = network(*inputs(network, 4, FRAMES))
-    sum(value.square().mean() for value in outputs.values()).backward()
-    assert all(bool(torch.isfinite(p.grad).all()) for p in network.parameters() if p.grad is not None)
-    assert not [key for key, p in network.named_parameters() if p.grad is None or not p.grad.any()]
-
-
-@networks
 def test_learns_to_take_the_noise_from_one_batch(name, config):
     network = untrained(name, config).train()
     xyz = motion(config.skeleton, 2, FRAMES)
@@ -444,7 +219,7 @@ def test_learns_to_take_the_noise_from_one_batch(name, config):
 
 
 def hpstm(**changed: Any) -> tuple[str, Any]:
-    return "hpstm", dataclasses.replace(find("hpstm").Config.small(), **changed)
+    return "hpstm", dataclasses.replace(NETWORKS.from_file("hpstm").Config.small(), **changed)
 
 
 @skeletons
@@ -551,12 +326,12 @@ def test_hpstm_refuses_what_cannot_work(changed, message):
 
 def test_smoothnet_refuses_to_look_ahead_of_its_window():
     with pytest.raises(ValueError, match="look_ahead must be below window, got 8 of 8"):
-        untrained("smoothnet", dataclasses.replace(find("smoothnet").Config.small(), window=8))
+        untrained("smoothnet", dataclasses.replace(NETWORKS.from_file("smoothnet").Config.small(), window=8))
 
 
 @torch.no_grad()
 def test_smoothnet_repeats_what_was_first_and_last_seen():
-    config = find("smoothnet").Config.small()
+    config = NETWORKS.from_file("smoothnet").Config.small()
     network = make("smoothnet", dataclasses.replace(config, skeleton="h36m17"))
     joints, context = known(motion("h36m17", 1, 1).expand(1, FRAMES, -1, -1))
     expected = network(joints, context)["xyz"]
@@ -569,7 +344,7 @@ def test_smoothnet_repeats_what_was_first_and_last_seen():
 
 @torch.no_grad()
 def test_smoothnet_treats_all_joints_and_axes_alike_and_moves_with_them():
-    network = make("smoothnet", find("smoothnet").Config.small())
+    network = make("smoothnet", NETWORKS.from_file("smoothnet").Config.small())
     joints, context = known(motion("mediapipe33", 1, FRAMES))
     elbow, index = network.skeleton.indices("left_elbow", "left_index")
     network.root.zero_()  # which couples the joints

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from pose_core.skeleton import SKELETONS
-from pose_train.refiner import noise as refiner_noise
-from pose_train.refiner.data import Clip
-from pose_train.refiner.noise import FLOOR, Noise, NoiseMaker
+from pose_train.data import noise as refiner_noise
+from pose_train.data.clips import Clip
+from pose_train.data.noise import FLOOR, Noise, NoiseMaker
 
 SKELETON = SKELETONS.get("mediapipe33")
 NONE = Noise(turn=0.0, white=0.0, bursts=0.0, drops=0.0, swaps=0.0, clean=0.0)

@@ -11,16 +11,17 @@ import torch
 
 from pose_core.config import build
 from pose_core.networks.runtime import OnnxSession, empty_state
-from pose_train.data.samples import Batch
-from pose_train.refiner import checkpoint
-from pose_train.refiner import data as refiner_data
-from pose_train.refiner import run as refiners
-from pose_train.refiner.data import Made
+from pose_train.data import stored
+from pose_train.data.stored import Made
+from pose_train.refiner.data import batch_of
+from pose_train.refiner.family import FAMILY, honest
 from pose_train.refiner.loss import delayed
-from pose_train.refiner.network import RefiningNetwork, find
-from pose_train.refiner.recipes import RECIPES, RefinerRecipe, recipe
-from pose_train.refiner.run import RefinerJob
-from pose_train.refiner.task import RefinerSource, judge
+from pose_train.refiner.network import NETWORKS, RefiningNetwork
+from pose_train.refiner.recipes import RECIPES, RefinerRecipe
+from pose_train.refiner.task import RefinerTask, judge
+from pose_train.trunk import checkpoint
+from pose_train.trunk.batch import Batch
+from pose_train.trunk.runs import Job, train
 from pose_train.trunk.training import Batches, Training
 from refine_node.model_card import RefinerCard
 
@@ -36,53 +37,41 @@ TINY = RefinerRecipe(
     length_shares=(0.5, 0.5),
     final_shares=(0.5, 0.5),
     network=NAME,
-    config=dataclasses.asdict(find(NAME).Config.small()),
+    config=dataclasses.asdict(NETWORKS.from_file(NAME).Config.small()),
 )
 
 
 @pytest.fixture(scope="module")
-def source(made: Made) -> RefinerSource:
-    return RefinerSource(refiner_data.prepare(made), TINY, 0)
+def source(made: Made) -> RefinerTask:
+    return RefinerTask(stored.prepare(made), TINY, 0)
 
 
 def network(seed: int = 0) -> RefiningNetwork:
     torch.manual_seed(seed)
-    kind = find(NAME)
+    kind = NETWORKS.from_file(NAME)
     return kind(build(kind.Config, dict(TINY.config)))
 
 
-def train(source: RefinerSource, folder: Path, seed: int = 0, stop_after: int = 10**9) -> Training:
-    run = Training(network(seed), source, folder, workers=0)
+def interrupted(source: RefinerTask, folder: Path) -> None:
+    """A run that ends in its fourth step."""
 
     def told(step: int, _: object) -> None:
-        if step >= stop_after:
+        if step == 3:
             raise KeyboardInterrupt
 
-    try:
-        run.run(told)
-    except KeyboardInterrupt:
-        assert stop_after < 10**9
-    return run
+    with pytest.raises(KeyboardInterrupt):
+        Training(network(), source, folder, workers=0).run(told)
 
 
-def test_an_interrupted_run_ends_with_the_same_weights(source: RefinerSource, tmp_path: Path):
-    whole = train(source, tmp_path / "whole")
-    train(source, tmp_path / "parts", stop_after=3)
-    resumed = train(source, tmp_path / "parts", seed=9)
-    assert resumed.step == whole.step == 4
-    for name, value in whole.result.state_dict().items():
-        torch.testing.assert_close(resumed.result.state_dict()[name], value, rtol=0, atol=0, msg=name)
-
-
-def test_a_run_on_other_data_is_refused(source: RefinerSource, tmp_path: Path):
-    train(source, tmp_path / "run", stop_after=3)
+def test_a_run_on_other_data_is_refused(source: RefinerTask, tmp_path: Path):
+    interrupted(source, tmp_path / "run")
     other = tmp_path / "refiner_data-other.npz"
     other.write_bytes(source.file.read_bytes())
     with pytest.raises(ValueError, match="another network, recipe or seed"):
         Training(network(), dataclasses.replace(source, file=other), tmp_path / "run")
 
 
-def test_batches_are_made_from_their_number_alone(source: RefinerSource):
+def test_batches_are_made_from_their_number_alone(source: RefinerTask):
     every, later = list(Batches(source, 0)), list(Batches(source, 3))
     torch.testing.assert_close(every[3].joints, later[0].joints, rtol=0, atol=0)
     assert len(every) == 4
@@ -91,7 +80,7 @@ def test_batches_are_made_from_their_number_alone(source: RefinerSource):
     assert all(batch.known.all() for batch in every)
 
 
-def test_clips_longer_than_what_is_stored_are_refused(source: RefinerSource):
+def test_clips_longer_than_what_is_stored_are_refused(source: RefinerTask):
     long = dataclasses.replace(TINY, clip_lengths=(6, 17))
     with pytest.raises(ValueError, match="clip_lengths must be at most 16"):
         dataclasses.replace(source, recipe=long).maker()
@@ -114,7 +103,7 @@ class Told(torch.nn.Module):
         return {"xyz": self.answer, "log_std": torch.full(self.answer.shape[:-1], np.log(0.01))}
 
 
-def test_judging_a_known_answer(source: RefinerSource):
+def test_judging_a_known_answer(source: RefinerTask):
     batch = source.validation()
     found = judge(Told(batch, 0.033), batch)
     # The nose alone, one of 33 joints, by 3.3 % of 1.7 m.
@@ -124,9 +113,9 @@ def test_judging_a_known_answer(source: RefinerSource):
     assert found["input_mpjpe_mm"] > 10.0
 
 
-def test_temperatures_make_deviations_honest(source: RefinerSource):
+def test_temperatures_make_deviations_honest(source: RefinerTask):
     batch = source.validation()
-    factors = refiners.temperatures(Told(batch, 0.033), batch)
+    factors = honest(Told(batch, 0.033), batch)
     # Moved along one axis of three: the 90 % quantile of (0.033, 0, 0) / 0.01 is 3.3, and that of a normal distribution 1.645.
     assert factors[0] == pytest.approx(3.3 / 1.6449, rel=0.02)
     assert factors[1] == 1.0
@@ -135,21 +124,21 @@ def test_temperatures_make_deviations_honest(source: RefinerSource):
 def test_a_trained_refiner_is_calibrated_and_runs_from_its_file(
     made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(refiners, "recipe", lambda name: dataclasses.replace(TINY, steps=2))
-    job = RefinerJob(NAME, made, tmp_path, device="cpu")
+    monkeypatch.setitem(RECIPES, NAME, dataclasses.replace(TINY, steps=2))
+    job = Job(NAME, made, tmp_path, device="cpu")
     said: list[str] = []
-    trained = refiners.train(job, lambda step, measured: None, said.append, lambda done, total: None)
-    assert checkpoint.read(trained.checkpoint).card == trained.card
+    trained = train(FAMILY, job, lambda step, measured: None, said.append, lambda done, total: None)
+    assert checkpoint.read_of(FAMILY, trained.checkpoint).card == trained.card
     assert trained.card.network == NAME
     assert trained.card.skeleton == "mediapipe33"
     assert trained.card.metrics["input_mpjpe_mm"] > 10.0
     session = OnnxSession(trained.onnx, RefinerCard, "cpu")
-    batch = refiner_data.batch_of(refiner_data.read(made.cached_file()).validation())
+    batch = batch_of(stored.read(made.cached_file()).validation())
     joints, context = batch.joints.numpy(), batch.context.numpy()
     state = empty_state(session.card, len(joints))
     for t in range(joints.shape[1]):
         outputs, state = session.run(joints[:, t].copy(), context[:, t].copy(), state)
-    _, net = checkpoint.load(trained.checkpoint)
+    _, net = checkpoint.load_of(FAMILY, trained.checkpoint)
     with torch.no_grad():
         expected = net(batch.joints, batch.context)["xyz"][:, -1]
     np.testing.assert_allclose(outputs["xyz"], expected, atol=2e-3)
@@ -158,12 +147,4 @@ def test_a_trained_refiner_is_calibrated_and_runs_from_its_file(
 
 def test_a_job_of_an_unknown_network_says_so(made: Made, tmp_path: Path):
     with pytest.raises(ValueError, match="did you mean 'hpstm'"):
-        refiners.train(RefinerJob("hpstmm", made, tmp_path), lambda *_: None, lambda _: None, lambda *_: None)
-
-
-def test_recipes_are_for_networks_that_exist():
-    for name, plan in RECIPES.items():
-        kind = find(plan.network or name)
-        build(kind.Config, dict(plan.config))
-        assert max(plan.clip_lengths) <= Made.frames
-    assert recipe("nobody's") is recipe("nothing")
+        train(FAMILY, Job("hpstmm", made, tmp_path), lambda *_: None, lambda _: None, lambda *_: None)

@@ -7,7 +7,9 @@ import math
 
 import pytest
 
+from pose_train.studies import document as writing
 from pose_train.studies import tables
+from pose_train.studies.lifters import report
 from pose_train.studies.scores import Cost, Result, Scores
 
 
@@ -42,13 +44,13 @@ def test_text_is_aligned() -> None:
 
 def test_only_what_stands_between_the_marks_is_replaced() -> None:
     document = "before\n<!-- begin a -->\nold\n<!-- end a -->\nafter\n"
-    once = tables.replaced(document, "a", "new\n")
+    once = writing.replaced(document, "a", "new\n")
     assert once == "before\n<!-- begin a -->\n\nnew\n\n<!-- end a -->\nafter\n"
-    assert tables.replaced(once, "a", "new") == once
+    assert writing.replaced(once, "a", "new") == once
     backwards = "<!-- end a -->\n<!-- begin a -->\n"
     for wrong in ("", document + document, document.replace("end a", "end b"), backwards):
         with pytest.raises(ValueError, match="once, in this order"):
-            tables.replaced(wrong, "a", "new")
+            writing.replaced(wrong, "a", "new")
 
 
 def some(value: float) -> Scores:
@@ -66,19 +68,19 @@ def test_tables_of_results() -> None:
         },
         Cost(parameters=1_730_000, macs=2_000_000, bytes=3_460_000, one_ms=0.9, batch_ms=0.42, lift_ms=None),
     )
-    header, ((name, skeleton, ahead, *figures),) = tables.accuracy([result])
+    header, ((name, skeleton, ahead, *figures),) = report.accuracy([result])
     assert (name, skeleton, ahead) == ("`streaming_tcn`", "mediapipe33", "0")
     assert dict(zip(header[3:], figures, strict=True))["MPJPE mm"] == "40.0"
-    header, (row,) = tables.conditions([result])
+    header, (row,) = report.conditions([result])
     assert row == ["`streaming_tcn`", "20.0", "40.0", "50.0", "45.0", "25 %", "20.0", "40.0", "50.0", "45.0"]
     assert len(header) == len(row)
-    header, rows = tables.real([result], (1, 3), (2,))
+    header, rows = report.real([result], (1, 3), (2,))
     assert [row[1] for row in rows] == ["60", "30"]
     assert [row[header.index("PA-MPJPE")] for row in rows] == ["3.0", "2.0"]
     assert [row[header.index("camera 2: PA-MPJPE")] for row in rows] == ["8.0", "9.0"]
-    header, (row,) = tables.cost([result])
+    header, (row,) = report.cost([result])
     assert row == ["`streaming_tcn`", "1.73 M", "2 M", "3.5", "0", "0.90", "0.42", "-"]
-    for header, rows in (tables.accuracy([]), tables.cost([])):
+    for header, rows in (report.accuracy([]), report.cost([])):
         assert tables.markdown(header, rows).count("\n") == 2
 
 
@@ -86,9 +88,9 @@ def test_rows_of_others_stay_where_they_were_made_alike():
     head = ["name", "n"]
     old = "Made with 2.\n\n" + tables.markdown(head, [["`a`", "1"], ["`b`", "2"], ["`b`", "3"]])
     new = "Made with 2.\n\n" + tables.markdown(head, [["`c`", "7"], ["`b`", "5"], ["`b`", "6"], ["`b`", "8"]])
-    assert tables.with_others(new, old) == "Made with 2.\n\n" + tables.markdown(
+    assert writing.with_others(new, old) == "Made with 2.\n\n" + tables.markdown(
         head, [["`a`", "1"], ["`b`", "5"], ["`b`", "6"], ["`b`", "8"], ["`c`", "7"]]
     )
-    assert tables.with_others(new, old.replace("with 2", "with 3")) == new
-    assert tables.with_others(new, old.replace("name", "what")) == new
-    assert tables.with_others(new, "") == new
+    assert writing.with_others(new, old.replace("with 2", "with 3")) == new
+    assert writing.with_others(new, old.replace("name", "what")) == new
+    assert writing.with_others(new, "") == new

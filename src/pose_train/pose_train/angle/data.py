@@ -1,6 +1,6 @@
 """What angle-refining networks learn from: angles of noisy people beside those of the true ones, from the code that runs live.
 
-The people are those of `pose_train.refiner.data`: half of the clips have a lifter's own errors, half have made ones.
+The people are those of `pose_train.data.stored`: half of the clips have a lifter's own errors, half have made ones.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from pose_core.angles import AngleSequence
 from pose_core.people import JointState
 from pose_core.sequence import PoseSequence
 from pose_core.units import NS_PER_S
-from pose_train.refiner.data import Clip
-from pose_train.refiner.noise import FLOOR, MISSTATED
+from pose_train.data.clips import Clip
+from pose_train.data.noise import FLOOR, MISSTATED
 from refine_node.encoding import DEFAULT_HEIGHT
 
 Generator = np.random.Generator

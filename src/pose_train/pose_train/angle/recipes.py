@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from pose_core.config import param
-from pose_train.refiner.noise import Noise
-from pose_train.refiner.recipes import RefinerRecipe
+from pose_train.data.drawing import ClipRecipe
+from pose_train.data.noise import Noise
 
 
 @dataclass(frozen=True)
-class AngleRecipe(RefinerRecipe):
-    """A schedule as that of refiners, on the same clips, whose errors are now those of angles."""
+class AngleRecipe(ClipRecipe):
+    """A schedule on the clips of refiners, whose errors are now those of angles."""
 
     steps: int = param(1500, "updates of the weights", low=1)
     frames_per_step: int = param(256, "frames in each, in clips of one length", low=1)
@@ -39,8 +39,3 @@ DEFAULT = AngleRecipe()
 
 RECIPES: dict[str, AngleRecipe] = {"angle_transformer": DEFAULT}
 """By the name of the network; `DEFAULT` for networks that are not named. Each stops after some fifteen minutes on one core."""
-
-
-def recipe(name: str) -> AngleRecipe:
-    """The recipe of the network called `name`."""
-    return RECIPES.get(name, DEFAULT)

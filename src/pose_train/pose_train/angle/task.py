@@ -1,4 +1,4 @@
-"""What angle-refining networks learn from and are judged by: a `pose_train.trunk.training.Task`.
+"""What angle-refining networks learn from and are judged by: a `pose_train.trunk.task.Task`.
 
 A network sees angles that `pose_biomechanics.angles` computed from noisy joints, and is to say by how much each group must be
 turned to be as it is in the angles that the same code computes from the true joints.
@@ -7,40 +7,40 @@ turned to be as it is in the angles that the same code computes from the true jo
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from pose_biomechanics import angle_refiner
 from pose_train.angle import data as angle_data
 from pose_train.angle.data import MadeAngles
+from pose_train.angle.loss import AngleLoss
 from pose_train.angle.network import AngleNetwork
 from pose_train.angle.recipes import AngleRecipe
-from pose_train.data.samples import Batch
-from pose_train.refiner import data as refiner_data
-from pose_train.refiner.task import Drawer
-from pose_train.trunk.training import Make, Measure, whole
+from pose_train.data import stored
+from pose_train.data.drawing import Drawer
+from pose_train.trunk.batch import Batch
+from pose_train.trunk.task import Make, Measure
+from pose_train.trunk.training import whole
 
 Generator = np.random.Generator
 
 
 @dataclass(frozen=True)
-class AngleSource:
+class AngleTask:
     """Where the batches of an angle-refining network come from."""
 
     file: Path
-    """That `refiner_data.prepare` made; its name tells what is in it."""
+    """That `pose_train.data.stored.prepare` made; its name tells what is in it."""
     recipe: AngleRecipe
     seed: int
 
     def maker(self) -> Make:
         """Reads the file."""
-        sequences = refiner_data.read(self.file)
+        sequences = stored.read(self.file)
         drawer = Drawer(sequences, self.recipe)
 
         def make(frames: int, random: Generator) -> Batch:
@@ -55,7 +55,7 @@ class AngleSource:
 
     def validation(self) -> Batch:
         """Clips of people who take part in nothing else, as lifted."""
-        sequences = refiner_data.read(self.file)
+        sequences = stored.read(self.file)
         return batch_of(angle_data.made(sequences.validation(), sequences.skeleton))
 
     def judge(self, network: AngleNetwork, batch: Batch) -> dict[str, float]:
@@ -98,37 +98,6 @@ def made_of(batch: Batch) -> MadeAngles:
     kept = {name: batch.target[name].double().numpy() for name in ("angle", "std", "truth", "truth_std")}
     flags = {name: batch.target[name].numpy().astype(np.uint8) for name in ("flags", "truth_flags")}
     return MadeAngles(**kept, **flags, step=batch.step.numpy())
-
-
-class AngleLoss:
-    """The mean angle between the turned rotations and the true ones, in degrees; near 0 its square.
-
-    A difference that a group's joints do not determine is none: there the truth is what was given (`angle_data.rotations`).
-    """
-
-    def __init__(self, recipe: AngleRecipe) -> None:
-        self._tolerance, self._fill = float(np.radians(recipe.tolerance_deg)), recipe.fill
-
-    def __call__(self, outputs: dict[str, Tensor], batch: Batch) -> tuple[Tensor, Mapping[str, float]]:
-        turned = batch.target["given"] @ exponential(outputs["turn"])
-        # The Frobenius norm of a difference of rotations by a small angle is that angle times the root of 2.
-        square = 0.5 * (turned - batch.target["rotation"]).square().sum((-1, -2))
-        error = torch.sqrt(square + self._tolerance**2) - self._tolerance
-        observed = batch.target["observed"]
-        weight = observed + self._fill * (1.0 - observed)
-        loss = torch.rad2deg((weight * error).sum() / weight.sum())
-        return loss, {"degrees": float(loss.detach())}
-
-
-def exponential(vectors: Tensor) -> Tensor:
-    """(..., 3, 3) rotations by rotation vectors (..., 3); Rodrigues' formula, smooth at 0."""
-    angle = vectors.square().sum(-1).add(1e-12).sqrt()[..., None, None]
-    x, y, z = vectors.unbind(-1)
-    zero = torch.zeros_like(x)
-    cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).unflatten(-1, (3, 3))
-    # torch.sinc(x) is sin(pi x) / (pi x).
-    first, second = torch.sinc(angle / torch.pi), 0.5 * torch.sinc(0.5 * angle / torch.pi).square()
-    return torch.eye(3, device=vectors.device) + first * cross + second * (cross @ cross)
 
 
 def judge(network: AngleNetwork, batch: Batch) -> dict[str, float]:

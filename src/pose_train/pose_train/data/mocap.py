@@ -32,6 +32,9 @@ PARENTS = (
 )
 SEGMENTS = ("pelvis", "thorax", "head", "lhand", "rhand", "lfoot", "rfoot")
 
+PACKS = {split: f"cmu_mocap_{split}.npz" for split in ("train", "val", "test")}
+"""Files of the motion capture packs, by split."""
+
 POSITION_UNIT = 1e-4
 QUATERNION_UNIT = 1.0 / 8192.0
 

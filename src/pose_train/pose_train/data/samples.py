@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -14,37 +13,7 @@ from lift3d_node.learned.encoding import Encoder
 from lift3d_node.learned.model_card import CENTRES
 from pose_core.skeleton import SKELETONS
 from pose_train.data.synthesis import SKELETON, Clips
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Input of a network, and the truth in heights about the root, in the axes of the view; float32."""
-
-    joints: Tensor  # (n, T, J, 3)
-    context: Tensor  # (n, T, C)
-    target: Mapping[str, Tensor]  # "xyz" (n, T, J, 3); "centres" (n, T, 17, 3) where clips have them
-    known: Tensor  # (n, T) bool: something is seen
-    height: Tensor  # (n,) metres
-    step: Tensor  # (n, T) seconds since the frame before
-
-
-def answered(outputs: dict[str, Tensor], batch: Batch, look_ahead: int) -> tuple[dict[str, Tensor], Batch]:
-    """Outputs (n, T, ...) and a batch, both without the `look_ahead` frames that have no counterpart: frame by frame alike.
-
-    Such outputs are that many frames late. Raises ValueError for clips that are no longer.
-    """
-    if not look_ahead:
-        return outputs, batch
-    frames = batch.known.shape[1] - look_ahead
-    if frames < 1:
-        raise ValueError(
-            f"clips of {batch.known.shape[1]} frames hold no answer of a network that sees {look_ahead} frames ahead"
-        )
-    short = {name: value[:, :frames] for name, value in batch.target.items()}
-    cut = {name: getattr(batch, name)[:, :frames] for name in ("joints", "context", "known", "step")}
-    return {name: value[:, look_ahead:] for name, value in outputs.items()}, replace(
-        batch, target=short, **cut
-    )
+from pose_train.trunk.batch import Batch
 
 
 class Preparer:

@@ -12,11 +12,10 @@ from torch.nn import functional
 from lift3d_node.learned import limbs
 from pose_core.config import check, param
 from pose_core.skeleton import SKELETONS
-from pose_train.data.samples import Batch, answered
-from pose_train.lifter.network import LiftingNetwork, Outputs
-
-LAPLACE = 2.0**0.5
-"""Standard deviation of a Laplace distribution over its scale."""
+from pose_train.lifter.network import LiftingNetwork
+from pose_train.trunk.batch import Batch, answered
+from pose_train.trunk.deviations import LAPLACE
+from pose_train.trunk.network import Outputs
 
 
 @dataclass(frozen=True)

@@ -1,24 +1,30 @@
-"""What a lifting network is, and the table of all of them.
-
-Importing this needs torch; a robot runs the exported ONNX file instead (`lift3d_node.learned.backends`). A network is one file in
-`pose_train/lifter/networks`, found by its name when training, export or the torch backend ask for it.
-"""
+"""What a lifting network is, and the table of all of them: one file each in `pose_train/lifter/networks`."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from pose_core.config import check
-from pose_core.registry import Registry, files_of
 from pose_train.lifter import networks
-from pose_train.trunk.checkpoint import parameters as parameters
+from pose_train.trunk.network import Networks, StreamingNetwork
 
-Outputs = dict[str, Tensor]
-State = list[Tensor]
+
+class LiftingNetwork(StreamingNetwork):
+    """Keypoints of one person, frame by frame, to 3D, from the first frame on.
+
+    Sees joints (J, 3) and a context of `lift3d_node.learned.encoding`.
+    """
+
+    skeleton_in: ClassVar[str]
+    skeleton_out: ClassVar[str]
+
+    @property
+    def look_ahead(self) -> int:
+        """Frames after the current one that an output waits for; forward's frame t is that of input frame t - look_ahead."""
+        return 0
+
 
 OUTPUTS = (
     "xyz",
@@ -29,7 +35,7 @@ OUTPUTS = (
     "toward",
     "ratios",
 )
-"""Names that a network may give, in the order of an exported file.
+"""Names that a network may give.
 
 Per frame: `xyz` (J, 3) joints of `skeleton_out` about its root, in the axes of the view (`lift3d_node.learned.encoding`) and in
 standing heights of the person; `log_std` (J, 2) natural logarithm of their standard deviation across and along z, per axis;
@@ -38,58 +44,8 @@ standing heights of the person; `log_std` (J, 2) natural logarithm of their stan
 0); `ratios` (R,) lengths of bones in heights.
 """
 
-
-class LiftingNetwork(nn.Module, ABC):
-    """Keypoints of one person, frame by frame, to 3D: without look-ahead, from the first frame on.
-
-    `forward` sees whole sequences from an empty past, `step` one frame and the state that the frames before it left; both
-    give the same. All state has fixed sizes with the batch first, so that cost and memory per frame are constant.
-    """
-
-    Config: ClassVar[type]
-    """A frozen dataclass of `pose_core.config.param` fields; `Config.small()` gives one that tests can afford."""
-    skeleton_in: ClassVar[str]
-    skeleton_out: ClassVar[str]
-
-    def __init__(self, config: Any) -> None:
-        """Raises ValueError for a configuration that cannot work."""
-        super().__init__()
-        check(config)
-        self.config = config
-
-    @property
-    def look_ahead(self) -> int:
-        """Frames after the current one that an output waits for; forward's frame t is that of input frame t - look_ahead."""
-        return 0
-
-    @abstractmethod
-    def forward(self, joints: Tensor, context: Tensor) -> Outputs:
-        """Outputs (B, T, ...) from joints (B, T, J, 3) and context (B, T, C) of `lift3d_node.learned.encoding`."""
-
-    @abstractmethod
-    def initial(self, batch: int) -> State:
-        """The state before the first frame, for `batch` people; empty for networks that see single frames."""
-
-    @abstractmethod
-    def step(self, joints: Tensor, context: Tensor, state: State) -> tuple[Outputs, State]:
-        """Outputs (B, ...) and next state from one frame: joints (B, J, 3), context (B, C).
-
-        Tensor operations only, without branches on values: this is what is exported.
-        """
-
-
-NETWORKS: Registry[type[LiftingNetwork]] = Registry("network")
-"""Network classes by name; filled as `find` loads files."""
-
-
-def names() -> list[str]:
-    """All networks, by the names of their files."""
-    return files_of(networks)
-
-
-def find(name: str) -> type[LiftingNetwork]:
-    """The network called `name`, loaded when needed. Raises ValueError naming the known ones."""
-    return NETWORKS.find(name, networks)
+NETWORKS: Networks[LiftingNetwork] = Networks(networks, OUTPUTS)
+"""Network classes by name."""
 
 
 def bounded_log_std(raw: Tensor) -> Tensor:

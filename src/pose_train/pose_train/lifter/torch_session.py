@@ -30,9 +30,10 @@ class TorchSession(Session):
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
 
-        from pose_train.lifter import checkpoint
+        from pose_train.lifter.family import FAMILY
+        from pose_train.trunk.checkpoint import load_of
 
-        self.card, network = checkpoint.load(path)
+        self.card, network = load_of(FAMILY, path)
         self.device = device
         self.failures = (RuntimeError,)  # its own are derived from that
         self._torch = torch

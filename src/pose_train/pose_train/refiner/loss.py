@@ -14,9 +14,10 @@ from torch import Tensor
 
 from pose_core.config import check, param
 from pose_core.skeleton import Skeleton
-from pose_train.data.samples import Batch
-from pose_train.lifter.loss import LAPLACE
-from pose_train.refiner.network import Outputs, RefiningNetwork
+from pose_train.refiner.network import RefiningNetwork
+from pose_train.trunk.batch import Batch
+from pose_train.trunk.deviations import LAPLACE
+from pose_train.trunk.network import Outputs
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def delayed(truth: Tensor, known: Tensor, look_aheads: tuple[int, ...]) -> tuple
 def _surprise(error: Tensor, log_std: Tensor) -> Tensor:
     """Negative logarithm of the Laplace likelihood of errors (..., J, 3) under deviations (..., J) along each axis; (..., J).
 
-    The errors are taken as given, as in `pose_train.lifter.loss`.
+    The errors are taken as given: the likelihood shapes the deviations alone.
     """
     return 3.0 * log_std + LAPLACE * error.detach().abs().sum(-1) * torch.exp(-log_std)
 

@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from pose_core.config import param
-from pose_train.lifter.recipes import Recipe
+from pose_train.data.drawing import ClipRecipe
 from pose_train.refiner.loss import RefinerWeights
-from pose_train.refiner.noise import Noise
 
 
 @dataclass(frozen=True)
-class RefinerRecipe(Recipe):
-    """A schedule as that of lifters, with what refiners are trained for and on."""
+class RefinerRecipe(ClipRecipe):
+    """A schedule with what refiners are trained for."""
 
     steps: int = param(3000, "updates of the weights", low=1)
     frames_per_step: int = param(768, "frames in each, in clips of one length", low=1)
@@ -22,16 +21,7 @@ class RefinerRecipe(Recipe):
     """What is refined is motion: no clip is shorter than most windows."""
     length_shares: tuple[float, ...] = (0.5, 0.5, 0.0)
     final_shares: tuple[float, ...] = (0.1, 0.5, 0.4)
-    weights: RefinerWeights = field(default_factory=RefinerWeights)  # type: ignore[assignment]
-    """In place of those of lifters."""
-    noise: Noise = field(default_factory=Noise)
-    lifted: float = param(
-        0.5, "share of clips with a lifter's own errors; the others have made ones", low=0.0, high=1.0
-    )
-    losing: float = param(0.3, "share of clips from which frames are lost", low=0.0, high=1.0)
-    resize: float = param(
-        0.05, "standard deviation of the logarithm of the believed height over the true one", low=0.0
-    )
+    weights: RefinerWeights = field(default_factory=RefinerWeights)
 
 
 DEFAULT = RefinerRecipe()
@@ -64,8 +54,3 @@ RECIPES: dict[str, RefinerRecipe] = {
     ),
 }
 """By the name of the refiner; `DEFAULT` for networks that are not named."""
-
-
-def recipe(name: str) -> RefinerRecipe:
-    """The recipe of the refiner called `name`."""
-    return RECIPES.get(name, DEFAULT)

@@ -1,4 +1,4 @@
-"""What refining networks learn from and are judged by: a `pose_train.trunk.training.Task`."""
+"""What refining networks learn from and are judged by: a `pose_train.trunk.task.Task`."""
 
 from __future__ import annotations
 
@@ -11,37 +11,33 @@ from typing import Any
 import numpy as np
 
 from pose_core.measures import metrics
-from pose_core.skeleton import SKELETONS, Skeleton
-from pose_train.data.samples import Batch
-from pose_train.refiner import data as refiner_data
-from pose_train.refiner.data import Clip, Sequences, kept_frames
+from pose_core.skeleton import Skeleton
+from pose_train.data import stored
+from pose_train.data.drawing import Drawer
+from pose_train.refiner.data import batch_of
 from pose_train.refiner.loss import RefinerLoss, delayed
 from pose_train.refiner.network import RefiningNetwork
-from pose_train.refiner.noise import NoiseMaker
 from pose_train.refiner.recipes import RefinerRecipe
-from pose_train.trunk.training import Make, Measure, whole
-
-Generator = np.random.Generator
-
-SPARE = 12
-"""Frames at most that a clip loses."""
+from pose_train.trunk.batch import Batch
+from pose_train.trunk.task import Make, Measure
+from pose_train.trunk.training import whole
 
 
 @dataclass(frozen=True)
-class RefinerSource:
+class RefinerTask:
     """Where the batches of a refining network come from."""
 
     file: Path
-    """That `refiner_data.prepare` made; its name tells what is in it."""
+    """That `pose_train.data.stored.prepare` made; its name tells what is in it."""
     recipe: RefinerRecipe
     seed: int
 
     def maker(self) -> Make:
         """Reads the file."""
-        drawer = Drawer(refiner_data.read(self.file), self.recipe)
+        drawer = Drawer(stored.read(self.file), self.recipe)
 
-        def make(frames: int, random: Generator) -> Batch:
-            return refiner_data.batch_of(drawer.clips(frames, random))
+        def make(frames: int, random: np.random.Generator) -> Batch:
+            return batch_of(drawer.clips(frames, random))
 
         return make
 
@@ -51,7 +47,7 @@ class RefinerSource:
 
     def validation(self) -> Batch:
         """Clips of people who take part in nothing else, as lifted."""
-        return refiner_data.batch_of(refiner_data.read(self.file).validation())
+        return batch_of(stored.read(self.file).validation())
 
     def judge(self, network: RefiningNetwork, batch: Batch) -> dict[str, float]:
         """See `judge`."""
@@ -60,67 +56,6 @@ class RefinerSource:
     def identity(self) -> dict[str, Any]:
         """Data, recipe and seed."""
         return {"data": self.file.name, "recipe": dataclasses.asdict(self.recipe), "seed": self.seed}
-
-
-class Drawer:
-    """Draws clips for training. Raises ValueError where stored clips are shorter than those that a recipe asks for."""
-
-    def __init__(self, sequences: Sequences, recipe: RefinerRecipe) -> None:
-        self._sequences, self._recipe = sequences, recipe
-        self._skeleton = SKELETONS.get(sequences.skeleton)
-        self._noise = NoiseMaker(self._skeleton, recipe.noise)
-        self._learnable = len(sequences.step) - sequences.held_out
-        stored = min(sequences.step.shape[1], sequences.motion_step.shape[1])
-        if stored < max(recipe.clip_lengths):
-            raise ValueError(
-                f"clip_lengths must be at most {stored}, the frames of the stored clips, got {recipe.clip_lengths}"
-            )
-
-    def clips(self, frames: int, random: Generator) -> Clip:
-        """As many clips of `frames` frames as the recipe says, some lifted, the others with made noise."""
-        recipe = self._recipe
-        count = max(recipe.frames_per_step // frames, 1)
-        lifted = int(random.binomial(count, recipe.lifted))
-        parts = [
-            part
-            for part in (self._lifted(lifted, frames, random), self._noised(count - lifted, frames, random))
-            if part
-        ]
-        clip = Clip(
-            **{
-                f.name: np.concatenate([getattr(part, f.name) for part in parts])
-                for f in dataclasses.fields(Clip)
-            }
-        )
-        clip = refiner_data.mirrored(clip, random.random(count) < 0.5, self._skeleton)
-        return refiner_data.resized(clip, np.exp(recipe.resize * random.standard_normal(count)))
-
-    def _lifted(self, count: int, frames: int, random: Generator) -> Clip | None:
-        if not count:
-            return None
-        which = random.integers(0, self._learnable, count)
-        step = self._sequences.step[which]
-        rows = self._rows(step.shape, frames, random)
-        clip = self._sequences.lifted(which, rows)
-        return dataclasses.replace(clip, step=refiner_data.steps_between(step, rows))
-
-    def _noised(self, count: int, frames: int, random: Generator) -> Clip | None:
-        if not count:
-            return None
-        which = random.integers(0, len(self._sequences.motion_step), count)
-        step = self._sequences.motion_step[which]
-        rows = self._rows(step.shape, frames, random)
-        truth = self._sequences.motions(which, rows)
-        return self._noise.clip(truth, refiner_data.steps_between(step, rows), random)
-
-    def _rows(self, shape: tuple[int, ...], frames: int, random: Generator) -> np.ndarray:
-        """(n, frames) which frames of stored clips (n, T)."""
-        count, stored = shape
-        spare = min(SPARE, stored - frames)
-        start = random.integers(0, stored - frames - spare + 1, (count, 1))
-        lossy = random.random(count) < self._recipe.losing
-        whole = np.arange(frames)
-        return start + np.stack([kept_frames(frames, spare, random) if one else whole for one in lossy])
 
 
 def judge(network: RefiningNetwork, batch: Batch) -> dict[str, float]:

@@ -9,40 +9,46 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+import lift3d_node
+import pose_biomechanics
+import pose_core
+import refine_node
 from lift3d_node.params import Lift3DParams
-from pose_biomechanics.angle_refiner import AngleRefiner
+from pose_biomechanics.angle_refiner import NETWORK, WEIGHTS, AngleRefiner
 from pose_biomechanics.angles import angles_of
 from pose_biomechanics.isb import GROUPS, NAMES, angles_of_group
 from pose_core.angles import AngleSequence, PeopleAngles, PersonAngles
-from pose_core.callbacks import Say, silent
+from pose_core.files import sha256
 from pose_core.measures import metrics
 from pose_core.skeleton import SKELETONS
 from pose_core.units import S_PER_NS
 from pose_train.angle import data as angle_data
 from pose_train.angle.data import MadeAngles
-from pose_train.data import mocap, synthesis
+from pose_train.data import clips, detector, landmarks, mocap, stored, synthesis
+from pose_train.data import lifted as lifted_data
+from pose_train.data import noise as noise_data
+from pose_train.data.clips import Clip
+from pose_train.data.mocap import PACKS
+from pose_train.data.noise import Noise, NoiseMaker
 from pose_train.data.synthesis import Synthesizer
-from pose_train.refiner import data as refiner_data
-from pose_train.refiner.data import Clip
-from pose_train.refiner.noise import Noise, NoiseMaker
-from pose_train.studies import angles as angle_evaluate
 from pose_train.studies import real_video, tables
-from pose_train.studies import refiners as refiner_evaluate
-from pose_train.studies.lifters import machine, write_document
+from pose_train.studies.angles.compared import BASELINE, levelled
+from pose_train.studies.angles.noise import sequence_of
 from pose_train.studies.real_video import EASY, RealVideo
-from pose_train.trunk.training import PACKS
+from pose_train.studies.refiners.scenes import filmed as filmed_take
+from pose_train.studies.study import Measurement, Results, Study, expect_files, plain, with_nan
 from refine_node import recording
 from refine_node.encoding import DEFAULT_HEIGHT
 from refine_node.params import RefineParams
 
-COMMAND = "pose evaluate angle-refiner"
 RATE_HZ = 30.0
 SIZES = {"half noise": 0.5, "noise": 1.0, "twice noise": 2.0}
 """Scenes with made noise: factors on that of training."""
@@ -51,7 +57,8 @@ TRUE = {"true, as unsure": False, "true, sure": True}
 """Scenes without errors: what deviations are stated, those of lifted people or least ones."""
 TIMED = 300
 """Frames that are timed."""
-DOCUMENT = Path("docs/angle_refinement.md")
+MODEL = "model"
+"""The one candidate."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +67,7 @@ class Settings:
 
     data: Path
     """Folder of the motion capture packs."""
-    lifter: Path = refiner_data.Made.lifter
+    lifter: Path = stored.Made.lifter
     """File of the lifter whose people have angles."""
     clips: int = 24
     frames: int = 150
@@ -73,7 +80,7 @@ class Settings:
         for name, least in (("clips", 1), ("frames", 4)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
-        refiner_evaluate.expect_files(self.data / PACKS["test"], self.lifter)
+        expect_files({self.data / PACKS["test"]: "--data", self.lifter: "--lifter"})
 
 
 @dataclass(frozen=True)
@@ -93,6 +100,8 @@ class AngleScores:
     """Share of angles that come nearer to the truth, of those that move."""
     acceleration: tuple[float, float]
     """Mean absolute error of second differences, degrees per frame squared, before and after."""
+    ms: float = math.nan
+    """Median of the processor's time for one person in one frame, where that was measured."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +117,7 @@ class Scenes:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self.skeleton: str = refiner_data.lifter_of(settings.lifter).lifter.skeleton_out
+        self.skeleton: str = lifted_data.lifter_of(settings.lifter).lifter.skeleton_out
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -150,7 +159,7 @@ class Scenes:
 
     @cached_property
     def _lifted(self) -> People:
-        lifted = refiner_data.lift(self._settings.lifter, self._clips)
+        lifted = lifted_data.lift(self._settings.lifter, self._clips)
         std = lifted.std / lifted.height[:, None, None]
         xyz = self._about_root(lifted.xyz)
         return self._simulated(Clip(xyz, std, lifted.confidence, self._truth, lifted.step))
@@ -165,10 +174,10 @@ def filmed(video: RealVideo, lifter: str) -> People:
     """The person in the real video before each of the easy cameras, lifted and refined as live, against four views."""
     found, apart = [], []
     for camera in EASY:
-        take = refiner_evaluate.filmed(video, camera, lifter)
-        options = angle_evaluate.levelled(video.reference.cameras[camera - 1])
+        take = filmed_take(video, camera, lifter)
+        options = levelled(video.reference.cameras[camera - 1])
         given = recording.refine_live(take.given, RefineParams())
-        truth = angle_evaluate.sequence_of(take.truth, given.stamps, given.skeleton)
+        truth = sequence_of(take.truth, given.stamps, given.skeleton)
         about = [metrics.root_aligned(one.xyz, SKELETONS.get(one.skeleton)) for one in (given, truth)]
         apart.append(np.linalg.norm(about[0] - about[1], axis=-1).ravel())
         ours, theirs = angles_of(given, options), angles_of(truth, options)
@@ -213,58 +222,78 @@ def milliseconds(sequence: AngleSequence, refiner: AngleRefiner) -> float:
     return float(np.median(spent)) / 1e6
 
 
-@dataclass(frozen=True)
-class AngleResults:
-    """What was measured, scene by scene, and how long one person's frame takes."""
+class AngleRefinerStudy(Study[str, AngleScores]):
+    """One network, in all scenes."""
 
-    scores: Mapping[str, AngleScores]
-    ms: float
+    command = "angle-refiner"
+    packages = (pose_core, pose_biomechanics, refine_node, lift3d_node)
+    modules = (angle_data, clips, detector, landmarks, lifted_data, mocap, noise_data, real_video, synthesis)
+
+    def __init__(self, settings: Settings, model: str | Path = "") -> None:
+        """`model`: the file of the network; empty: the one that ships. Raises ValueError for one that cannot be used."""
+        self.settings, self.scenes, self.refiner = settings, Scenes(settings), AngleRefiner(model)
+        self.model = Path(model) if model else WEIGHTS / f"{NETWORK}.onnx"
+
+    def depends(self) -> dict[str, Any]:
+        return {name: getattr(self.settings, name) for name in ("clips", "frames", "seed")}
+
+    def files(self) -> list[Path]:
+        return [self.settings.lifter, self.settings.data / PACKS["test"]]
+
+    def measurements(self) -> list[Measurement[str, AngleScores]]:
+        jobs = [self._job(name, partial(self._scored, name)) for name in self.scenes.names]
+        if self.settings.real:
+            for lifter in (Lift3DParams().lifter, BASELINE):
+                jobs.append(self._job(f"{FILMED}, {lifter}", partial(self._filmed, lifter)))
+        return jobs
+
+    @cached_property
+    def video(self) -> RealVideo:
+        """Looked at when it is first asked for."""
+        return real_video.load(1)
+
+    def restored(self, kept: Any) -> AngleScores:
+        values = with_nan(kept)
+        return AngleScores(**{**values, "acceleration": tuple(values["acceleration"])})
+
+    def sentence(self, result: AngleScores) -> str:
+        return f"{result.before[ALL]:.2f} degrees, refined {result.after[ALL]:.2f}"
+
+    def report(self, results: Results[str, AngleScores], where: str) -> dict[str, str]:
+        return report({name: found[MODEL] for name, found in results.items()}, self.settings, where)
+
+    def figures(self, results: Results[str, AngleScores]) -> dict[str, Any]:
+        return {
+            "ms": results[LIFTED][MODEL].ms,
+            **{name: plain(found[MODEL]) for name, found in results.items()},
+        }
+
+    def _scored(self, name: str) -> AngleScores:
+        people = self.scenes.people(name)
+        found = score(people, self.refiner)
+        if name != LIFTED:
+            return found
+        some, *_ = angle_data.sequences(people.made[0])
+        return dataclasses.replace(found, ms=milliseconds(some, self.refiner))
+
+    def _filmed(self, lifter: str) -> AngleScores:
+        return score(filmed(self.video, lifter), self.refiner)
+
+    def _job(self, scene: str, measure: Callable[[], AngleScores]) -> Measurement[str, AngleScores]:
+        return Measurement(scene, MODEL, scene, {"model": sha256(self.model)}, measure)
 
 
-def evaluate(settings: Settings, model: str | Path = "", tell: Say = silent) -> AngleResults:
-    """All figures of the network in the file `model`, or of the one that ships; `tell` gets sentences."""
-    refiner, scenes = AngleRefiner(model), Scenes(settings)
-    scores = {}
-    for name in scenes.names:
-        scores[name] = _told(name, score(scenes.people(name), refiner), tell)
-    if settings.real:
-        video = real_video.load(1)
-        for lifter in (Lift3DParams().lifter, angle_evaluate.BASELINE):
-            name = f"{FILMED}, {lifter}"
-            scores[name] = _told(name, score(filmed(video, lifter), refiner), tell)
-    some, *_ = angle_data.sequences(scenes.people(LIFTED).made[0])
-    return AngleResults(scores, milliseconds(some, refiner))
-
-
-def _told(name: str, one: AngleScores, tell: Say) -> AngleScores:
-    tell(f"{name}: {one.before[ALL]:.2f} degrees, refined {one.after[ALL]:.2f}")
-    return one
-
-
-def evaluate_angle_refiner(
-    settings: Settings,
-    model: str | Path = "",
-    document: Path = DOCUMENT,
-    tell: Say = silent,
-) -> AngleResults:
-    """Measure, and rewrite the tables of `document`. Raises ValueError for a document without the marks."""
-    results = evaluate(settings, model, tell)
-    write_document(document, report(results, settings, machine()))
-    tell(f"wrote {document}")
-    return results
-
-
-def report(results: AngleResults, settings: Settings, where: str) -> dict[str, str]:
+def report(scores: Mapping[str, AngleScores], settings: Settings, where: str) -> dict[str, str]:
     """The generated parts of docs/angle_refinement.md by the names of their marks; `where`: the machine, in words."""
     made = (
-        f"Made by `{COMMAND}` on {where}: {settings.clips} clips of {settings.frames} frames at {RATE_HZ:g} per second; "
-        f"{results.ms:.2f} ms per person and frame. Filmed: cameras {', '.join(map(str, EASY))}, {real_video.RATE_HZ} per "
-        "second.\n\n"
+        f"Made by `pose evaluate angle-refiner` on {where}: {settings.clips} clips of {settings.frames} frames at "
+        f"{RATE_HZ:g} per second; {scores[LIFTED].ms:.2f} ms per person and frame. Filmed: cameras "
+        f"{', '.join(map(str, EASY))}, {real_video.RATE_HZ} per second.\n\n"
     )
-    others = {name: one for name, one in results.scores.items() if name not in (*SIZES, LIFTED)}
+    others = {name: one for name, one in scores.items() if name not in (*SIZES, LIFTED)}
     return {
-        "summary": made + tables.markdown(*summary(results.scores)),
-        "groups": made + tables.markdown(*groups({name: results.scores[name] for name in (*SIZES, LIFTED)})),
+        "summary": made + tables.markdown(*summary(scores)),
+        "groups": made + tables.markdown(*groups({name: scores[name] for name in (*SIZES, LIFTED)})),
         "others": made + tables.markdown(*groups(others)),
     }
 

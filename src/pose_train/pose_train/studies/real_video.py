@@ -42,7 +42,8 @@ from pose_core.filtering.swaps import SwapRepair, exchanged
 from pose_core.geometry.calibration import CalibratedCamera, read_qualisys, triangulate
 from pose_core.people import JointState, People2D, People3D, Person2D, Person3D
 from pose_core.skeleton import MEDIAPIPE33, SKELETONS
-from pose_train.studies.scores import Scores, Track, score
+from pose_train.lifter.tracks import Track
+from pose_train.studies.scores import Scores, score
 
 CLIP = "Demo_SinglePerson"
 CAMERAS = (1, 2, 3, 4)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,11 +13,11 @@ from scipy import stats
 from lift3d_node.learned import limbs
 from pose_core.measures import metrics
 from pose_core.skeleton import Skeleton
+from pose_train.lifter.tracks import Track
+from pose_train.trunk.deviations import LEVEL
 
 NOMINAL_RATE = 30.0
 """Frames per second behind millimetres per frame squared."""
-LEVEL = 0.9
-"""Of the interval whose coverage is stated."""
 SIGN_LEAST = 0.1
 """Limbs whose direction has a smaller |z| point neither towards the camera nor away (within 6 degrees across the view)."""
 LARGEST_SAMPLE = 200_000
@@ -28,21 +26,6 @@ PEOPLE = 8
 """In a batch of the second timing."""
 SAME_STEP = 0.1
 """Relative difference of two steps up to which they count as equal."""
-
-
-@dataclass(frozen=True)
-class Track:
-    """One person over T frames as lifted, and as it was; metres about the root, in the axes of the view."""
-
-    predicted: np.ndarray  # (T, J, 3), NaN where missing
-    truth: np.ndarray  # (T, J, 3), NaN where unknown
-    step: np.ndarray  # (T,) seconds since the frame before
-    std: np.ndarray | None = (
-        None  # (T, J, 3) standard deviation along each axis; None where a lifter states none
-    )
-    directions: np.ndarray | None = (
-        None  # (T, 14, 3) limb directions of a lifter that gives no joints; None: of the joints
-    )
 
 
 @dataclass(frozen=True)
@@ -112,18 +95,10 @@ class Result:
         views = self.real[str(rate)]
         return mean_scores([views[str(camera)] for camera in cameras])
 
-    def to_json(self) -> str:
-        """The same result always gives the same characters. NaN becomes null."""
-        return (
-            json.dumps(_without_nan(dataclasses.asdict(self)), allow_nan=False, sort_keys=True, indent=1)
-            + "\n"
-        )
-
     @classmethod
-    def from_json(cls, text: str) -> Result:
-        """Inverse of `to_json`. Raises ValueError for anything else."""
+    def of(cls, values: Any) -> Result:
+        """From its plain values, in which NaN is None. Raises ValueError for anything else."""
         try:
-            values = json.loads(text)
             return cls(
                 name=values["name"],
                 skeleton=values["skeleton"],
@@ -185,28 +160,6 @@ def mean_scores(scores: Sequence[Scores]) -> Scores:
     known = np.isfinite(table)
     total = np.where(known, table, 0.0).sum(0)
     return Scores(*np.where(known.any(0), total / np.maximum(known.sum(0), 1), np.nan).tolist())
-
-
-def temperatures(predicted: np.ndarray, truth: np.ndarray, std: np.ndarray) -> np.ndarray:
-    """(J,) factors on standard deviations that make the `LEVEL` interval cover as much as it says.
-
-    `predicted`, `truth`, `std`: (F, J, 3) about the root. 1 where nothing is known, or nothing errs. To be fitted on other people
-    than those that coverage is stated for.
-    """
-    half_width = float(stats.norm.ppf(0.5 + 0.5 * LEVEL))
-    ratio = np.abs(predicted - truth) / np.where(std > 0.0, std, np.nan)
-    factors = np.ones(ratio.shape[1])
-    for joint, values in enumerate(np.moveaxis(ratio, 1, 0)):
-        values = values[np.isfinite(values)]
-        if values.any():
-            factors[joint] = np.quantile(values, LEVEL) / half_width
-    return factors
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _without_nan(one) for name, one in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _scores(values: dict[str, Any]) -> Scores:

@@ -1,1 +1,1 @@
-"""What all learned families share: training, runs, checkpoints, export."""
+"""What all learned families share: what a family is, training, runs, checkpoints, export."""

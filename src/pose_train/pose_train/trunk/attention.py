@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pose_train.refiner.network import State
+from pose_train.trunk.network import State
 
 UNSEEN = -1e4
 """Score of what a frame must not see. Finite: a frame that sees nothing at all has no meaning, but must not be NaN."""

@@ -1,30 +1,32 @@
-"""Trained networks as torch checkpoints: card and weights in one file that cannot run code.
+"""Trained networks of all families as torch checkpoints: family, card and weights in one file that cannot run code.
 
 The file is what `torch.save` makes of plain types and tensors. It is read with `weights_only=True`, whose unpickler knows
-nothing else, and weights must fit the network exactly. torch is imported when one of the functions is called.
+nothing else, and weights must fit the network exactly.
 """
 
 from __future__ import annotations
 
-import importlib
 import io
+import json
 import os
 import pickle
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Generic
 
-from pose_core.config import build
+import torch
+
 from pose_core.files import write_whole
-from pose_core.networks.model_card import C, Shape
+from pose_core.networks.model_card import C, Card
 from pose_core.networks.onnx_file import card_of, content_of
+from pose_train.trunk.family import AnyFamily, D, Family, families, family_of, find
+from pose_train.trunk.network import N, StreamingNetwork
+from pose_train.trunk.recipe import R
 
 KEYS = {"card": str, "weights": dict, "progress": dict}
-"""What a file holds: JSON, tensors by name, and whatever training keeps to go on (plain types and tensors)."""
-
-
-N = TypeVar("N")
-"""A network of one kind."""
+"""What every file holds: JSON, tensors by name, and whatever training keeps to go on (plain types and tensors)."""
+FAMILY = "family"
+"""The name of its family, which files of before do not say."""
 
 
 @dataclass(frozen=True)
@@ -39,30 +41,77 @@ class Checkpoint(Generic[C]):
 
 
 def save(path: str | os.PathLike[str], checkpoint: Checkpoint[Any]) -> None:
-    """Write the file, whole or not at all. Raises OSError where that fails."""
-    torch = importlib.import_module("torch")
+    """Write the file, whole or not at all. Raises OSError where that fails, and ValueError for a card of no family."""
     weights = {name: tensor.detach().cpu() for name, tensor in checkpoint.weights.items()}
     values = (checkpoint.card.to_json(), weights, dict(checkpoint.progress))
     buffer = io.BytesIO()
-    torch.save(dict(zip(KEYS, values, strict=True)), buffer)
+    content = {FAMILY: family_of(checkpoint.card).name, **dict(zip(KEYS, values, strict=True))}
+    torch.save(content, buffer)
     write_whole(path, buffer.getvalue())
 
 
-def read(path: str | os.PathLike[str], kind: type[C]) -> Checkpoint[C]:
-    """Content of the file at `path`, with a card of the given kind, tensors on the CPU. Nothing in it is executed.
+def read_of(family: Family[C, N, R, D], path: str | os.PathLike[str]) -> Checkpoint[C]:
+    """Content of a file of one family, with its card, tensors on the CPU. Nothing in it is executed.
 
-    Raises ValueError for a file that is missing, cut short, holds code, or is no such checkpoint.
+    Raises ValueError for a file that is missing, cut short, holds code, is no such checkpoint, or of another family.
     """
+    found, stored = _read(path)
+    if found is not family:
+        raise ValueError(
+            f"model file '{path}' is a network of family {found.name}, not of {family.name}; name another file"
+        )
+    return stored
+
+
+def load(path: str | os.PathLike[str]) -> tuple[AnyFamily, Card, StreamingNetwork]:
+    """Family, card and network of the file at `path`, on the CPU, for running.
+
+    Raises ValueError as `read_of`, for a family that is not here, and for a network that is unknown or differs from the one that
+    was trained.
+    """
+    family, stored = _read(path)
+    return family, stored.card, _restored(family, path, stored)
+
+
+def load_of(family: Family[C, N, R, D], path: str | os.PathLike[str]) -> tuple[C, N]:
+    """Card and network of a file of one family. Raises ValueError as `load`, and for a file of another family."""
+    stored = read_of(family, path)
+    return stored.card, _restored(family, path, stored)
+
+
+def _restored(family: Family[C, N, R, D], path: str | os.PathLike[str], stored: Checkpoint[C]) -> N:
+    try:
+        return family.restore(stored.card, stored.weights)
+    except ValueError as error:
+        raise ValueError(f"model file '{path}': {error}") from error
+
+
+def _read(path: str | os.PathLike[str]) -> tuple[AnyFamily, Checkpoint[Any]]:
     values = plain(path)
     if not (
         isinstance(values, dict)
-        and set(values) == set(KEYS)
+        and set(values) - {FAMILY} == set(KEYS)
         and all(isinstance(values[name], own) for name, own in KEYS.items())
+        and isinstance(values.get(FAMILY, ""), str)
     ):
         raise ValueError(
             f"model file '{path}' is no checkpoint of pose train: it must hold {', '.join(KEYS)}"
         )
-    return Checkpoint(card_of(values["card"], path, kind), values["weights"], values["progress"])
+    try:
+        family = find(values[FAMILY]) if FAMILY in values else _by_fields(values["card"])
+    except ValueError as error:
+        raise ValueError(f"model file '{path}': {error}") from error
+    card = card_of(values["card"], path, family.card)
+    return family, Checkpoint(card, values["weights"], values["progress"])
+
+
+def _by_fields(card: str) -> AnyFamily:
+    """The family of a card of a file that does not say it: the one whose cards have the most like fields."""
+    try:
+        told = set(json.loads(card))
+    except (ValueError, RecursionError, TypeError) as error:
+        raise ValueError(f"the model card is not JSON: {error}") from error
+    return min(families(), key=lambda family: len(told ^ {one.name for one in fields(family.card)}))
 
 
 def plain(path: str | os.PathLike[str]) -> Any:
@@ -70,7 +119,6 @@ def plain(path: str | os.PathLike[str]) -> Any:
 
     Raises ValueError for a file that is missing, cut short, or holds code.
     """
-    torch = importlib.import_module("torch")
     content = content_of(path)
     try:
         return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
@@ -91,63 +139,3 @@ def plain(path: str | os.PathLike[str]) -> Any:
         AttributeError,
     ) as error:
         raise ValueError(f"model file '{path}' is no whole checkpoint; copy or train it again") from error
-
-
-def load(path: str | os.PathLike[str], kind: type[C], restored: Callable[[Checkpoint[C]], N]) -> tuple[C, N]:
-    """Card and network of the file at `path`, on the CPU, for running; `restored` is the stage's own use of `restore`.
-
-    Raises ValueError as `read`, and for a network that is unknown or differs from the one that was trained.
-    """
-    stored = read(path, kind)
-    try:
-        return stored.card, restored(stored)
-    except ValueError as error:
-        raise ValueError(f"model file '{path}': {error}") from error
-
-
-def restore(
-    stored: Checkpoint[C], find: Callable[[str], Callable[..., N]], check_fit: Callable[[C, N], None]
-) -> N:
-    """The network of a checkpoint, from the class that `find` knows by its name.
-
-    Raises ValueError where this version's network of that name differs (`check_fit`, or weights that do not fit exactly).
-    """
-    kind: Any = find(stored.card.network)
-    network = kind(build(kind.Config, dict(stored.card.config)))
-    check_fit(stored.card, network)
-    try:
-        network.load_state_dict(stored.weights, strict=True)
-    except (RuntimeError, TypeError, AttributeError) as error:
-        raise ValueError(
-            f"weights do not fit network '{stored.card.network}' as it is now: {error}"
-        ) from error
-    restored: N = network.eval()
-    return restored
-
-
-def parameters(network: Any) -> int:
-    """How many numbers training adjusts."""
-    return sum(p.numel() for p in network.parameters() if p.requires_grad)
-
-
-def ports(network: Any, name: str, inputs: Mapping[str, Shape]) -> tuple[tuple[str, ...], tuple[Shape, ...]]:
-    """Names of the outputs and shapes of the state of one person, from a frame in which nothing is seen.
-
-    `inputs`: shapes of what `network.step` takes beside the state. Raises ValueError for a network that cannot run frame by
-    frame: state that is not zeros at first, or changes its shape.
-    """
-    torch = importlib.import_module("torch")
-    some = next(network.parameters(), torch.zeros(()))
-    training = network.training
-    network.eval()
-    with torch.no_grad():
-        before = network.initial(1)
-        outputs, after = network.step(*(some.new_zeros(1, *shape) for shape in inputs.values()), before)
-    network.train(training)
-    for i, (old, new) in enumerate(zip(before, after, strict=True)):
-        if old.shape != new.shape or old.dtype != torch.float32 or bool(old.any()):
-            raise ValueError(
-                f"state {i} of network '{name}' must be float32, start as zeros and keep its shape, got "
-                f"{old.dtype} {tuple(old.shape)}, then {tuple(new.shape)}"
-            )
-    return tuple(outputs), tuple(tuple(tensor.shape[1:]) for tensor in before)

@@ -23,19 +23,11 @@ import torch
 from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
-from lift3d_node.learned.model_card import ModelCard
-from pose_biomechanics.angle_card import AngleCard
 from pose_core.files import write_whole
 from pose_core.networks.model_card import Card
-from pose_train.angle import checkpoint as refining_angles
-from pose_train.angle.network import AngleNetwork
-from pose_train.lifter import checkpoint as lifting
-from pose_train.lifter.network import LiftingNetwork
-from pose_train.refiner import checkpoint as refining
-from pose_train.refiner.network import RefiningNetwork
-from refine_node.model_card import RefinerCard
-
-Network = LiftingNetwork | RefiningNetwork | AngleNetwork
+from pose_train.trunk.checkpoint import load
+from pose_train.trunk.family import family_of
+from pose_train.trunk.network import StreamingNetwork
 
 OPSET = 17
 """The newest that torch's exporter writes without onnxscript and every onnxruntime in use reads."""
@@ -61,7 +53,24 @@ class Difference:
     rms: float
 
 
-def to_onnx(network: Network, card: Card, path: str | os.PathLike[str], half: bool = True) -> Difference:
+def convert(file: Path, out: Path, half: bool = True) -> str:
+    """Write the network of a checkpoint to `out`, in the form that its ending says; a sentence about it.
+
+    Raises ValueError for another ending, and for a checkpoint that cannot be used.
+    """
+    _, card, network = load(file)
+    if out.suffix == ".onnx":
+        difference = to_onnx(network, card, out, half)
+    elif out.suffix == ".ts":
+        difference = to_torchscript(network, card, out)
+    else:
+        raise ValueError(f"the file to write must end in .onnx or .ts, got '{out}'")
+    return f"{out}: '{card.network}', largest difference from the network {difference.largest:.2g}"
+
+
+def to_onnx(
+    network: StreamingNetwork, card: Card, path: str | os.PathLike[str], half: bool = True
+) -> Difference:
     """Write the network as one ONNX file with its card inside; returns how far it is from the network.
 
     `half`: weights are stored in 16 bits, which halves the file, and computed with in 32. The same network gives the same
@@ -99,7 +108,7 @@ def to_onnx(network: Network, card: Card, path: str | os.PathLike[str], half: bo
     return difference
 
 
-def to_torchscript(network: Network, card: Card, path: str | os.PathLike[str]) -> Difference:
+def to_torchscript(network: StreamingNetwork, card: Card, path: str | os.PathLike[str]) -> Difference:
     """Write the network as a TorchScript archive with its card as an extra file; returns how far it is from the network.
 
     `torch.jit.load(path, _extra_files={card.KEY: ""})` gives a function of the same inputs and outputs as the
@@ -120,7 +129,7 @@ def to_torchscript(network: Network, card: Card, path: str | os.PathLike[str]) -
 class _Step(nn.Module):
     """One step as a function of tensors alone, in the order of the file's inputs and outputs."""
 
-    def __init__(self, network: Network, card: Card) -> None:
+    def __init__(self, network: StreamingNetwork, card: Card) -> None:
         super().__init__()
         self.network = network
         self.names = card.outputs
@@ -132,16 +141,12 @@ class _Step(nn.Module):
         return (*(outputs[name] for name in self.names), *after)
 
 
-def _for_export(network: Network, card: Card) -> Network:
+def _for_export(network: StreamingNetwork, card: Card) -> StreamingNetwork:
     network = copy.deepcopy(network).cpu().eval().requires_grad_(False)
-    if isinstance(network, LiftingNetwork) and isinstance(card, ModelCard):
-        lifting.check_fit(card, network)
-    elif isinstance(network, RefiningNetwork) and isinstance(card, RefinerCard):
-        refining.check_fit(card, network)
-    elif isinstance(network, AngleNetwork) and isinstance(card, AngleCard):
-        refining_angles.check_fit(card, network)
-    else:
+    family = family_of(card)
+    if not isinstance(network, family.network):
         raise ValueError(f"a card of {card.KEY} is not that of a {type(network).__name__}")
+    family.check_fit(card, network)
     return network
 
 
@@ -163,13 +168,11 @@ def _tracing(card: Card) -> Iterator[None]:
 
 
 def _example(card: Card, people: int, seed: int = 0) -> list[Tensor]:
-    """Joints some of which are missing, a context, and the empty state. A joint's last number is its confidence."""
-    random = torch.Generator().manual_seed(seed)
-    joints = torch.randn(people, *card.inputs["joints"], generator=random)
-    joints[..., -1] = torch.rand(joints.shape[:-1], generator=random)
-    joints = joints * (torch.rand(*joints.shape[:-1], 1, generator=random) > 0.2)
-    context = 0.3 * torch.randn(people, *card.inputs["context"], generator=random)
-    return [joints, context, *(torch.zeros(people, *shape) for shape in card.state)]
+    """What the family tries its networks with, and the empty state."""
+    return [
+        *family_of(card).example(card, people, seed),
+        *(torch.zeros(people, *shape) for shape in card.state),
+    ]
 
 
 def _store_half(graph: onnx.GraphProto) -> None:
@@ -189,7 +192,7 @@ def _store_half(graph: onnx.GraphProto) -> None:
     graph.node.extend(nodes)
 
 
-def _onnx_difference(network: Network, card: Card, model: onnx.ModelProto) -> Difference:
+def _onnx_difference(network: StreamingNetwork, card: Card, model: onnx.ModelProto) -> Difference:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
@@ -204,7 +207,7 @@ def _onnx_difference(network: Network, card: Card, model: onnx.ModelProto) -> Di
 
 
 @torch.no_grad()
-def _difference(network: Network, card: Card, step: Callable[..., Sequence[Tensor]]) -> Difference:
+def _difference(network: StreamingNetwork, card: Card, step: Callable[..., Sequence[Tensor]]) -> Difference:
     """`step` against the network, each going on with its own state."""
     exact = _Step(network, card)
     told = len(card.outputs)

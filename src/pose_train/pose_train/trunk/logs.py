@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pose_train.trunk.training import Told
+from pose_train.trunk.task import Told
 
 EVERY = 20
 """Steps between two points of a curve."""

@@ -1,4 +1,4 @@
-"""What the training of any network has in common, from a job to files: logs, checkpoint and ONNX file."""
+"""From a job to a trained, calibrated and exported network of any family: what `pose train` does."""
 
 from __future__ import annotations
 
@@ -7,22 +7,20 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
 import torch
 
-from pose_core.callbacks import Say
+from pose_core.callbacks import Progress, Say
 from pose_core.networks.model_card import C
-from pose_train.lifter.recipes import Recipe
 from pose_train.trunk import export
-from pose_train.trunk.checkpoint import Checkpoint, parameters, save
+from pose_train.trunk.checkpoint import Checkpoint, save
+from pose_train.trunk.family import D, Family
 from pose_train.trunk.logs import open_logs
-from pose_train.trunk.training import Told, Training
-
-D = TypeVar("D")
-"""What says where data are."""
-R = TypeVar("R", bound=Recipe)
-"""What says how a network is trained."""
+from pose_train.trunk.network import N, parameters
+from pose_train.trunk.recipe import R
+from pose_train.trunk.task import Told
+from pose_train.trunk.training import Training
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,7 @@ class Job(Generic[D]):
 
     name: str
     data: D
-    """Of lifters, the folder of the motion capture packs; of refiners, what is made from it."""
+    """What `Family.data` gave."""
     out: Path
     """Folder of the run; one that holds an interrupted run of the same job is continued."""
     device: str = "auto"
@@ -63,17 +61,46 @@ def device_of(name: str) -> str:
     return name
 
 
-def begun(job: Job[Any], plan: R) -> R:
-    """The recipe with as many steps as the job wants. Threads and seed of torch are set: the network is to be made next."""
+def train(family: Family[C, N, R, D], job: Job[D], told: Told, tell: Say, progress: Progress) -> Trained[C]:
+    """Prepare the data, train, calibrate and export.
+
+    `progress` gets what is prepared and of how much, `told` steps and measurements, `tell` sentences. Raises ValueError for an
+    unknown name, data that are not there, a folder of another run, and a device that is absent.
+    """
+    device = device_of(job.device)
+    plan = family.recipe(job.name)
+    kind = family.find(plan.network or job.name)
+    data = family.prepare(job.data, progress)
+    if job.steps:
+        plan = dataclasses.replace(plan, steps=job.steps)
     if job.threads:
         torch.set_num_threads(job.threads)
     torch.manual_seed(job.seed)
-    return dataclasses.replace(plan, steps=job.steps) if job.steps else plan
+    network = family.build(kind, data, plan)
+    run = Training(network, family.task(network, data, plan, job.seed), job.out, device)
+    _carry_out(run, job, device, told, tell)
+    return finish(family, run, job, tell)
 
 
-def carry_out(run: Training[Any, Any], job: Job[Any], device: str, told: Told, tell: Say) -> None:
+def finish(family: Family[C, N, R, D], run: Training[N, Any], job: Job[D], tell: Say) -> Trained[C]:
+    """Measure and calibrate what a run has come to on people it was not trained on, and write checkpoint and ONNX file.
+
+    `tell` gets how far the two are apart.
+    """
+    trained = run.result.cpu().eval()
+    batch = run.task.validation()
+    metrics = {name: round(value, 3) for name, value in run.task.judge(trained, batch).items()}
+    card = family.finished(trained, run.task, batch, metrics)
+    files = [job.out / f"{job.name}{suffix}" for suffix in (".pt", ".onnx")]
+    save(files[0], Checkpoint(card, run.result.state_dict(), {"step": run.step}))
+    difference = export.to_onnx(run.result, card, files[1])
+    tell(f"{files[1]}: largest difference from the network {difference.largest:.2g}")
+    return Trained(card, *files)
+
+
+def _carry_out(run: Training[N, Any], job: Job[Any], device: str, told: Told, tell: Say) -> None:
     """Train to the end, with logs in the folder of the run; `told` gets steps and measurements, `tell` a sentence."""
-    steps = run.source.recipe.steps
+    steps = run.task.recipe.steps
     tell(f"{job.name}: {parameters(run.network):,} parameters on {device}, from step {run.step} of {steps}")
     with ExitStack() as stack:
         log = stack.enter_context(open_logs(job.out, job.wandb, {"model": job.name, "seed": job.seed}))
@@ -83,12 +110,3 @@ def carry_out(run: Training[Any, Any], job: Job[Any], device: str, told: Told, t
             told(step, measured)
 
         run.run(both)
-
-
-def keep(run: Training[Any, Any], job: Job[Any], card: C, tell: Say) -> Trained[C]:
-    """Write checkpoint and ONNX file of what the run has come to; `tell` gets how far the two are apart."""
-    files = [job.out / f"{job.name}{suffix}" for suffix in (".pt", ".onnx")]
-    save(files[0], Checkpoint(card, run.result.state_dict(), {"step": run.step}))
-    difference = export.to_onnx(run.result, card, files[1])
-    tell(f"{files[1]}: largest difference from the network {difference.largest:.2g}")
-    return Trained(card, *files)

@@ -18,8 +18,9 @@ from torch.nn import functional
 from pose_biomechanics.angle_encoding import CONTEXT, FEATURES
 from pose_biomechanics.isb import GROUPS
 from pose_core.config import param
-from pose_train.angle.network import ANGLE_NETWORKS, AngleNetwork, Outputs, State
+from pose_train.angle.network import NETWORKS, AngleNetwork
 from pose_train.trunk.attention import Attention
+from pose_train.trunk.network import Outputs, State
 
 CORRECTION = 0.1
 """Scale of what is learnt, in radians: near the errors that are to be corrected."""
@@ -40,7 +41,7 @@ class AngleTransformerConfig:
         return cls(window=3, width=16, layers=2, heads=2)
 
 
-@ANGLE_NETWORKS.register("angle_transformer")
+@NETWORKS.register("angle_transformer")
 class AngleTransformer(AngleNetwork):
     """State: what was seen in the frames of the window before the newest, (B, window - 1, G, F + C)."""
 

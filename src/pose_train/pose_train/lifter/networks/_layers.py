@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pose_core.skeleton import SKELETONS
-from pose_train.lifter.network import Outputs, bounded_log_std
+from pose_train.lifter.network import bounded_log_std
+from pose_train.trunk.network import Outputs
 
 
 class MaskedKeypoints(nn.Module):

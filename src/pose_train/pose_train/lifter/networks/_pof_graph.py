@@ -16,8 +16,9 @@ from torch.nn import functional
 from lift3d_node.learned.encoding import CONTEXT
 from lift3d_node.learned.limbs import FLIP, LENGTH_SHARES, LIMBS
 from pose_core.skeleton import SKELETONS
-from pose_train.lifter.network import LiftingNetwork, Outputs, State
+from pose_train.lifter.network import LiftingNetwork
 from pose_train.lifter.networks._layers import MaskedKeypoints
+from pose_train.trunk.network import Outputs, State
 
 FULL_LENGTH = 0.3 / LENGTH_SHARES[:, None]
 """(14, 1) what turns a limb across the line of sight, in sizes of the view, to about length 1: joints lie 0.3 heights from the

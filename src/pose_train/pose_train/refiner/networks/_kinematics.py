@@ -15,8 +15,6 @@ from pose_core.geometry.kinematics import BodyTree
 
 TINY = 1e-20
 """Added to squared lengths: too little to change one that matters in float64, enough to divide by in float32."""
-SMALL = 1e-6
-"""Squared radians below which a series is more exact than dividing by the angle."""
 
 
 def matrix_of_6d(six: Tensor) -> Tensor:
@@ -30,27 +28,6 @@ def matrix_of_6d(six: Tensor) -> Tensor:
     y = six[..., 3:]
     y = _unit(y - (x * y).sum(-1, keepdim=True) * x)
     return torch.stack([x, y, torch.linalg.cross(x, y)], -1)
-
-
-def matrix_of_rotation_vector(vector: Tensor) -> Tensor:
-    """(..., 3, 3) rotations from rotation vectors (..., 3), axis times angle in radians; smooth at 0.
-
-    Rodrigues' formula cos(t) I + sin(t) / t [w]x + (1 - cos(t)) / t^2 w w^T.
-    """
-    squared = (vector * vector).sum(-1)
-    small = squared < SMALL
-    # the angle of what the series answers must be no 0 either: its gradient counts although it is not chosen
-    angle = torch.where(small, torch.ones_like(squared), squared).sqrt()
-    sine = torch.where(small, 1.0 - squared / 6.0 + squared**2 / 120.0, torch.sin(angle) / angle)
-    versed = torch.where(
-        small, 0.5 - squared / 24.0 + squared**2 / 720.0, 2.0 * (torch.sin(0.5 * angle) / angle) ** 2
-    )
-    x, y, z = (sine[..., None] * vector).unbind(-1)
-    zero = torch.zeros_like(x)
-    cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).unflatten(-1, (3, 3))
-    along = versed[..., None, None] * vector[..., :, None] * vector[..., None, :]
-    cosine = 1.0 - versed * squared
-    return cosine[..., None, None] * torch.eye(3, dtype=vector.dtype, device=vector.device) + cross + along
 
 
 class ForwardKinematics(nn.Module):
@@ -72,13 +49,6 @@ class ForwardKinematics(nn.Module):
         self.heads = _constant(tree.heads)
         self.pairs = _constant(tree.pairs)
         """(B,) see above."""
-        by_level, place = np.concatenate(tree.levels), np.zeros(len(tree.heads), np.intp)
-        for level in tree.levels:
-            place[level] = np.arange(len(level))
-        self._sizes = [len(level) for level in tree.levels]
-        self._by_level = _constant(by_level)
-        self._before = _constant(place[tree.group_parent[by_level]])
-        self._order = _constant(np.argsort(by_level))
 
     def forward(self, rotations: Tensor, lengths: Tensor, root: Tensor | None = None) -> Tensor:
         """Joints (..., J, 3) from rotations (..., G, 3, 3) in the axes of the pose, lengths (..., B), and the root (..., 3).
@@ -90,14 +60,6 @@ class ForwardKinematics(nn.Module):
         bones = lengths.index_select(-1, self.heads)[..., None] * turned
         joints = (bones.flatten(-2) @ self.spread).unflatten(-1, (-1, 3))
         return joints if root is None else joints + root[..., None, :]
-
-    def to_global(self, local: Tensor) -> Tensor:
-        """Rotations (..., G, 3, 3) in the axes of the pose from those in the axes of the bone before; `BodyTree.to_global`."""
-        levels = local.index_select(-3, self._by_level).split(self._sizes, -3)
-        rotations = [levels[0]]
-        for level, before in zip(levels[1:], self._before.split(self._sizes)[1:], strict=True):
-            rotations.append(rotations[-1].index_select(-3, before) @ level)
-        return torch.cat(rotations, -3).index_select(-3, self._order)
 
 
 def _constant(array: np.ndarray, dtype: torch.dtype | None = None) -> nn.Buffer:

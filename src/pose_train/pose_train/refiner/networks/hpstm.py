@@ -35,10 +35,11 @@ from pose_core.config import param
 from pose_core.geometry.kinematics import BodyTree
 from pose_core.networks.step import CONTEXT
 from pose_core.skeleton import Skeleton
-from pose_train.refiner.network import LOOK_AHEADS, REFINING_NETWORKS, Outputs, RefiningNetwork, State
+from pose_train.refiner.network import LOOK_AHEADS, NETWORKS, RefiningNetwork
 from pose_train.refiner.networks._joints import CONFIDENCE, LOG_STD, constant, known, places, root_weights
 from pose_train.refiner.networks._kinematics import ForwardKinematics, matrix_of_6d
 from pose_train.trunk.attention import Attention, FrameTransformer, band, delayed, slopes
+from pose_train.trunk.network import Outputs, State
 from refine_node.encoding import FEATURES
 
 FADE = 0.8
@@ -320,7 +321,7 @@ class Questions(nn.Module):
         return answers, [keys[:, :, 1:]]
 
 
-@REFINING_NETWORKS.register("hpstm")
+@NETWORKS.register("hpstm")
 class HPSTM(RefiningNetwork):
     """State: that of the transformer; the last encoded frames, as many as the largest look-ahead; that of the questions; the last
     measurements; sums of lengths. What a configuration does not need is left out."""

@@ -22,8 +22,9 @@ from torch.nn import functional
 
 from pose_core.config import param
 from pose_core.networks.step import CONTEXT
-from pose_train.refiner.network import LOOK_AHEADS, REFINING_NETWORKS, Outputs, RefiningNetwork, State
+from pose_train.refiner.network import LOOK_AHEADS, NETWORKS, RefiningNetwork
 from pose_train.refiner.networks._joints import known, places, root_weights
+from pose_train.trunk.network import Outputs, State
 
 SCALE = 0.1
 """Heights; how far joints move within a window."""
@@ -74,7 +75,7 @@ class Branch(nn.Sequential):
         )
 
 
-@REFINING_NETWORKS.register("smoothnet")
+@NETWORKS.register("smoothnet")
 class SmoothNet(RefiningNetwork):
     """State: where the joints were in the last window - 1 frames (B, window - 1, J, 3), and whether they had been seen by then
     (B, window - 1, J), 1 or 0."""

@@ -15,7 +15,7 @@ import numpy as np
 from pose_core.config import check, param
 from pose_core.geometry.kinematics import BoneTree
 from pose_core.skeleton import SIDES, Skeleton
-from pose_train.refiner.data import Clip
+from pose_train.data.clips import Clip
 
 Generator = np.random.Generator
 

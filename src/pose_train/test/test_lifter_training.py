@@ -12,12 +12,12 @@ import torch
 from lift3d_node.learned import backends
 from lift3d_node.learned.model_card import ModelCard
 from pose_core.networks import onnx_file, runtime
-from pose_train.lifter import checkpoint, network
-from pose_train.lifter import run as lifters
-from pose_train.lifter.recipes import Recipe
-from pose_train.lifter.run import Job, Trained
+from pose_train.lifter.family import FAMILY
+from pose_train.lifter.recipes import RECIPES, LifterRecipe
+from pose_train.trunk import checkpoint
+from pose_train.trunk.runs import Job, Trained, train
 
-TINY = Recipe(
+TINY = LifterRecipe(
     steps=3,
     frames_per_step=32,
     validate_every=2,
@@ -30,28 +30,26 @@ TINY = Recipe(
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small networks, few clips."""
-    monkeypatch.setattr("pose_train.trunk.training.VALIDATION_CLIPS", 6)
-    monkeypatch.setattr("pose_train.trunk.training.VALIDATION_FRAMES", 8)
-
-    def recipe(name: str) -> Recipe:
-        if name not in network.names():
-            return TINY
-        return dataclasses.replace(TINY, config=dataclasses.asdict(network.find(name).Config.small()))
-
-    monkeypatch.setattr(lifters, "recipe", recipe)
+    monkeypatch.setattr("pose_train.lifter.task.VALIDATION_CLIPS", 6)
+    monkeypatch.setattr("pose_train.lifter.task.VALIDATION_FRAMES", 8)
+    for name in ("streaming_tcn", "pof_gcn"):
+        config = dataclasses.asdict(FAMILY.find(name).Config.small())
+        monkeypatch.setitem(RECIPES, name, dataclasses.replace(TINY, config=config))
 
 
 def trained(data: Path, out: Path, name: str = "streaming_tcn") -> Trained:
-    return lifters.train(
-        Job(name, data, out, device="cpu"), lambda step, measured: None, lambda sentence: None
-    )
+    return start(Job(name, data, out, device="cpu"))
+
+
+def start(job: Job[Path]) -> Trained:
+    return train(FAMILY, job, lambda step, measured: None, lambda sentence: None, lambda done, total: None)
 
 
 @pytest.mark.usefixtures("small")
 def test_a_trained_lifter_is_calibrated_and_runs_from_both_files(data: Path, tmp_path: Path):
     result = trained(data, tmp_path)
     card, _ = onnx_file.read(result.onnx, ModelCard)
-    assert card == checkpoint.read(result.checkpoint).card == result.card
+    assert card == checkpoint.read_of(FAMILY, result.checkpoint).card == result.card
     assert card.network == "streaming_tcn"
     assert len(card.temperature) == 33
     assert set(card.metrics) == {"mpjpe_mm", "pa_mpjpe_mm", "acceleration_mm", "degrees", "z_sign"}
@@ -87,7 +85,7 @@ def test_jobs_that_cannot_run_say_why(data: Path, tmp_path: Path, change: dict[s
         pytest.skip("there is a GPU")
     job = dataclasses.replace(Job("streaming_tcn", data, tmp_path), **change)
     with pytest.raises(ValueError, match=words):
-        lifters.train(job, lambda step, measured: None, lambda sentence: None)
+        start(job)
 
 
 def test_weights_and_biases_that_is_not_installed_says_what_to_do(tmp_path: Path):

@@ -1,1 +1,0 @@
-"""`pose train` and `pose evaluate`."""

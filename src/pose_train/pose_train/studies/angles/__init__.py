@@ -1,0 +1,1 @@
+"""How far joint angles can be trusted."""

@@ -1,0 +1,1 @@
+"""How near lifters come to the truth, and what they cost."""

@@ -1,0 +1,1 @@
+"""What refiners mend, and what harm they do."""
