@@ -51,6 +51,16 @@ def test_import_directions_types_and_coverage_are_checked_for_every_package():
         assert f'    "{folder.name}",' in settings  # of what coverage is measured
 
 
+def test_no_folder_of_code_has_more_than_fourteen_modules():
+    """What outgrows that gets wings."""
+    floors = [floor for folder in PACKAGES for floor in (folder / folder.name).glob("**/") if floor.is_dir()]
+    modules = {floor: [file for file in floor.glob("*.py") if file.name != "__init__.py"] for floor in floors}
+    assert len(floors) > 40
+    assert {
+        str(floor.relative_to(ROOT)): len(held) for floor, held in modules.items() if len(held) > 14
+    } == {}
+
+
 def test_pose_pipeline_depends_on_every_package():
     depends = {depend.name for depend in parse_package(str(ROOT / "src" / "pose_pipeline")).exec_depends}
     assert {folder.name for folder in PACKAGES} - {"pose_pipeline"} <= depends

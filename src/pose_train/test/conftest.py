@@ -62,7 +62,8 @@ from dataclasses import dataclass
 
 import torch
 
-from pose_train.lifter.network import NETWORKS, LiftingNetwork
+from pose_train.lifter.network import LiftingNetwork
+from pose_train.lifter.networks import NETWORKS
 from pose_core.config import param
 
 
@@ -120,7 +121,7 @@ def tiny_onnx() -> Callable[..., Path]:
 def tiny_network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType]:
     """The module `pose_train.lifter.networks.tiny`, dropped into the folder of networks as anybody would."""
     from pose_train.lifter import networks
-    from pose_train.lifter.network import NETWORKS
+    from pose_train.lifter.networks import NETWORKS
 
     folder = tmp_path_factory.mktemp("networks")
     (folder / "tiny.py").write_text(TINY_NETWORK)

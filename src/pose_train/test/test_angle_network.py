@@ -21,7 +21,8 @@ from pose_biomechanics.angle_encoding import CONTEXT, FEATURES, ROWS
 from pose_biomechanics.isb import ANGLES, GROUPS, NAMES
 from pose_core.angles import AngleFlag
 from pose_train.angle.family import FAMILY
-from pose_train.angle.network import NETWORKS, OUTPUTS, AngleNetwork
+from pose_train.angle.network import OUTPUTS, AngleNetwork
+from pose_train.angle.networks import NETWORKS
 from pose_train.angle.networks.angle_transformer import _turns
 from pose_train.trunk.network import parameters
 

@@ -20,7 +20,8 @@ from pose_train.angle import data as angle_data
 from pose_train.angle.data import MadeAngles
 from pose_train.angle.family import FAMILY
 from pose_train.angle.loss import AngleLoss, exponential
-from pose_train.angle.network import NETWORKS, AngleNetwork
+from pose_train.angle.network import AngleNetwork
+from pose_train.angle.networks import NETWORKS
 from pose_train.angle.recipes import RECIPES, AngleRecipe
 from pose_train.angle.task import AngleTask, batch_of, judge
 from pose_train.data import stored

@@ -14,7 +14,8 @@ from pose_core.config import param
 from pose_core.networks.onnx_file import card_of
 from pose_core.networks.runtime import empty_state
 from pose_train.lifter.family import FAMILY
-from pose_train.lifter.network import NETWORKS, LiftingNetwork
+from pose_train.lifter.network import LiftingNetwork
+from pose_train.lifter.networks import NETWORKS
 from pose_train.trunk.export import HALF_TOLERANCE, TOLERANCE, to_onnx, to_torchscript
 
 torch.set_num_threads(1)

@@ -18,7 +18,8 @@ from torch import Tensor
 from lift3d_node.learned.encoding import MAX_MOTION, MAX_OFFSET, context_names
 from lift3d_node.learned.limbs import LIMBS
 from pose_core.skeleton import SKELETONS
-from pose_train.lifter.network import NETWORKS, LiftingNetwork
+from pose_train.lifter.network import LiftingNetwork
+from pose_train.lifter.networks import NETWORKS
 from pose_train.trunk.network import Outputs, parameters
 
 FRAMES = 16

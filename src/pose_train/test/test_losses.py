@@ -15,7 +15,7 @@ from pose_train.data.detector import FULL
 from pose_train.data.samples import Preparer
 from pose_train.data.synthesis import Synthesizer
 from pose_train.lifter.loss import Loss, Weights
-from pose_train.lifter.network import NETWORKS
+from pose_train.lifter.networks import NETWORKS
 from pose_train.trunk.batch import Batch, answered
 
 MP = SKELETONS.get("mediapipe33")

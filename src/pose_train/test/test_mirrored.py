@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pose_train.lifter.network import NETWORKS
+from pose_train.lifter.networks import NETWORKS
 from pose_train.lifter.networks._mirrored import SIDES, Enter, Leave, Linear, Mirror, Normal, activate
 from pose_train.lifter.networks.streaming_tcn import PARTS, StreamingTcnConfig, seen
 

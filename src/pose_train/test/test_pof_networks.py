@@ -15,7 +15,8 @@ from torch.nn import functional
 from lift3d_node.learned import limbs
 from lift3d_node.learned.encoding import CONTEXT, Encoder
 from pose_core.skeleton import COCO17, MEDIAPIPE33
-from pose_train.lifter.network import NETWORKS, LiftingNetwork
+from pose_train.lifter.network import LiftingNetwork
+from pose_train.lifter.networks import NETWORKS
 from pose_train.lifter.networks._pof_graph import LimbInputs, LimbOutputs, adjacency, relations
 from pose_train.lifter.networks.pof_gcn import normalised
 from pose_train.lifter.networks.pof_semgcn import SemanticConvolution

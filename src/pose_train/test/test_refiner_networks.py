@@ -21,7 +21,8 @@ from pose_core.geometry.kinematics import BodyTree
 from pose_core.geometry.rotations import matrix_of_rotation_vector
 from pose_core.networks.step import CONTEXT
 from pose_core.skeleton import SKELETONS
-from pose_train.refiner.network import LOOK_AHEADS, NETWORKS, RefiningNetwork
+from pose_train.refiner.network import LOOK_AHEADS, RefiningNetwork
+from pose_train.refiner.networks import NETWORKS
 from pose_train.refiner.networks.hpstm import FADE, UNSEEN_LOG_STD
 from pose_train.trunk.network import Outputs, parameters
 from refine_node.encoding import FEATURES, MAX_OFFSET

@@ -16,7 +16,8 @@ from pose_train.data.stored import Made
 from pose_train.refiner.data import batch_of
 from pose_train.refiner.family import FAMILY, honest
 from pose_train.refiner.loss import delayed
-from pose_train.refiner.network import NETWORKS, RefiningNetwork
+from pose_train.refiner.network import RefiningNetwork
+from pose_train.refiner.networks import NETWORKS
 from pose_train.refiner.recipes import RECIPES, RefinerRecipe
 from pose_train.refiner.task import RefinerTask, judge
 from pose_train.trunk import checkpoint

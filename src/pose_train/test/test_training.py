@@ -14,7 +14,8 @@ from pose_core.config import build
 from pose_core.skeleton import SKELETONS
 from pose_train.data import mocap
 from pose_train.lifter.family import FAMILY
-from pose_train.lifter.network import NETWORKS, LiftingNetwork
+from pose_train.lifter.network import LiftingNetwork
+from pose_train.lifter.networks import NETWORKS
 from pose_train.lifter.recipes import LifterRecipe
 from pose_train.lifter.task import LifterTask, judge, validation
 from pose_train.testing import motion

@@ -258,23 +258,6 @@ class BodyTree(BoneTree):
         lengths = np.where(known[..., self.child] & known[..., [start]], lengths, np.nan)
         return BonePose(self._rotations(self._of_groups(directions)), lengths)
 
-    def to_local(self, rotations: Array) -> Array:
-        """(..., G, 3, 3) rotations in the axes of the bone before from those in the axes of the pose; inverse of `to_global`."""
-        local = np.array(rotations)
-        inner = self.group_parent >= 0
-        before = np.swapaxes(rotations[..., self.group_parent[inner], :, :], -1, -2)
-        local[..., inner, :, :] = before @ rotations[..., inner, :, :]
-        return local
-
-    def to_global(self, local: Array) -> Array:
-        """(..., G, 3, 3) rotations in the axes of the pose from those in the axes of the bone before."""
-        rotations = np.array(local)
-        for level in self.levels[1:]:
-            rotations[..., level, :, :] = (
-                rotations[..., self.group_parent[level], :, :] @ local[..., level, :, :]
-            )
-        return rotations
-
     def _of_groups(self, directions: Array) -> Array:
         """(..., G, 3) where the first bones of the groups point, from all bones' (..., B, 3), those of tied ones turned over."""
         first = directions[..., self.heads, :]

@@ -9,7 +9,8 @@ from typing import Any
 from pose_biomechanics.angle_card import AngleCard
 from pose_core.callbacks import Progress
 from pose_core.networks.model_card import Shape
-from pose_train.angle.network import NETWORKS, AngleNetwork
+from pose_train.angle.network import AngleNetwork
+from pose_train.angle.networks import NETWORKS
 from pose_train.angle.recipes import DEFAULT, RECIPES, AngleRecipe
 from pose_train.angle.task import AngleTask
 from pose_train.data import stored

@@ -1,9 +1,8 @@
-"""What an angle-refining network is, and the table of all of them: one file each in `pose_train/angle/networks`."""
+"""What an angle-refining network is; the table of all of them is `pose_train/angle/networks`."""
 
 from __future__ import annotations
 
-from pose_train.angle import networks
-from pose_train.trunk.network import Networks, StreamingNetwork
+from pose_train.trunk.network import StreamingNetwork
 
 
 class AngleNetwork(StreamingNetwork):
@@ -17,6 +16,3 @@ class AngleNetwork(StreamingNetwork):
 OUTPUTS = ("turn",)
 """Names that a network gives: `turn` (G, 3), for each group the rotation vector in radians, in the axes of the distal segment, by
 which its rotation is to be turned: R exp(turn)."""
-
-NETWORKS: Networks[AngleNetwork] = Networks(networks, OUTPUTS)
-"""Network classes by name."""

@@ -11,7 +11,8 @@ from lift3d_node.learned.model_card import ModelCard
 from pose_core.callbacks import Progress
 from pose_core.networks.model_card import Shape
 from pose_train.data.mocap import PACKS
-from pose_train.lifter.network import NETWORKS, LiftingNetwork
+from pose_train.lifter.network import LiftingNetwork
+from pose_train.lifter.networks import NETWORKS
 from pose_train.lifter.recipes import DEFAULT, RECIPES, LifterRecipe
 from pose_train.lifter.task import LifterTask
 from pose_train.lifter.tracks import calibrated

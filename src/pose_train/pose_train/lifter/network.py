@@ -1,4 +1,4 @@
-"""What a lifting network is, and the table of all of them: one file each in `pose_train/lifter/networks`."""
+"""What a lifting network is; the table of all of them is `pose_train/lifter/networks`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from pose_train.lifter import networks
-from pose_train.trunk.network import Networks, StreamingNetwork
+from pose_train.trunk.network import StreamingNetwork
 
 
 class LiftingNetwork(StreamingNetwork):
@@ -43,9 +42,6 @@ standing heights of the person; `log_std` (J, 2) natural logarithm of their stan
 `limbs` (14, 3) unit directions of `lift3d_node.learned.limbs`; `toward` (14,) logits that a limb points towards the camera (z <
 0); `ratios` (R,) lengths of bones in heights.
 """
-
-NETWORKS: Networks[LiftingNetwork] = Networks(networks, OUTPUTS)
-"""Network classes by name."""
 
 
 def bounded_log_std(raw: Tensor) -> Tensor:

@@ -14,7 +14,8 @@ from pose_core.networks.model_card import Shape
 from pose_train.data import stored
 from pose_train.data.stored import Made
 from pose_train.refiner.loss import delayed
-from pose_train.refiner.network import NETWORKS, RefiningNetwork
+from pose_train.refiner.network import RefiningNetwork
+from pose_train.refiner.networks import NETWORKS
 from pose_train.refiner.recipes import DEFAULT, RECIPES, RefinerRecipe
 from pose_train.refiner.task import RefinerTask
 from pose_train.trunk.batch import Batch

@@ -1,4 +1,4 @@
-"""What a refining network is, and the table of all of them: one file each in `pose_train/refiner/networks`."""
+"""What a refining network is; the table of all of them is `pose_train/refiner/networks`."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from abc import abstractmethod
 from typing import Any
 
 from pose_core.skeleton import SKELETONS, Skeleton
-from pose_train.refiner import networks
-from pose_train.trunk.network import Networks, StreamingNetwork
+from pose_train.trunk.network import StreamingNetwork
 
 LOOK_AHEADS = (0, 2, 4, 8)
 """Frames that an answer may wait for; a network gives those that its configuration reaches."""
@@ -38,6 +37,3 @@ OUTPUTS = ("xyz", "log_std")
 Per frame and look-ahead: `xyz` (J, 3) joints about the root, axes of the camera, in standing heights; `log_std` (J,) natural
 logarithm of their standard deviation along one axis, in heights.
 """
-
-NETWORKS: Networks[RefiningNetwork] = Networks(networks, OUTPUTS)
-"""Network classes by name."""

@@ -18,7 +18,8 @@ from torch.nn import functional
 from pose_biomechanics.angle_encoding import CONTEXT, FEATURES
 from pose_biomechanics.isb import GROUPS
 from pose_core.config import param
-from pose_train.angle.network import NETWORKS, AngleNetwork
+from pose_train.angle.network import AngleNetwork
+from pose_train.angle.networks import NETWORKS
 from pose_train.trunk.attention import Attention
 from pose_train.trunk.network import Outputs, State
 

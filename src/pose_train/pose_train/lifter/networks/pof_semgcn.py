@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from lift3d_node.learned.limbs import LIMBS
 from pose_core.config import param
-from pose_train.lifter.network import NETWORKS
+from pose_train.lifter.networks import NETWORKS
 from pose_train.lifter.networks._pof_graph import LimbGraphNetwork, adjacency
 
 

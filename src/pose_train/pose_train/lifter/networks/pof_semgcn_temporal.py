@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from lift3d_node.learned.encoding import CONTEXT
 from lift3d_node.learned.limbs import LIMBS
-from pose_train.lifter.network import NETWORKS
+from pose_train.lifter.networks import NETWORKS
 from pose_train.lifter.networks.pof_semgcn import PofSemGcn, SemGcnConfig
 from pose_train.trunk.network import Outputs, State
 

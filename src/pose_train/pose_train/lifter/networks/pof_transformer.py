@@ -15,7 +15,8 @@ from lift3d_node.learned.encoding import CONTEXT
 from lift3d_node.learned.limbs import LIMBS
 from pose_core.config import param
 from pose_core.skeleton import SKELETONS
-from pose_train.lifter.network import NETWORKS, LiftingNetwork
+from pose_train.lifter.network import LiftingNetwork
+from pose_train.lifter.networks import NETWORKS
 from pose_train.lifter.networks._layers import MaskedKeypoints
 from pose_train.lifter.networks._pof_graph import NUMBERS, LimbInputs, LimbOutputs
 from pose_train.lifter.networks.sparse_gcn_transformer import JointAttention

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from lift3d_node.learned.encoding import CONTEXT
 from pose_core.config import param
-from pose_train.lifter.network import NETWORKS, LiftingNetwork
+from pose_train.lifter.network import LiftingNetwork
+from pose_train.lifter.networks import NETWORKS
 from pose_train.lifter.networks._layers import JointOutputs, MaskedKeypoints
 from pose_train.trunk.network import Outputs, State
 

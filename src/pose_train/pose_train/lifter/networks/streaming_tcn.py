@@ -29,8 +29,8 @@ from lift3d_node.learned.encoding import context_names
 from lift3d_node.learned.model_card import CENTRES
 from pose_core.config import param
 from pose_core.skeleton import SKELETONS
-from pose_train.lifter.network import NETWORKS, LiftingNetwork
-from pose_train.lifter.networks import _mirrored
+from pose_train.lifter.network import LiftingNetwork
+from pose_train.lifter.networks import NETWORKS, _mirrored
 from pose_train.lifter.networks._layers import JointOutputs
 from pose_train.lifter.networks._mirrored import Mirror
 from pose_train.trunk.network import Outputs, State

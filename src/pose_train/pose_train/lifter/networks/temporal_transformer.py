@@ -26,7 +26,8 @@ from torch.nn import functional
 from lift3d_node.learned.encoding import CONTEXT
 from pose_core.config import param
 from pose_core.skeleton import SKELETONS
-from pose_train.lifter.network import NETWORKS, LiftingNetwork
+from pose_train.lifter.network import LiftingNetwork
+from pose_train.lifter.networks import NETWORKS
 from pose_train.lifter.networks._layers import JointOutputs, MaskedKeypoints, after_nothing, windows
 from pose_train.trunk.network import Outputs, State
 

@@ -20,7 +20,8 @@ from torch.nn import functional
 
 from lift3d_node.learned.encoding import CONTEXT
 from pose_core.config import param
-from pose_train.lifter.network import NETWORKS, LiftingNetwork
+from pose_train.lifter.network import LiftingNetwork
+from pose_train.lifter.networks import NETWORKS
 from pose_train.lifter.networks._layers import JointOutputs, MaskedKeypoints
 from pose_train.trunk.network import Outputs, State
 

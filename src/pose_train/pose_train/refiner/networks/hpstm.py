@@ -35,7 +35,8 @@ from pose_core.config import param
 from pose_core.geometry.kinematics import BodyTree
 from pose_core.networks.step import CONTEXT
 from pose_core.skeleton import Skeleton
-from pose_train.refiner.network import LOOK_AHEADS, NETWORKS, RefiningNetwork
+from pose_train.refiner.network import LOOK_AHEADS, RefiningNetwork
+from pose_train.refiner.networks import NETWORKS
 from pose_train.refiner.networks._joints import CONFIDENCE, LOG_STD, constant, known, places, root_weights
 from pose_train.refiner.networks._kinematics import ForwardKinematics, matrix_of_6d
 from pose_train.trunk.attention import Attention, FrameTransformer, band, delayed, slopes

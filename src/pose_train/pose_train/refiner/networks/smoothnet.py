@@ -22,7 +22,8 @@ from torch.nn import functional
 
 from pose_core.config import param
 from pose_core.networks.step import CONTEXT
-from pose_train.refiner.network import LOOK_AHEADS, NETWORKS, RefiningNetwork
+from pose_train.refiner.network import LOOK_AHEADS, RefiningNetwork
+from pose_train.refiner.networks import NETWORKS
 from pose_train.refiner.networks._joints import known, places, root_weights
 from pose_train.trunk.network import Outputs, State
 
