@@ -1,4 +1,4 @@
-"""The human pose pipeline from Python: `process`, `lift`, `refine`, `angles` and `read`. No ROS and no torch is needed.
+"""The human pose pipeline from Python: `process`, `lift`, `refine`, `angles`, `read` and `compare`. No ROS and no torch is needed.
 
 Arrays are NumPy's; missing is NaN. Lengths are in metres, angles in radians, times in nanoseconds, joints in 3D in the optical
 frame of the camera (x right, y down, z forward), markers in the frame of files (X where the camera looks, Y up, Z right).
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pose_core.angles import AngleSequence
     from pose_core.geometry.camera import Camera
     from pose_core.markers import MarkerSequence
+    from pose_core.measures.comparison import Comparison, compare
     from pose_core.sequence import PoseSequence
     from pose_pipeline.recordings import Recording, Result, process, read
     from pose_pipeline.steps import angles, lift, refine
@@ -23,12 +24,14 @@ if TYPE_CHECKING:
 __all__ = [
     "AngleSequence",
     "Camera",
+    "Comparison",
     "MarkerSequence",
     "PoseSequence",
     "Recording",
     "Result",
     "__version__",
     "angles",
+    "compare",
     "lift",
     "process",
     "read",
@@ -38,11 +41,13 @@ __all__ = [
 _HOMES = {
     "AngleSequence": "pose_core.angles",
     "Camera": "pose_core.geometry.camera",
+    "Comparison": "pose_core.measures.comparison",
     "MarkerSequence": "pose_core.markers",
     "PoseSequence": "pose_core.sequence",
     "Recording": "pose_pipeline.recordings",
     "Result": "pose_pipeline.recordings",
     "angles": "pose_pipeline.steps",
+    "compare": "pose_core.measures.comparison",
     "lift": "pose_pipeline.steps",
     "process": "pose_pipeline.recordings",
     "read": "pose_pipeline.recordings",

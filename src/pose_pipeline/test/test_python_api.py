@@ -302,7 +302,7 @@ def test_the_examples_of_the_document_run(
     monkeypatch.chdir(tmp_path)
     _cut(assets.path(VIDEO), tmp_path / "walk.mp4", 70)
     blocks = examples("python_api.md")
-    assert len(blocks) == 5
+    assert len(blocks) == 6
     names: dict = {}
     for block in blocks:
         exec(compile(block, "python_api.md", "exec"), names)  # noqa: S102 (our own document)
