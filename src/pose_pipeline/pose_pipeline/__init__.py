@@ -1,4 +1,4 @@
-"""The human pose pipeline from Python: `process`, `lift`, `refine`, `angles`, `read` and `compare`. No ROS and no torch is needed.
+"""The human pose pipeline from Python: `process`, `lift`, `refine`, `angles`, `read`, `compare`. No ROS and no torch is needed.
 
 Arrays are NumPy's; missing is NaN. Lengths are in metres, angles in radians, times in nanoseconds, joints in 3D in the optical
 frame of the camera (x right, y down, z forward), markers in the frame of files (X where the camera looks, Y up, Z right).
