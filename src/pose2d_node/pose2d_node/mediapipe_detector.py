@@ -165,7 +165,7 @@ def model_path(model: str) -> Path:
     """The file of a model by its name (in the cache) or by the path of a .task file. Raises ValueError."""
     if model in MODELS:
         try:
-            return assets.path(f"pose_landmarker_{model}{SUFFIX}")
+            return assets.verify_once(f"pose_landmarker_{model}{SUFFIX}")
         except assets.MissingAsset as error:
             raise ValueError(str(error)) from error
     path = Path(model).expanduser()

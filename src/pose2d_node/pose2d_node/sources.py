@@ -29,6 +29,7 @@ import cv2
 import numpy as np
 
 from pose2d_node.params import Pose2DParams
+from pose_core.reading import picture
 from pose_core.units import NS_PER_S
 
 VIDEO_ORIGIN_NS = NS_PER_S
@@ -36,6 +37,9 @@ VIDEO_ORIGIN_NS = NS_PER_S
 
 AHEAD = 2
 """Images decoded ahead: one is ready while the next one decodes; more would only cost memory."""
+
+LARGEST_IMAGE = 1 << 30
+"""Bytes of a file of a folder; `picture.MAX_PIXELS` of 16 bit colour and opacity, uncompressed, have half of them."""
 
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
@@ -396,7 +400,7 @@ class Video(Recording):
                 first = raw if count == 0 else first
                 last = next_time(last, (raw - first) * PTS_MS, self.period)
                 count += 1
-                yield last, partial(_decoded, capture)
+                yield last, partial(decoded, capture)
         finally:
             capture.release()
         self._check_length(last + self.period, count, report)
@@ -555,7 +559,12 @@ def natural_order(file: Path) -> tuple[list[tuple[int, str]], str]:
 
 def read_image(file: Path) -> np.ndarray | None:
     """(H, W, 3) BGR, turned upright as its EXIF tag says, or None."""
-    return cv2.imread(str(file), cv2.IMREAD_COLOR)
+    try:
+        if file.stat().st_size > LARGEST_IMAGE:
+            return None
+        return picture.decode(file.read_bytes(), upright=True)
+    except (picture.DamagedImage, OSError):
+        return None
 
 
 def open_source(params: Pose2DParams, report: Report = silent) -> Source:
@@ -580,6 +589,10 @@ def open_source(params: Pose2DParams, report: Report = silent) -> Source:
     return Playback(recording, params.loop, params.real_time, report)
 
 
-def _decoded(capture: Capture) -> np.ndarray | None:
-    good, bgr = capture.retrieve()
+def decoded(capture: Capture) -> np.ndarray | None:
+    """(H, W, 3) BGR, the image that was grabbed last; None where it is damaged."""
+    try:
+        good, bgr = capture.retrieve()
+    except cv2.error:
+        return None
     return bgr if good else None

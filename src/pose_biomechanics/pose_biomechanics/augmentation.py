@@ -29,6 +29,8 @@ from pose_core import assets
 from pose_core.filtering.joint_errors import RIGID, JointErrors
 from pose_core.markers import MarkerSequence
 from pose_core.networks.runtime import open_network
+from pose_core.reading.arrays import read_npy
+from pose_core.reading.damage import damage_told
 from pose_core.skeleton import POSE2SIM22
 from pose_core.types import Array
 from pose_core.units import S_PER_NS
@@ -366,6 +368,11 @@ class MarkerAugmenter:
         return "augmented: " + "; ".join(words)
 
 
+def _normalisation(file: Path) -> Array:
+    with damage_told(file, "is no whole .npy file of numbers: {}"):
+        return read_npy(file)
+
+
 class _Loaded:
     """A network that is ready to run."""
 
@@ -373,10 +380,12 @@ class _Loaded:
         self.network = network
         self._still = still
         model, mean, std = (
-            folder / network.folder / file if folder else assets.verify(f"{ASSETS}/{network.folder}/{file}")
+            folder / network.folder / file
+            if folder
+            else assets.verify_once(f"{ASSETS}/{network.folder}/{file}")
             for file in FILES
         )
-        self._mean, self._std = (np.load(file, allow_pickle=False) for file in (mean, std))
+        self._mean, self._std = (_normalisation(file) for file in (mean, std))
         opened = open_network(model.read_bytes(), str(model), device, "install it to augment markers")
         self._session, self.device, _ = opened
         inputs, outputs = 3 * len(network.inputs) + 2, 3 * len(network.outputs)

@@ -178,7 +178,7 @@ def find(name: str) -> Asset:
 def path(name: str) -> Path:
     """Where the asset lies. Raises MissingAsset when it was not fetched, ValueError for an unknown name.
 
-    Only presence is checked, which is cheap; `verify` reads the file.
+    Only presence is checked, which is cheap; `verify` reads the file, `verify_once` does so before its first use.
     """
     asset = find(name)
     file = cache_dir() / asset.name
@@ -197,6 +197,24 @@ def verify(name: str) -> Path:
     file = path(name)
     if _sha256(file.read_bytes()) != ASSETS[name].sha256:
         raise CorruptAsset(f"{file} has an unexpected SHA-256, so it is damaged; run `pose fetch {name}`")
+    return file
+
+
+_verified: dict[Path, tuple[int, ...]] = {}
+"""State of each file when `verify_once` last found it intact."""
+
+
+def verify_once(name: str) -> Path:
+    """Like `verify`, but a file is read again only when it is not as it was when this process last read it.
+
+    That costs nothing, so whatever loads a model calls it. Bytes that change without the file's times changing are for `verify`.
+    """
+    file = path(name)
+    about = file.stat()
+    state = (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns)
+    if _verified.get(file) != state:
+        verify(name)
+        _verified[file] = state
     return file
 
 

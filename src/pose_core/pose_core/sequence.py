@@ -5,17 +5,16 @@ from __future__ import annotations
 import io
 import json
 import os
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pose_core.files import write_whole
 from pose_core.people import JointState, People2D, People3D, Person3D, ScaleSource, expect_joints
+from pose_core.reading.arrays import open_npz
+from pose_core.reading.damage import damage_told
 from pose_core.types import Array, Stamps, Track, TrackMask, TrackScalars, TrackState, TrackStd, TrackVectors
 from pose_core.units import S_PER_NS
 
@@ -30,10 +29,6 @@ ARRAYS = {
     "state": np.uint8,
     "person_confidence": np.float64,
 }
-
-PLAIN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-DAMAGE = (ValueError, KeyError, TypeError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error)
-"""What reading a foreign or damaged archive raises."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,11 +156,8 @@ class PoseSequence:
 
         Raises FileNotFoundError, or ValueError for a foreign, damaged or newer file.
         """
-        path = Path(path)
-        try:
-            return cls(**_members(path.read_bytes()))
-        except DAMAGE as error:
-            raise ValueError(f"{path} is not a whole pose sequence: {error}") from error
+        with damage_told(path, "is not a whole pose sequence: {}"), open_npz(path) as archive:
+            return cls(**_members(archive))
 
     @classmethod
     def from_people(cls, frames: Sequence[People2D | People3D], person: str) -> PoseSequence:
@@ -276,19 +268,13 @@ def _blank(frames: int, joints: int, dims: int) -> dict[str, Any]:
     }
 
 
-def _members(content: bytes) -> dict[str, Any]:
-    """The arguments of a PoseSequence, from the bytes of its file."""
-    if not zipfile.is_zipfile(io.BytesIO(content)):
-        raise ValueError("it is no .npz archive, or was cut off")
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        if any(info.compress_type not in PLAIN or info.flag_bits & 1 for info in archive.infolist()):
-            raise ValueError("it is encrypted, or compressed in a way that no .npz archive is")
-    with np.load(io.BytesIO(content), allow_pickle=False) as file:
-        header = json.loads(str(file["header"]))
-        if header["format"] != FORMAT:
-            raise ValueError(f"its format is '{header['format']}', this program reads '{FORMAT}'")
-        names = {name: header[name] for name in ("skeleton", "frame_id", "person", "metadata")}
-        return names | {name: _exactly(file[name], name, kind) for name, kind in ARRAYS.items()}
+def _members(archive: Mapping[str, Array]) -> dict[str, Any]:
+    """The arguments of a PoseSequence, from its file."""
+    header = json.loads(str(archive["header"]))
+    if header["format"] != FORMAT:
+        raise ValueError(f"its format is '{header['format']}', this program reads '{FORMAT}'")
+    names = {name: header[name] for name in ("skeleton", "frame_id", "person", "metadata")}
+    return names | {name: _exactly(archive[name], name, kind) for name, kind in ARRAYS.items()}
 
 
 def _exactly(array: Array, name: str, kind: type) -> Array:

@@ -261,7 +261,7 @@ def jpeg_claiming(width: int, height: int) -> bytes:
 
 
 BROKEN_COMPRESSED = {
-    "no bytes": (b"", "0 bytes ('jpeg') must be a whole JPEG or PNG"),
+    "no bytes": (b"", "0 bytes must be a whole JPEG or PNG (its format is stated as 'jpeg')"),
     "noise": (np.random.default_rng(0).bytes(5000), "must be a whole JPEG or PNG"),
     "another format": (encoded(".bmp"), "must be a whole JPEG or PNG"),
     "a JPEG cut short": (encoded(".jpg")[:-200], "must be a whole JPEG or PNG"),

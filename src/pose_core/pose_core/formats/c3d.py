@@ -22,6 +22,7 @@ from pose_core.formats.rate import expect_even
 from pose_core.formats.text import expect_file
 from pose_core.formats.trc import DECIMALS, METRES
 from pose_core.markers import MarkerSequence
+from pose_core.reading.damage import damage_told, expect_once
 from pose_core.units import S_PER_NS
 
 MOST_FRAMES = 65535
@@ -112,11 +113,9 @@ def read_c3d(path: str | os.PathLike[str]) -> MarkerSequence:
     """
     path = expect_file(path)
     content = path.read_bytes()
-    try:
+    with damage_told(path, "is no whole C3D file: {}"):
         header = _Header.of(content)
         return _markers(content, header, _parameters(content, header.parameters))
-    except (ValueError, struct.error, IndexError) as error:
-        raise ValueError(f"{path} is no whole C3D file: {error}") from error
 
 
 class _Header(NamedTuple):
@@ -164,7 +163,7 @@ def _parameters(content: bytes, start: int) -> dict[str, list[Any]]:
         raise ValueError(f"its parameters are not in Intel's byte order ({INTEL}); convert it")
     groups: dict[int, str] = {}
     found: dict[tuple[int, str], list[Any]] = {}
-    place = start + 4
+    place, left = start + 4, len(content)
     while True:
         length, group = struct.unpack_from("<bb", content, place)
         after = place + 2 + abs(length)  # negative: locked
@@ -173,25 +172,31 @@ def _parameters(content: bytes, start: int) -> dict[str, list[Any]]:
         if group < 0:
             groups[-group] = name
         elif group > 0:
-            found[group, name] = _values(content, after + 2)
+            found[group, name], size = _values(content, after + 2, left)
+            left -= size
         if step <= 0 or group == 0:
             return {f"{groups.get(group, '')}:{name}": values for (group, name), values in found.items()}
         place = after + step
 
 
-def _values(content: bytes, place: int) -> list[Any]:
+def _values(content: bytes, place: int, left: int) -> tuple[list[Any], int]:
+    """A parameter's values, and how many bytes they take. Raises ValueError where these are more than are `left`: parameters may
+    overlap, and all of them together would be far more than the file."""
     kind, count = struct.unpack_from("<bB", content, place)
     shape = list(content[place + 2 : place + 2 + count])
     start, size = place + 2 + count, math.prod(shape)
+    length = size if kind == CHARACTERS else size * np.dtype(KINDS.get(kind, "i1")).itemsize
+    if start + length > len(content):
+        raise ValueError("its parameters go beyond its end")
+    if length > left:
+        raise ValueError("its parameters are more than the file holds")
     if kind == CHARACTERS:
-        if start + size > len(content):
-            raise ValueError("its parameters go beyond its end")
         width = shape[0] if shape else 1
         places = range(start, start + size, max(width, 1))
-        return [content[i : i + width].decode("latin-1").strip() for i in places]
+        return [content[i : i + width].decode("latin-1").strip() for i in places], length
     if kind not in KINDS:
         raise ValueError(f"it has a parameter of the unknown kind {kind}")
-    return list(np.frombuffer(content, KINDS[kind], size, start).tolist())
+    return list(np.frombuffer(content, KINDS[kind], size, start).tolist()), length
 
 
 def _markers(content: bytes, header: _Header, parameters: dict[str, list[Any]]) -> MarkerSequence:
@@ -208,9 +213,7 @@ def _markers(content: bytes, header: _Header, parameters: dict[str, list[Any]]) 
     others = {str(label) for kind in COMPUTED for label in parameters.get(f"POINT:{kind}", [])}
     kept = [row for row, label in enumerate(labels[: header.points]) if label not in others]
     names = tuple(labels[row] for row in kept)
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(f"it names {', '.join(twice)[:200]} more than once; rename one of them")
+    expect_once(names, "it")
     table = np.frombuffer(content, header.number, header.frames * header.width, header.data)
     table = table.reshape(header.frames, header.width)[:, : 4 * header.points]
     points = table.reshape(header.frames, header.points, 4)[:, kept].astype(float)

@@ -17,6 +17,7 @@ import numpy as np
 from pose_core.files import write_pieces
 from pose_core.formats.rate import MOST_FRAMES
 from pose_core.formats.text import count_of, expect_file, fields_of, lines_of, numbers_of
+from pose_core.reading.damage import damage_told
 from pose_core.types import Array, Stamps
 from pose_core.units import S_PER_NS
 
@@ -134,6 +135,11 @@ def read_mot(path: str | os.PathLike[str]) -> Motion:
     FileNotFoundError, and ValueError for whatever is no such file, with the line.
     """
     path = expect_file(path)
+    with damage_told(path, "is no whole MOT or STO file: {}"):
+        return _read(path)
+
+
+def _read(path: Path) -> Motion:
     lines = lines_of(path)
     name, stated = _header(path, lines)
     number, names = _names(path, lines)

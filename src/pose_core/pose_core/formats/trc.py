@@ -20,6 +20,7 @@ from pose_core.files import write_pieces
 from pose_core.formats.rate import MOST_FRAMES, expect_even
 from pose_core.formats.text import count_of, expect_file, fields_of, lines_of, numbers_of
 from pose_core.markers import MarkerSequence
+from pose_core.reading.damage import budget, damage_told, expect_once
 from pose_core.types import Array
 from pose_core.units import S_PER_NS
 
@@ -99,6 +100,11 @@ def read_trc(path: str | os.PathLike[str]) -> MarkerSequence:
     no such file, with the line.
     """
     path = expect_file(path)
+    with damage_told(path, "is no whole TRC file: {}"):
+        return _read(path)
+
+
+def _read(path: Path) -> MarkerSequence:
     lines = lines_of(path)
     header = [line for _, line in zip(range(5), lines, strict=False)]
     if not header or not header[0][1].startswith("PathFileType"):
@@ -115,7 +121,7 @@ def read_trc(path: str | os.PathLike[str]) -> MarkerSequence:
     if len(rows) != stated["NumFrames"]:
         warnings.warn(
             f"{path} states {stated['NumFrames']} frames and holds {len(rows)}; it may be cut short",
-            stacklevel=2,
+            stacklevel=3,
         )
     if not (np.abs(times) < LAST_SECOND).all():
         raise ValueError(f"{path} has a frame without a time; each needs one in its second column")
@@ -158,15 +164,14 @@ def _names(path: Path, line: str, count: int) -> tuple[str, ...]:
         raise ValueError(
             f"{path} states {count} markers and names {len(names)}; there must be one name for each"
         )
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(f"{path} names {', '.join(twice)[:200]} more than once; rename one of them")
+    expect_once(names, str(path))
     return tuple(names)
 
 
 def _rows(path: Path, lines: Iterator[tuple[int, str]], markers: int) -> Array:
     """(T, 2 + 3 M) numbers."""
     width = 2 + 3 * markers
+    most = min(MOST_FRAMES * width, budget(path.stat().st_size) // 8)
     numbers = array("d")
     for number, line in lines:
         fields = fields_of(line)
@@ -180,8 +185,10 @@ def _rows(path: Path, lines: Iterator[tuple[int, str]], markers: int) -> Array:
                 f"{path}, line {number} has {len(fields)} fields, {width} are due to {markers} markers"
             )
         numbers.extend(numbers_of([*fields, *[""] * (width - len(fields))], f"{path}, line {number}"))
-        if len(numbers) > MOST_FRAMES * width:
-            raise ValueError(f"{path} has more than {MOST_FRAMES} frames")
+        if len(numbers) > most:
+            raise ValueError(
+                f"{path} has more than {most // width} frames, more than {markers} markers may have"
+            )
     if not numbers:
         raise ValueError(f"{path} holds no frame")
     return np.frombuffer(numbers).reshape(-1, width)

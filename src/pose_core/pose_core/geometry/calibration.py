@@ -6,8 +6,10 @@ Qualisys Track Manager exports (`*.qca.txt`); writes the former.
 
 from __future__ import annotations
 
+import math
 import os
 import re
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +20,14 @@ import numpy as np
 
 from pose_core.files import write_whole
 from pose_core.geometry.camera import Camera
+from pose_core.reading.damage import damage_told
 from pose_core.registry import suggest
 from pose_core.types import Array, Matrix3, Points3, Vector3, Views2, ViewWeights
 
 LARGEST_FILE = 1 << 20
-"""Bytes; calibration files have a few thousand."""
+"""Bytes; calibration files have a few thousand for each camera."""
+LARGEST_YAML = 1 << 16
+"""Bytes; it has one camera, and the time that YAML takes to read grows with the square of some numbers in it."""
 NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,2})?\s*")
 CAMERA_NAME = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -146,6 +151,11 @@ def read_qualisys(path: str | os.PathLike[str]) -> list[CalibratedCamera]:
     refused: no calibration needs one, and entities could blow a small file up to any size.
     """
     path = Path(path)
+    with damage_told(path, "is no Qualisys calibration: {}"):
+        return _read_qualisys(path)
+
+
+def _read_qualisys(path: Path) -> list[CalibratedCamera]:
     text = _read_text(path)
     if "<!DOCTYPE" in text:
         raise ValueError(f"{path}: a calibration must not declare a document type (<!DOCTYPE ...>)")
@@ -182,8 +192,11 @@ class _Element:
     def number(self, name: str) -> float:
         text = self.text(name)
         if not NUMBER.fullmatch(text):
-            raise ValueError(f"{self.path}: {name} of <{self.element.tag}> is no number: '{text}'")
-        return float(text)
+            raise ValueError(f"{self.path}: {name} of <{self.element.tag}> is no number: '{text[:40]}'")
+        number = float(text)
+        if not math.isfinite(number):
+            raise ValueError(f"{self.path}: {name} of <{self.element.tag}> is too large: '{text[:40]}'")
+        return number
 
     def numbers(self, *names: str) -> Array:
         return np.array([self.number(name) for name in names])
@@ -215,15 +228,28 @@ def _qualisys_camera(path: Path, element: _Element) -> CalibratedCamera:
         )
         return CalibratedCamera(name, camera, R_cam_world, -R_cam_world @ position)
     except ValueError as error:
-        raise ValueError(f"{path}: camera '{name}': {error}") from error
+        raise ValueError(f"{path}: camera '{name[:40]}': {error}") from error
 
 
 def _read_camera_yaml(path: Path) -> Camera:
+    with damage_told(path, "is no camera_info file: {}"):
+        return _camera_of_yaml(path)
+
+
+def _camera_of_yaml(path: Path) -> Camera:
     import yaml  # only those who read YAML need it
 
-    text = _read_text(path)
+    class Loader(yaml.SafeLoader):
+        """Without aliases, which no calibration needs: with them a few lines may stand for any number of values."""
+
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            if self.check_event(yaml.AliasEvent):
+                raise yaml.YAMLError("it has an alias (*), which no calibration needs")
+            return super().compose_node(parent, index)
+
+    text = _read_text(path, LARGEST_YAML)
     try:
-        content = yaml.safe_load(text)
+        content = yaml.load(text, Loader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, Mapping):
@@ -249,7 +275,7 @@ def _yaml_number(value: float) -> str:
 
 def _yaml_value(content: Mapping[str, Any], key: str, kind: type) -> Any:
     if type(content.get(key)) is not kind:
-        raise ValueError(f"{key} must be given as {kind.__name__}, got {content.get(key)!r}")
+        raise ValueError(f"{key} must be given as {kind.__name__}, got {reprlib.repr(content.get(key))}")
     return content[key]
 
 
@@ -257,17 +283,17 @@ def _yaml_numbers(content: Mapping[str, Any], key: str, count: int | None = None
     data = _yaml_value(_yaml_value(content, key, dict), "data", list)
     # PyYAML takes 1e-05, which C++ programs write, for a string.
     if not all(type(value) in (int, float, str) and NUMBER.fullmatch(str(value)) for value in data):
-        raise ValueError(f"{key} must hold numbers, got {data}")
+        raise ValueError(f"{key} must hold numbers, got {reprlib.repr(data)}")
     if count is not None and len(data) != count:
         raise ValueError(f"{key} must hold {count} numbers, got {len(data)}")
     return np.array(data, float)
 
 
-def _read_text(path: Path) -> str:
+def _read_text(path: Path, largest: int = LARGEST_FILE) -> str:
     with path.open("rb") as file:
-        content = file.read(LARGEST_FILE + 1)
-    if len(content) > LARGEST_FILE:
-        raise ValueError(f"{path}: too large for a calibration (over {LARGEST_FILE >> 20} MiB)")
+        content = file.read(largest + 1)
+    if len(content) > largest:
+        raise ValueError(f"{path}: too large for a calibration (over {largest >> 10} KiB)")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

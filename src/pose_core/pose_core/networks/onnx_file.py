@@ -40,6 +40,11 @@ NESTED = {
 }
 """Fields by number whose messages lead to tensors or hold metadata."""
 
+OPERATOR = 4
+"""Field of a node with the name of what it computes."""
+LOOPS = (b"Loop", b"Scan")
+"""Operators that may run as often as the file says, for ever too. No network here has one: the step of each is one frame."""
+
 EXTERNAL_DATA, DATA_LOCATION = 13, 14
 """Fields of a tensor that say its data lie elsewhere."""
 
@@ -50,7 +55,7 @@ VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 def read(path: str | os.PathLike[str], kind: type[C]) -> tuple[C, bytes]:
     """Card, of the given kind, and content of the ONNX file at `path`.
 
-    Raises ValueError for a file that is missing, no ONNX, cut short, has no such card, or keeps data elsewhere.
+    Raises ValueError for a file that is missing, no ONNX, cut short, has no such card, keeps data elsewhere, or has a loop.
     """
     content = content_of(path)
     try:
@@ -62,6 +67,10 @@ def read(path: str | os.PathLike[str], kind: type[C]) -> tuple[C, bytes]:
     except _Elsewhere as error:
         raise ValueError(
             f"model file '{path}' keeps weights in other files, which is refused; export it as one file"
+        ) from error
+    except _Endless as error:
+        raise ValueError(
+            f"model file '{path}' has a loop ({error}), which may never end and is refused; export one frame's step"
         ) from error
     if kind.KEY not in metadata:
         others = sorted(key for key in metadata if key.endswith(".model_card"))
@@ -99,6 +108,10 @@ class _Malformed(Exception):
     """Not protocol buffers."""
 
 
+class _Endless(Exception):
+    """A node that may run for ever."""
+
+
 class _Elsewhere(Exception):
     """A tensor whose data lie in another file."""
 
@@ -115,6 +128,8 @@ def _metadata(content: memoryview) -> dict[str, str]:
                 if number == EXTERNAL_DATA or (number == DATA_LOCATION and value != 0):
                     raise _Elsewhere
                 continue
+            if kind == "NodeProto" and number == OPERATOR and not isinstance(value, int) and value in LOOPS:
+                raise _Endless(bytes(value).decode())
             inside = NESTED[kind].get(number)
             if inside is None:
                 continue

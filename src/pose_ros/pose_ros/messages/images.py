@@ -13,10 +13,11 @@ from typing import Any
 import cv2
 import numpy as np
 
+from pose_core.reading import picture
 from pose_ros.messages.reading import MalformedMessage
 
-MAX_PIXELS = 64_000_000
-"""Largest compressed image that is decoded: a few kilobytes may claim gigabytes."""
+COMPRESSED = ("JPEG", "PNG")
+"""Kinds of compressed images that are read, by their names in `pose_core.reading.picture.KINDS`."""
 
 TO_8_BIT = 255.0 / 65535.0
 
@@ -97,24 +98,15 @@ def image_from_msg(msg: Any) -> np.ndarray:
 def compressed_from_msg(msg: Any) -> np.ndarray:
     """The image of a JPEG or PNG message, as the sensor saw it (EXIF orientation is not applied).
 
-    Raises MalformedMessage for anything else, for an image cut short, and for one of more than MAX_PIXELS.
+    Raises MalformedMessage for anything else, for an image cut short, and for one of more than `picture.MAX_PIXELS`.
     """
-    data = bytes(msg.data)
-    size = _jpeg_size(data) or _png_size(data)
-    if size is None:
-        raise MalformedMessage(
-            f"compressed image of {len(data)} bytes ('{msg.format}') must be a whole JPEG or PNG"
-        )
-    width, height = size
-    if not 0 < width * height <= MAX_PIXELS:
-        raise MalformedMessage(f"compressed image must have 1 to {MAX_PIXELS} pixels, got {width} x {height}")
+    content = bytes(msg.data)
     try:
-        bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    except cv2.error as error:
-        raise MalformedMessage(f"compressed image of {width} x {height} is damaged: {error.err}") from error
-    if bgr is None:
-        raise MalformedMessage(f"compressed image of {width} x {height} ('{msg.format}') is damaged")
-    return bgr
+        if content.startswith(_JPEG_START) and _JPEG_END not in content.rstrip(b"\0")[-_TRAILER:]:
+            raise picture.DamagedImage(f"image of {len(content)} bytes must be a whole JPEG or PNG")
+        return picture.decode(content, COMPRESSED, upright=False)
+    except picture.DamagedImage as error:
+        raise MalformedMessage(f"compressed {error} (its format is stated as '{msg.format[:40]}')") from error
 
 
 def _from_packed(msg: Any, layout: _Packed) -> np.ndarray:
@@ -159,31 +151,5 @@ def _rows(msg: Any, rows: int, step: int, row_bytes: int) -> np.ndarray:
 
 
 _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
-_JPEG_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
-"""Markers of a frame header (ITU T.81, table B.1); the three left out define tables."""
-_PNG_START, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
 _TRAILER = 64
 """Bytes in which an end marker is looked for after zeros are taken off: cameras pad their JPEGs."""
-
-
-def _jpeg_size(data: bytes) -> tuple[int, int] | None:
-    """(width, height) that the first frame header of a JPEG states; None for no JPEG or one cut short."""
-    if not data.startswith(_JPEG_START) or _JPEG_END not in data.rstrip(b"\0")[-_TRAILER:]:
-        return None
-    at = 2
-    while at + 9 <= len(data) and data[at] == 0xFF:
-        marker = data[at + 1]
-        if marker == 0xFF:  # fill byte
-            at += 1
-        elif marker in _JPEG_FRAMES:
-            return int.from_bytes(data[at + 7 : at + 9], "big"), int.from_bytes(data[at + 5 : at + 7], "big")
-        else:
-            at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    return None
-
-
-def _png_size(data: bytes) -> tuple[int, int] | None:
-    """(width, height) of a PNG's header; None for no PNG or one cut short."""
-    if not data.startswith(_PNG_START) or _PNG_END not in data[-_TRAILER:]:
-        return None
-    return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")

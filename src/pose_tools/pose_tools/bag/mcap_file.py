@@ -18,7 +18,7 @@ import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mcap.data_stream import ReadDataStream, RecordBuilder
@@ -39,6 +39,8 @@ from mcap.records import (
     SummaryOffset,
 )
 from mcap.stream_reader import breakup_chunk, get_chunk_data_stream
+
+from pose_core.reading.damage import DAMAGE, budget
 
 MAGIC = b"\x89MCAP0\r\n"
 RECORD_HEAD = struct.Struct("<BQ")
@@ -295,10 +297,10 @@ def _last_chunk_is_whole(file: io.BufferedReader, summary: bytes) -> bool:
         if record[: RECORD_HEAD.size] != RECORD_HEAD.pack(Opcode.CHUNK, last.chunk_length - RECORD_HEAD.size):
             return False
         chunk = Chunk.read(ReadDataStream(io.BytesIO(record[RECORD_HEAD.size :])))
-        get_chunk_data_stream(chunk, validate_crc=True)
+        get_chunk_data_stream(_unpacked(chunk), validate_crc=True)
     except UnsupportedCompressionError:
         return True  # cannot be checked here
-    except (McapError, ValueError, struct.error):
+    except (McapError, *DAMAGE):
         return False
     return True
 
@@ -320,7 +322,7 @@ def scan(path: Path) -> Iterator[Schema | Channel | Message]:
                 raise ValueError(
                     f"{path} is compressed in a way that this machine cannot undo: {error}"
                 ) from error
-            except (McapError, ValueError, struct.error):
+            except (McapError, *DAMAGE):
                 return
             yield from found
 
@@ -334,10 +336,40 @@ def _records(file: io.BufferedIOBase, size: int) -> Iterator[tuple[int, bytes]]:
         yield opcode, file.read(length)
 
 
+def _unpacked(chunk: Chunk) -> Chunk:
+    """The chunk without compression. No more is unpacked than it states, and no more than the `budget` of its bytes.
+
+    Raises ValueError where that is not all, and what the libraries of the compressions raise; others stay as they are.
+    """
+    if chunk.compression not in ("lz4", "zstd"):
+        return chunk
+    if chunk.uncompressed_size > budget(len(chunk.data)):
+        raise ValueError(f"a chunk of {len(chunk.data)} bytes claims to hold {chunk.uncompressed_size}")
+    most = chunk.uncompressed_size + 1
+    try:
+        if chunk.compression == "lz4":
+            import lz4.frame  # type: ignore[import-untyped]
+
+            content = lz4.frame.LZ4FrameDecompressor().decompress(chunk.data, max_length=most)
+        else:
+            import zstandard
+
+            try:
+                with zstandard.ZstdDecompressor().stream_reader(chunk.data) as stream:
+                    content = stream.read(most)
+            except zstandard.ZstdError as error:
+                raise ValueError(str(error)) from error
+    except ImportError as error:
+        raise UnsupportedCompressionError(chunk.compression) from error
+    if len(content) != chunk.uncompressed_size:
+        raise ValueError(f"a chunk holds other than the {chunk.uncompressed_size} bytes that it states")
+    return replace(chunk, compression="", data=content)
+
+
 def _parse(opcode: int, content: bytes) -> list[Schema | Channel | Message]:
     stream = ReadDataStream(io.BytesIO(content))
     if opcode == Opcode.CHUNK:
-        return breakup_chunk(Chunk.read(stream), validate_crc=True)  # type: ignore[return-value]
+        return breakup_chunk(_unpacked(Chunk.read(stream)), validate_crc=True)  # type: ignore[return-value]
     if opcode == Opcode.MESSAGE:
         return [Message.read(stream, len(content))]
     if opcode == Opcode.SCHEMA:

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import apsw
+from mcap.exceptions import McapError
 from mcap.reader import make_reader
 from rosbags.interfaces import Connection
 from rosbags.rosbag2 import Reader, ReaderError
 
 from pose_core.callbacks import Say
+from pose_core.reading.damage import DAMAGE, sentence
 from pose_tools.bag.definitions import type_hash
 from pose_tools.bag.files import is_cut_short, locate
 from pose_tools.bag.messages import deserialize
@@ -52,14 +54,14 @@ def read(bag: Path | str, topics: Iterable[str] | None = None, *, warn: Say = _w
     if is_cut_short(path):
         scratch = tempfile.TemporaryDirectory(prefix="bag-")
         whole = Path(scratch.name) / "bag"
-        count = recover(path, whole)
+        count = recover(path, whole, warn)
         warn(f"{path} was cut short; reading the {count} messages up to its last whole chunk")
         path = whole
     reader = Reader(path)
     try:
         reader.open()
-    except (ReaderError, apsw.Error) as error:
-        raise ValueError(f"{bag} cannot be read: {error}") from error
+    except (ReaderError, apsw.Error, *DAMAGE) as error:
+        raise ValueError(sentence(bag, "cannot be read: {}", error)) from error
     try:
         connections = _choose(reader.connections, topics, Path(bag))
         hashes = _type_hashes(path)
@@ -68,6 +70,9 @@ def read(bag: Path | str, topics: Iterable[str] | None = None, *, warn: Say = _w
     except ValueError:
         reader.close()
         raise
+    except (McapError, *DAMAGE) as error:
+        reader.close()
+        raise ValueError(sentence(bag, "cannot be read: {}", error)) from error
     return _messages(reader, connections, scratch)
 
 
@@ -75,11 +80,16 @@ def _messages(
     reader: Reader, connections: list[Connection], scratch: tempfile.TemporaryDirectory[str] | None
 ) -> Iterator[BagMessage]:
     try:
-        for connection, stamp, data in reader.messages(connections) if connections else ():
+        messages = iter(reader.messages(connections) if connections else ())
+        while True:
+            try:
+                connection, stamp, data = next(messages)
+            except StopIteration:
+                return
+            except (ReaderError, apsw.Error, *DAMAGE) as error:
+                remedy = "`pose bag-recover` copies what comes before"
+                raise ValueError(sentence(str(reader.path), f"is damaged: {{}}; {remedy}", error)) from error
             yield BagMessage(connection.topic, stamp, connection.msgtype, bytes(data))
-    except (ReaderError, apsw.Error) as error:
-        remedy = "`pose bag-recover` copies what comes before"
-        raise ValueError(f"{reader.path} is damaged: {error}; {remedy}") from error
     finally:
         reader.close()
         if scratch is not None:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
-from mcap.records import Channel, Message, Schema
+from mcap.records import Channel, Schema
 
+from pose_core.callbacks import Say
+from pose_core.reading.damage import damage_told
 from pose_tools.bag.files import locate, mcap_files
 from pose_tools.bag.mcap_file import scan
 from pose_tools.bag.writer import BagWriter
 
 
-def recover(bag: Path | str, folder: Path | str) -> int:
+def recover(bag: Path | str, folder: Path | str, warn: Say | None = None) -> int:
     """Copy a bag that was cut short, up to its last whole chunk, into a new bag in `folder`.
 
     `bag`: folder, with or without metadata.yaml, or a .mcap file; it stays as it is. Returns the number of
     messages. From a bag of `BagWriter` comes exactly what it would have written, had it been closed there.
-    Raises FileNotFoundError, FileExistsError, or ValueError where nothing is whole.
+    Messages whose topic is not stated are left out, and `warn` (by default a warning) is told. Raises FileNotFoundError,
+    FileExistsError, or ValueError where nothing is whole, or what is whole is no ROS 2 bag.
     """
+    warn = warn or _warn
     files = mcap_files(locate(Path(bag)))
     if not files:
         raise ValueError(
@@ -27,13 +32,19 @@ def recover(bag: Path | str, folder: Path | str) -> int:
         raise ValueError(f"{bag} was cut short before its first topic; nothing can be recovered")
     with BagWriter(folder) as writer:
         for file in files:
-            _copy(file, writer)
+            with damage_told(file, "cannot be recovered: {}"):
+                _copy(file, writer, warn)
     return writer.messages
 
 
-def _copy(file: Path, writer: BagWriter) -> None:
+def _warn(said: str) -> None:
+    warnings.warn(said, stacklevel=4)
+
+
+def _copy(file: Path, writer: BagWriter, warn: Say) -> None:
     schemas: dict[int, Schema] = {}
     topics: dict[int, str] = {}
+    lost = 0
     for record in scan(file):
         if isinstance(record, Schema):
             schemas[record.id] = record
@@ -41,5 +52,11 @@ def _copy(file: Path, writer: BagWriter) -> None:
             schema = schemas.get(record.schema_id) or Schema(id=0, data=b"", encoding="", name="")
             writer.restore_topic(record, schema)
             topics[record.id] = record.topic
-        elif isinstance(record, Message):
+        elif record.channel_id in topics:
             writer.restore(topics[record.channel_id], record)
+        else:
+            lost += 1
+    if lost:
+        warn(
+            f"{file} is damaged: of {lost} messages nothing says on which topic they were; they are left out"
+        )

@@ -193,7 +193,7 @@ def bag_recover(
     """Copy a bag that was cut short, up to its last whole chunk."""
     from pose_tools.bag.recovery import recover
 
-    say(f"{recover(bag, out)} messages recovered to {out}")
+    say(f"{recover(bag, out, say)} messages recovered to {out}")
 
 
 cli_files.add_to(app)

@@ -11,8 +11,6 @@ from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
-import cv2
-import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.srv import GetState
@@ -26,6 +24,8 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from pose_core.config import qos_overrides
 from pose_ros.domains import own_context
+from pose_ros.messages.images import compressed_from_msg
+from pose_ros.messages.reading import MalformedMessage
 from pose_ros.topics import DIAGNOSTICS
 from pose_tools.doctor.finding import FAIL, OK, SKIPPED, WARN, Check, Checks
 from pose_tools.parameters.table import STAGES
@@ -196,9 +196,11 @@ def image_size(message: Any) -> tuple[int, int] | None:
     """(width, height) in pixels; None for a compressed image that cannot be decoded."""
     if isinstance(message, Image):
         return message.width, message.height
-    flags = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION
-    image = cv2.imdecode(np.frombuffer(message.data, np.uint8), flags) if len(message.data) else None
-    return None if image is None else (image.shape[1], image.shape[0])
+    try:
+        height, width, _ = compressed_from_msg(message).shape
+    except MalformedMessage:
+        return None
+    return width, height
 
 
 def judge_camera_info(topic: str, info: CameraInfo | None, size: tuple[int, int] | None) -> Checks:

@@ -8,7 +8,6 @@ metres, NaN where a joint is missing, and, as they are known, `stamps` (frames,)
 from __future__ import annotations
 
 import math
-import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,9 @@ from lift3d_node.stature import Stature
 from pose_core.callbacks import Progress
 from pose_core.measures import metrics
 from pose_core.people import JointState, ScaleSource
-from pose_core.sequence import DAMAGE, PoseSequence
+from pose_core.reading.arrays import open_npz, read_npy
+from pose_core.reading.damage import damage_told, sentence
+from pose_core.sequence import PoseSequence
 from pose_core.skeleton import SKELETONS
 from pose_core.system.threads import one_blas_thread
 from pose_core.units import NS_PER_S
@@ -31,6 +32,9 @@ STD = 0.05
 """Metres; what lifted joints err by, where a file does not say."""
 LARGEST = 100.0
 """Metres about the mean of all joints beyond which numbers are no metres."""
+NPY = b"\x93NUMPY"
+"""What an .npy file begins with."""
+NO_ARRAYS = "is no .npz or .npy file of plain arrays: {}"
 ARRAYS = ("xyz", "stamps", "std", "confidence", "skeleton")
 
 
@@ -98,17 +102,29 @@ def read(path: Path, skeleton: str = "", rate_hz: float = 0.0) -> PoseSequence:
     Raises ValueError for anything that is no such recording, saying what is wrong and what to do.
     """
     try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.lib.npyio.NpzFile):
-            with loaded as file:
-                names = list(file.files)
-                arrays = {name: file[name] for name in names if name in ARRAYS or len(names) == 1}
-        else:
-            names, arrays = ["xyz"], {"xyz": loaded}
-        ours = "header" in names
-    except (*DAMAGE, OSError, zipfile.LargeZipFile) as error:
-        raise ValueError(f"{path} is no .npz or .npy file of plain arrays: {error}") from error
-    if ours:
+        with damage_told(path, NO_ARRAYS):
+            names, arrays = _arrays(path)
+    except OSError as error:
+        raise ValueError(sentence(path, NO_ARRAYS, error)) from error
+    with damage_told(path, "holds no recording: {}"):
+        return _recording(path, names, arrays, skeleton, rate_hz)
+
+
+def _arrays(path: Path) -> tuple[list[str], dict[str, np.ndarray]]:
+    """Names of all arrays of an .npz archive, and those of them that matter; that of an .npy file is `xyz`."""
+    with path.open("rb") as file:
+        plain = file.read(len(NPY)) == NPY
+    if plain:
+        return ["xyz"], {"xyz": read_npy(path)}
+    with open_npz(path) as archive:
+        names = list(archive)
+        return names, {name: archive[name] for name in names if name in ARRAYS or len(names) == 1}
+
+
+def _recording(
+    path: Path, names: list[str], arrays: dict[str, np.ndarray], skeleton: str, rate_hz: float
+) -> PoseSequence:
+    if "header" in names:
         sequence = PoseSequence.load(path)
         if skeleton not in ("", sequence.skeleton):
             raise ValueError(f"{path} has its own skeleton '{sequence.skeleton}'; leave --skeleton out")

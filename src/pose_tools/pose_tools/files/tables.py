@@ -9,8 +9,10 @@ import numpy as np
 
 from pose_biomechanics.isb import ANGLES, GROUPS
 from pose_core.angles import AngleSequence
+from pose_core.formats.text import expect_file
 from pose_core.markers import MarkerSequence
 from pose_core.people import JointState
+from pose_core.reading.damage import damage_told
 from pose_core.sequence import PoseSequence
 from pose_core.skeleton import SKELETONS
 from pose_core.units import S_PER_NS
@@ -106,6 +108,11 @@ def _stamps(columns: dict[str, np.ndarray]) -> np.ndarray:
 
 def _numbers_of(path: Path) -> dict[str, np.ndarray]:
     """(T,) numbers of each column; NaN for empty cells. Raises ValueError for what is no such table, with the line."""
+    with damage_told(path, "is no table: {}"):
+        return _columns(expect_file(path))
+
+
+def _columns(path: Path) -> dict[str, np.ndarray]:
     # A byte order mark is what spreadsheets leave.
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         rows = csv.reader(file)
@@ -118,7 +125,7 @@ def _numbers_of(path: Path) -> dict[str, np.ndarray]:
             raise ValueError(f"{path} is no table: {error}") from error
     if not cells:
         raise ValueError(f"{path} holds no row below the names of its columns")
-    table = dict(zip(head, np.array(cells).T, strict=True))
+    table = dict(zip(head, np.array(cells, float).T, strict=True))
     if not (np.abs(table[TIME]) < LAST_SECOND).all():
         raise ValueError(f"{path} has a row without a time")
     if (np.diff(table[TIME]) <= 0.0).any():

@@ -17,7 +17,8 @@ from pose2d_node.detection import BadImage, Detection, Detector
 from pose2d_node.detector import open_detector
 from pose2d_node.params import Pose2DParams
 from pose_core.files import write_whole
-from pose_core.sequence import DAMAGE
+from pose_core.reading.arrays import open_npz
+from pose_core.reading.damage import DAMAGE
 from pose_core.skeleton import MEDIAPIPE33
 from pose_tools.process.footage import WARM_UP, Footage, Segment
 from pose_tools.process.workers import Workers, tick
@@ -77,7 +78,7 @@ class Sights:
     def load(cls, path: Path) -> Sights | None:
         """What `save` wrote; None where there is no such file, or a damaged one."""
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with open_npz(path) as file:
                 return cls(**{name: file[name] for name in cls.__dataclass_fields__})
         except (FileNotFoundError, *DAMAGE):
             return None

@@ -26,6 +26,7 @@ from pose2d_node.sources import (
     Folder,
     Recording,
     Video,
+    decoded,
     natural_order,
     next_time,
     silent,
@@ -208,7 +209,7 @@ class VideoFootage(Footage):
             last = -1
             while capture.grab():
                 last = next_time(last, _time(capture, self.first_ms), self.period)
-                yield last, partial(_pixels, capture)
+                yield last, partial(decoded, capture)
         finally:
             capture.release()
 
@@ -264,11 +265,6 @@ def open_video(path: str) -> Capture:
 def _time(capture: Capture, first_ms: float) -> float:
     """Time of the image just grabbed since the first one, ns."""
     return (capture.get(cv2.CAP_PROP_POS_MSEC) - first_ms) * PTS_MS
-
-
-def _pixels(capture: Capture) -> np.ndarray | None:
-    good, bgr = capture.retrieve()
-    return bgr if good else None
 
 
 def _jump(capture: Capture, time: int, period: int, first_ms: float) -> None:

@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from pose_core.files import write_whole
-from pose_core.sequence import DAMAGE
+from pose_core.reading.arrays import open_npz
+from pose_core.reading.damage import damage_told, sentence
 
 JOINTS = (
     "root",
@@ -68,16 +69,18 @@ class Pack:
 def read(path: Path) -> Pack:
     """The pack in the file `path`. Raises ValueError where it is none, or damaged."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        return _unpack(arrays)
+        with (
+            damage_told(path, "is not a motion capture pack, or is damaged ({}); fetch it again"),
+            open_npz(path) as archive,
+        ):
+            return _unpack(dict(archive))
     except FileNotFoundError:
         raise ValueError(
             f"{path}: no such motion capture pack; say with --data where the packs are"
         ) from None
-    except (*DAMAGE, OSError) as error:
+    except OSError as error:
         raise ValueError(
-            f"{path} is not a motion capture pack, or is damaged ({error}); fetch it again"
+            sentence(path, "is not a motion capture pack, or is damaged ({}); fetch it again", error)
         ) from error
 
 

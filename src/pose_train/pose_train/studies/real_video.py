@@ -19,6 +19,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.optimize import least_squares
@@ -41,6 +42,8 @@ from pose_core.files import write_whole
 from pose_core.filtering.swaps import SwapRepair, exchanged
 from pose_core.geometry.calibration import CalibratedCamera, read_qualisys, triangulate
 from pose_core.people import JointState, People2D, People3D, Person2D, Person3D
+from pose_core.reading.arrays import open_npz
+from pose_core.reading.damage import damage_told
 from pose_core.skeleton import MEDIAPIPE33, SKELETONS
 from pose_train.lifter.tracks import Track
 from pose_train.studies.scores import Scores, score
@@ -509,10 +512,10 @@ def _sightings(step: int) -> tuple[Sightings, ...]:
         content = io.BytesIO()
         np.savez_compressed(content, **arrays)
         write_whole(file, content.getvalue())
-    with np.load(file, allow_pickle=False) as stored:
+    with damage_told(file, "is damaged ({}); remove it, it is made again"), open_npz(file) as stored:
         found = []
         for i in range(len(VIDEOS)):
-            values = {name: stored[f"{name}{i}"] for name in names}
+            values: dict[str, Any] = {name: stored[f"{name}{i}"] for name in names}
             values |= {name: int(values[name]) for name in ("width", "height")}
             found.append(Sightings(**values))
     return tuple(found)

@@ -9,12 +9,12 @@ A problem is a ValueError of one sentence that names the file; a file that is no
 
 from __future__ import annotations
 
+import io
 import math
 import os
 import pickle
+import pickletools
 import re
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,35 +22,14 @@ from typing import IO, Any
 
 import numpy as np
 
+from pose_core.reading.arrays import KINDS, Archive, Stream, array_of, open_npz, read_header
+from pose_core.reading.damage import Refused, damage_told
+
 Shape = tuple[int | str, ...]
 """A name instead of a number is a size that is free, such as ("frames", 17, 3)."""
 
-PLAIN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-LARGEST_MEMBER = 16 << 30
-"""Bytes; the largest real ones have a few hundred million."""
 SCALAR = re.compile(r"[<>|=]?(?:b1|[iu][1248]|f[248]|[SU]\d{1,6}|O8?)")
 """Types that arrays of a pickle may have."""
-
-DAMAGE = (
-    ArithmeticError,
-    AttributeError,
-    EOFError,
-    ImportError,
-    LookupError,
-    MemoryError,
-    NotImplementedError,
-    RecursionError,
-    TypeError,
-    ValueError,
-    pickle.UnpicklingError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
-"""What damaged or hostile content makes the readers of the standard library raise."""
-
-
-class Refused(ValueError):
-    """The content is not plain data; the message says what it is."""
 
 
 def read_npz(
@@ -61,14 +40,13 @@ def read_npz(
     Arrays of objects are unpacked: one without dimensions is what it holds, others are (nested) lists.
     """
     path = Path(path)
-    with _problems_of(path), zipfile.ZipFile(path) as archive:
-        members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-        missing = [name for name in required if name not in members]
+    with _problems_of(path), open_npz(path) as archive:
+        missing = [name for name in required if name not in archive]
         if missing:
-            has = ", ".join(f"'{name}'" for name in list(members)[:12]) or "nothing"
+            has = ", ".join(f"'{name}'" for name in list(archive)[:12]) or "nothing"
             raise Refused(f"has no '{missing[0]}', only {has}; it is not the file that is expected here")
-        wanted = [name for name in (*required, *optional) if name in members]
-        return {name: _read_member(archive, members[name]) for name in wanted}
+        wanted = [name for name in (*required, *optional) if name in archive]
+        return {name: _read_member(archive, name) for name in wanted}
 
 
 def read_npy(path: str | os.PathLike[str]) -> Any:
@@ -82,7 +60,7 @@ def read_pickle(path: str | os.PathLike[str]) -> Any:
     """The plain content of a pickle."""
     path = Path(path)
     with _problems_of(path), path.open("rb") as file:
-        return _unpickle(file)
+        return _unpickle(file.read())
 
 
 def numbers(value: Any, what: str, shape: Shape, dtype: type = np.float64) -> np.ndarray:
@@ -123,61 +101,47 @@ def _problems_of(path: Path) -> Iterator[None]:
     """Turn what damaged content raises into one sentence about the file."""
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}; check the path (relative to {Path.cwd()})")
-    try:
+    with damage_told(path, "is damaged or cut off ({}); get it anew from its publisher"):
         yield
-    except Refused as error:
-        raise ValueError(f"{path} {error}") from error
-    except DAMAGE as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(
-            f"{path} is damaged or cut off ({reason}); get it anew from its publisher"
-        ) from error
 
 
-def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Any:
-    if info.flag_bits & 1 or info.compress_type not in PLAIN:
-        raise Refused("is encrypted, or compressed in a way that no .npz archive is")
-    if info.file_size > LARGEST_MEMBER:
-        raise Refused(f"holds {info.file_size >> 30} GiB in '{info.filename}', which no data set has")
-    with archive.open(info) as stream:
-        value = _read_array(stream, info.file_size)
-        if stream.read(1):  # reads to the end, which also checks the sum
-            raise ValueError(f"'{info.filename}' goes on after its array")
-        return value
+def _read_member(archive: Archive, name: str) -> Any:
+    with archive.open(name) as stream:
+        return _read_array(stream, archive.size_of(name))
 
 
-def _read_array(stream: IO[bytes], size: int) -> Any:
-    version = np.lib.format.read_magic(stream)
-    readers = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-    }
-    if version not in readers:
-        raise ValueError(f"array format {version} is unknown")
-    shape, fortran, dtype = readers[version](stream)
+def _read_array(stream: Stream, size: int) -> Any:
+    shape, fortran, dtype = read_header(stream)
     if dtype.kind == "O":
-        return _unpickle(stream)
-    if dtype.kind not in "biufSU":
+        return _unpickle(stream.read())
+    if dtype.kind not in KINDS:
         raise Refused(f"holds {dtype} where numbers or text should be")
     length = math.prod(shape) * dtype.itemsize
     if length > size:
         raise ValueError(f"{length} bytes are announced, {size} are there")
-    return _array(stream.read(length), shape, dtype, fortran)
+    return array_of(stream.read(length), shape, dtype, fortran)
 
 
-def _array(content: bytes, shape: tuple[int, ...], dtype: np.dtype, fortran: bool) -> np.ndarray:
-    if len(content) != math.prod(shape) * dtype.itemsize:
-        raise ValueError(f"{len(content)} bytes for an array {shape} of {dtype}")
-    if not content:
-        return np.empty(shape, dtype)
-    return np.frombuffer(content, dtype).reshape(shape, order="F" if fortran else "C")
-
-
-def _unpickle(stream: IO[bytes]) -> Any:
+def _unpickle(content: bytes) -> Any:
+    _expect_small_memo(content)
     try:
-        return _Plain().of(_Unpickler(stream).load())
+        return _Plain().of(_Unpickler(io.BytesIO(content)).load())
     except UnicodeDecodeError as error:
         raise ValueError("text in it is not UTF-8") from error
+
+
+_PUTS = ("PUT", "BINPUT", "LONG_BINPUT")
+
+
+def _expect_small_memo(content: bytes) -> None:
+    """Raise ValueError for a pickle that keeps something under a larger number than it has instructions.
+
+    Unpickling makes a list that long at once, so that nine bytes take gigabytes. Raises it too for instructions that are
+    none, or longer than the file.
+    """
+    for done, (instruction, argument, _) in enumerate(pickletools.genops(content), 1):
+        if instruction.name in _PUTS and (argument is None or argument > done):
+            raise ValueError(f"it keeps its value {done} under the number {argument}")
 
 
 class _Unpickler(pickle.Unpickler):
@@ -244,7 +208,7 @@ class _Array:
                 raise ValueError(f"an array {self.shape} of objects with other content")
             self.content = content
         else:
-            self.content = _array(_bytes(content), self.shape, dtype.dtype, bool(fortran))
+            self.content = array_of(_bytes(content), self.shape, dtype.dtype, bool(fortran))
 
 
 def _array_of_buffer(content: Any, dtype: Any, shape: Any, order: Any) -> _Array:
@@ -257,7 +221,7 @@ def _array_of_buffer(content: Any, dtype: Any, shape: Any, order: Any) -> _Array
 def _scalar(dtype: Any, content: Any) -> Any:
     if not isinstance(dtype, _Dtype) or dtype.dtype.kind == "O":
         raise TypeError("a number without a type")
-    return _array(_bytes(content), (), dtype.dtype, False)[()]
+    return array_of(_bytes(content), (), dtype.dtype, False)[()]
 
 
 def _encode(content: Any, encoding: Any) -> bytes:

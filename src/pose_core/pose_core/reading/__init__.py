@@ -1,0 +1,1 @@
+"""Reading files that anybody may have written or damaged: within bounds, and with one sentence for whatever is wrong."""
