@@ -13,7 +13,7 @@ import numpy as np
 
 from pose_core.files import write_whole
 from pose_core.people import JointState, People2D, People3D, Person3D, ScaleSource, expect_joints
-from pose_core.reading.arrays import open_npz
+from pose_core.reading.arrays import Archive, open_npz
 from pose_core.reading.damage import damage_told
 from pose_core.types import Array, Stamps, Track, TrackMask, TrackScalars, TrackState, TrackStd, TrackVectors
 from pose_core.units import S_PER_NS
@@ -268,7 +268,7 @@ def _blank(frames: int, joints: int, dims: int) -> dict[str, Any]:
     }
 
 
-def _members(archive: Mapping[str, Array]) -> dict[str, Any]:
+def _members(archive: Archive) -> dict[str, Any]:
     """The arguments of a PoseSequence, from its file."""
     header = json.loads(str(archive["header"]))
     if header["format"] != FORMAT:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import os
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, KeysView
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -31,7 +31,7 @@ class Stream(Protocol):
     def read(self, size: int = -1, /) -> bytes: ...
 
 
-class Archive(Mapping[str, Array]):
+class Archive:
     """The arrays of an .npz archive by their names, each read when it is asked for."""
 
     def __init__(self, archive: zipfile.ZipFile, size: int) -> None:
@@ -55,6 +55,10 @@ class Archive(Mapping[str, Array]):
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._members)
+
+    def keys(self) -> KeysView[str]:
+        """Names, in the order of the archive; with them `dict` reads all arrays."""
+        return self._members.keys()
 
     def __len__(self) -> int:
         return len(self._members)
@@ -106,10 +110,18 @@ def read_header(stream: Stream) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
 
 def read_array(stream: Stream, size: int) -> Array:
     """The array in an .npy file of `size` bytes; nothing is asked for before it is known to be there. Raises one of `DAMAGE`."""
-    shape, fortran, dtype = read_header(stream)
+    return rest_of_array(stream, size, *read_header(stream))
+
+
+def rest_of_array(
+    stream: Stream, size: int, shape: tuple[int, ...], fortran: bool, dtype: np.dtype[Any]
+) -> Array:
+    """The array whose header was just read from a file of `size` bytes. Raises one of `DAMAGE`."""
     if dtype.kind not in KINDS:
         raise Refused(f"holds {dtype.name} where numbers or text should be")
     length = math.prod(shape) * dtype.itemsize
+    if dtype.itemsize < 0:  # NumPy counts with 32 bits
+        raise ValueError(f"text cannot have the type {dtype.str[:40]}")
     if length > size:
         raise ValueError(f"{length} bytes are announced, {size} are there")
     return array_of(stream.read(length), shape, dtype, fortran)

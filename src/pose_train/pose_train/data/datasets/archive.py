@@ -22,7 +22,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from pose_core.reading.arrays import KINDS, Archive, Stream, array_of, open_npz, read_header
+from pose_core.reading.arrays import Archive, Stream, array_of, open_npz, read_header, rest_of_array
 from pose_core.reading.damage import Refused, damage_told
 
 Shape = tuple[int | str, ...]
@@ -114,12 +114,7 @@ def _read_array(stream: Stream, size: int) -> Any:
     shape, fortran, dtype = read_header(stream)
     if dtype.kind == "O":
         return _unpickle(stream.read())
-    if dtype.kind not in KINDS:
-        raise Refused(f"holds {dtype} where numbers or text should be")
-    length = math.prod(shape) * dtype.itemsize
-    if length > size:
-        raise ValueError(f"{length} bytes are announced, {size} are there")
-    return array_of(stream.read(length), shape, dtype, fortran)
+    return rest_of_array(stream, size, shape, fortran, dtype)
 
 
 def _unpickle(content: bytes) -> Any:
