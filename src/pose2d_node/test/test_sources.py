@@ -4,6 +4,7 @@ import itertools
 import math
 import struct
 import threading
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from pose2d_node.sources import (
     Handover,
     Playback,
     Video,
+    decoded,
     natural_order,
     next_time,
     open_source,
@@ -407,3 +409,31 @@ def test_closing_ends_the_thread_of_an_iterator_that_was_never_used(make_video):
     source.close()
     assert threading.active_count() == before
     assert next(unused, None) is None
+
+
+def test_a_hostile_image_in_a_folder_is_left_out(folder):
+    """OpenCV raised cv2.error for a size that it does not like, which ended the run."""
+    head = struct.pack(">IIBBBBB", 40_000, 40_000, 8, 0, 0, 0, 0)
+    png = b"\x89PNG\r\n\x1a\n"
+    for name, content in ((b"IHDR", head), (b"IDAT", b""), (b"IEND", b"")):
+        png += (
+            struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+        )
+    (folder / "img3.png").write_bytes(png)
+    bmp = struct.pack(
+        "<2sIHHIIiiHHIIiiII", b"BM", 54, 0, 0, 54, 40, 0x110000, 0x5000000, 1, 24, 0, 0, 0, 0, 0, 0
+    )
+    (folder / "img7.bmp").write_bytes(bmp)
+    (folder / "img7.png").unlink()
+    reports = Reports()
+    images = played(Playback(Folder(folder, 10.0), report=reports))
+    assert [number for _, number in images] == [0, 1, 2, 4, 5, 6, 8, 9, 10, 11]
+    assert reports.about("images")[-1] == f"2 images of {folder} cannot be read, the last one is img7.bmp"
+
+
+def test_a_decoder_that_raises_gives_no_image():
+    class Broken:
+        def retrieve(self):
+            raise cv2.error("damaged")
+
+    assert decoded(Broken()) is None

@@ -328,3 +328,33 @@ def test_an_environment_without_pip_is_told_how_to_get_it(cache, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(FetchFailed, match="which this environment lacks; run .* -m ensurepip"):
         assets.fetch(["first.bin"])
+
+
+def test_a_model_with_a_flipped_byte_is_not_loaded(cache, downloads):
+    assets.fetch(["first.bin"])
+    file = assets.verify_once("first.bin")
+    assert file.read_bytes() == b"one"
+    file.write_bytes(b"onf")
+    with pytest.raises(
+        CorruptAsset, match="has an unexpected SHA-256, so it is damaged; run `pose fetch first.bin`"
+    ):
+        assets.verify_once("first.bin")
+    assets.fetch(["first.bin"])
+    assert assets.verify_once("first.bin").read_bytes() == b"one"
+    file.unlink()
+    with pytest.raises(MissingAsset):
+        assets.verify_once("first.bin")
+
+
+def test_a_file_that_stays_as_it_is_is_read_once(cache, downloads, monkeypatch):
+    assets.fetch(["first.bin"])
+    read: list[str] = []
+    monkeypatch.setattr(assets, "verify", lambda name: read.append(name) or assets.path(name))
+    for _ in range(3):
+        assets.verify_once("first.bin")
+    assert read == ["first.bin"]
+    replaced = cache / "new"
+    replaced.write_bytes(b"one")
+    replaced.replace(assets.path("first.bin"))
+    assets.verify_once("first.bin")
+    assert read == ["first.bin"] * 2

@@ -339,3 +339,41 @@ def test_the_demo_cameras_see_the_board_on_the_floor_where_their_photographs_sho
         assert 1.5 < camera.position[2] < 2.2
         # nobody films upside down: what is up in the world is up in the image
         assert camera.R_cam_world[1, 2] < -0.7
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: &a [x, x]\nb: &b [*a, *a]\nimage_width: *b\n",
+        "a: &a {k: 1}\nb: &b {<<: [*a, *a, *a]}\n",
+    ],
+)
+def test_a_yaml_with_aliases_is_refused(tmp_path, text):
+    """A few hundred bytes of them, each of which names the one before ten times, stand for terabytes."""
+    (tmp_path / "camera.yaml").write_text(text)
+    with pytest.raises(ValueError, match=r"camera.yaml: not valid YAML: it has an alias \(\*\)"):
+        read_camera(tmp_path / "camera.yaml")
+
+
+@pytest.mark.parametrize("text", ["image_width: [" + "1, " * 5000 + "1]\n", "image_width: " + "x" * 60_000])
+def test_what_a_yaml_holds_does_not_fill_the_screen(tmp_path, text):
+    (tmp_path / "camera.yaml").write_text(text)
+    with pytest.raises(ValueError, match="image_width must be given as int") as caught:
+        read_camera(tmp_path / "camera.yaml")
+    assert len(str(caught.value)) <= 300
+
+
+def test_a_yaml_that_is_no_calibration_by_its_size_is_not_parsed(tmp_path):
+    (tmp_path / "camera.yaml").write_text("image_width: " + "1:" * 40_000 + "1\n")
+    with pytest.raises(ValueError, match=r"too large for a calibration \(over 64 KiB\)"):
+        read_camera(tmp_path / "camera.yaml")
+
+
+@pytest.mark.parametrize("number", ["9" * 400, "1" + "0" * 308 + "e9"])
+def test_a_number_beyond_all_numbers_is_refused(tmp_path, number):
+    """It became infinity, and an OverflowError where a whole number was due."""
+    path = tmp_path / "Calib.qca.txt"
+    path.write_text(re.sub(r'right="[^"]*"', f'right="{number}"', qualisys_file(studio())))
+    with pytest.raises(ValueError, match="right of <fov_video> is too large") as caught:
+        read_qualisys(path)
+    assert len(str(caught.value)) <= 300

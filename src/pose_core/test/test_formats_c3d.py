@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import struct
+import tracemalloc
 from pathlib import Path
 
 import ezc3d
@@ -16,6 +17,7 @@ from pose_core import files
 from pose_core.formats import c3d
 from pose_core.formats.c3d import read_c3d, write_c3d
 from pose_core.markers import MarkerSequence
+from pose_core.reading import damage
 
 NAN = float("nan")
 
@@ -250,3 +252,68 @@ def test_damage_raises_nothing_but_value_error(
     path.write_bytes(content)
     with contextlib.suppress(ValueError):
         assert len(read_c3d(path)) > 0
+
+
+def parameter(name: bytes, values: bytes) -> bytes:
+    return struct.pack("<bb", len(name), 1) + name + struct.pack("<h", 2 + len(values)) + values
+
+
+def written(path: Path, points: int, parameters: bytes) -> Path:
+    """One frame of `points` points with the given parameters of the group POINT."""
+    block = b"\x01\x50\x02\x54" + b"\x05\xffPOINT\x03\x00\x00" + parameters
+    block += bytes(-len(block) % 512)
+    header = struct.pack("<BBHHHHHfHHf", 2, 0x50, points, 0, 1, 1, 10, -1.0, 2 + len(block) // 512, 1, 200.0)
+    path.write_bytes(header.ljust(512, b"\0") + block + bytes(16 * points))
+    return path
+
+
+RATE_AND_UNITS = parameter(b"UNITS", b"\xff\x01\x04mm  ") + parameter(
+    b"RATE", b"\x04\x00" + struct.pack("<f", 200.0)
+)
+
+
+def test_ever_so_many_equal_names_are_refused_in_linear_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A megabyte with 65,025 equal names took two minutes; each is now looked at once, by `expect_once`."""
+    given_names: list[int] = []
+
+    def counted(names, what):
+        given_names.append(len(names))
+        damage.expect_once(names, what)
+
+    monkeypatch.setattr(c3d, "expect_once", counted)
+    # the last parameter says by its step of 0 that no other follows
+    labels = (
+        struct.pack("<bb", 6, 1) + b"LABELS" + struct.pack("<h", 0) + b"\xff\x03\x01\xff\xff" + b"M" * 255**2
+    )
+    path = written(tmp_path / "a.c3d", 255**2, RATE_AND_UNITS + labels)
+    with pytest.raises(ValueError, match=r"a.c3d is no whole C3D file: it names M more than once"):
+        read_c3d(path)
+    assert given_names == [255**2]
+
+
+def test_parameters_that_overlap_take_no_more_than_the_file(tmp_path: Path):
+    """Thousands of parameters, 20 bytes apart, each of which claims the 60 000 bytes that follow."""
+    hungry = b"".join(
+        struct.pack("<bb", 2, 1)
+        + f"{i:02x}"[-2:].encode()
+        + struct.pack("<h", 18)
+        + b"\x04\x02\xff\x3c"
+        + bytes(12)
+        for i in range(6000)
+    )
+    path = written(tmp_path / "a.c3d", 1, RATE_AND_UNITS + hungry + bytes(4))
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match="its parameters are more than the file holds"):
+            read_c3d(path)
+        assert tracemalloc.get_traced_memory()[1] < 100 * path.stat().st_size
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("kind", [b"\xff", b"\x01", b"\x02", b"\x04", b"\x09"])
+def test_a_parameter_of_more_values_than_can_be_counted_is_refused(tmp_path: Path, kind: bytes):
+    """255 dimensions of 255 each made an OverflowError."""
+    huge = parameter(b"X", kind + b"\xff" + b"\xff" * 255)
+    with pytest.raises(ValueError, match="a.c3d is no whole C3D file: its parameters go beyond its end"):
+        read_c3d(written(tmp_path / "a.c3d", 1, RATE_AND_UNITS + huge))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from pose_core.formats import trc
 from pose_core.formats.rate import evenly
 from pose_core.formats.trc import read_trc, write_trc
 from pose_core.markers import MarkerSequence
+from pose_core.reading import damage
 
 NAN = float("nan")
 PERIOD = 20_000_000
@@ -304,3 +306,24 @@ def test_pieces_make_the_file_that_the_whole_makes(tmp_path: Path):
     files.write_whole(tmp_path / "b", b"onetwo")
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
     assert (tmp_path / "a").stat().st_mode == (tmp_path / "b").stat().st_mode
+
+
+def test_short_rows_of_many_markers_take_no_more_than_the_file_may(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Four bytes may stand for 30 002 numbers, since markers at the end of a row may be left out."""
+    count = 10_000
+    names = "\t".join(f"M{i}\t\t" for i in range(count))
+    axes = "\t".join(f"X{i}\tY{i}\tZ{i}" for i in range(1, count + 1))
+    keys = "DataRate\tCameraRate\tNumFrames\tNumMarkers\tUnits"
+    head = f"PathFileType\t4\t(X/Y/Z)\ta.trc\n{keys}\n30\t30\t9000\t{count}\tm\nFrame#\tTime\t{names}\n\t\t{axes}\n\n"
+    monkeypatch.setattr(damage, "LEAST_BUDGET", 1 << 20)
+    (tmp_path / "a.trc").write_text(head + "".join(f"{i}\t{i}\n" for i in range(9000)))
+    size = (tmp_path / "a.trc").stat().st_size
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match="more than 10000 markers may have"):
+            read_trc(tmp_path / "a.trc")
+        assert tracemalloc.get_traced_memory()[1] < 3 * damage.budget(size) < 9000 * count * 24
+    finally:
+        tracemalloc.stop()

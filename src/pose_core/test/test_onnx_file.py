@@ -180,3 +180,20 @@ def test_every_way_to_a_tensor_is_looked_at():
     tensor = onnx.TensorProto.DESCRIPTOR.fields_by_name
     assert tensor["external_data"].number == onnx_file.EXTERNAL_DATA
     assert tensor["data_location"].number == onnx_file.DATA_LOCATION
+
+
+@pytest.mark.parametrize("operator", ["Loop", "Scan"])
+@pytest.mark.parametrize("hidden", [False, True])
+def test_a_network_that_may_never_end_is_refused(tmp_path: Path, operator: str, hidden: bool):
+    """A loop of 2**63 turns ran until the machine was switched off, at its first frame."""
+    model = onnx.load(write(tmp_path / "a.onnx"))
+    body = helper.make_graph([helper.make_node("Identity", ["go"], ["on"])], "body", [], [])
+    node = helper.make_node(operator, ["turns", "go"], ["out"], body=body)
+    if hidden:
+        node = helper.make_node("If", ["go"], ["out"], then_branch=helper.make_graph([node], "then", [], []))
+    model.graph.node.append(node)
+    onnx.save(model, tmp_path / "b.onnx")
+    with pytest.raises(
+        ValueError, match=rf"b.onnx' has a loop \({operator}\), which may never end and is refused"
+    ):
+        onnx_file.read(tmp_path / "b.onnx", PlainCard)

@@ -7,11 +7,14 @@ import shutil
 import signal
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
+import lz4.frame
 import pytest
 import yaml
+import zstandard
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Point
 from hypothesis import given, settings
@@ -39,7 +42,7 @@ from pose_ros.testing import executing, spin_until
 from pose_tools.bag import reader
 from pose_tools.bag.cdr import layout
 from pose_tools.bag.definitions import definition, type_hash
-from pose_tools.bag.mcap_file import is_whole
+from pose_tools.bag.mcap_file import McapFile, is_whole, unpacked
 from pose_tools.bag.reader import read
 from pose_tools.bag.recovery import recover
 from pose_tools.bag.topics import Topic, result_topics
@@ -742,3 +745,47 @@ def test_result_topics_by_stage() -> None:
     everything = result_topics()
     assert [topic.qos for topic in everything[:3]] == [LATCHED] * 3
     assert "/diagnostics" not in {t.name for t in everything}
+
+
+def test_messages_of_a_topic_that_is_not_stated_are_left_out_and_told(tmp_path: Path) -> None:
+    """Recovering ended in a KeyError."""
+    file = McapFile(tmp_path / "take_0.mcap")
+    schema = file.add_schema("std_msgs/msg/String", "ros2msg", b"string data")
+    channel = file.add_channel("/chat", schema, "cdr", {})
+    file.store([(channel, 5, b"\0\1\0\0abcd"), (77, 6, b"\0\1\0\0"), (77, 7, b"\0\1\0\0")], commit=True)
+    file.close()
+    said: list[str] = []
+    assert recover(tmp_path / "take_0.mcap", tmp_path / "saved", said.append) == 1
+    assert said == [
+        f"{tmp_path / 'take_0.mcap'} is damaged: of 2 messages nothing says on which topic they were; they are left out"
+    ]
+    assert [message.stamp for message in read(tmp_path / "saved")] == [5]
+
+
+@pytest.mark.parametrize("compression", ["lz4", "zstd"])
+@pytest.mark.parametrize("claimed", [100, 40 << 20, 1 << 40])
+def test_a_chunk_that_unpacks_to_something_else_than_it_states_ends_the_bag(
+    tmp_path: Path, compression: str, claimed: int
+) -> None:
+    """40 MB of zeros in a few kilobytes, or a terabyte by what is claimed."""
+    zeros = bytes(20 << 20)
+    packed = lz4.frame.compress(zeros) if compression == "lz4" else zstandard.ZstdCompressor().compress(zeros)
+    chunk = Chunk(compression, packed, 0, 0, 0, claimed)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match=r"bytes|claims"):
+            unpacked(chunk)
+        assert tracemalloc.get_traced_memory()[1] < 4 * len(zeros)
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("compression", ["lz4", "zstd"])
+def test_a_chunk_is_unpacked_to_what_was_packed(compression: str) -> None:
+    content = bytes(range(256)) * 100
+    packed = (
+        lz4.frame.compress(content) if compression == "lz4" else zstandard.ZstdCompressor().compress(content)
+    )
+    assert unpacked(Chunk(compression, packed, 1, 2, 3, len(content))) == Chunk(
+        "", content, 1, 2, 3, len(content)
+    )

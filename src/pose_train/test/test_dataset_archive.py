@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 import pickletools
+import tracemalloc
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -250,3 +251,25 @@ def test_values_are_checked_by_what_they_should_be() -> None:
     assert text(np.array(b"male"), "g") == "male"
     with pytest.raises(ValueError, match="g must be text, got int"):
         text(np.array(3), "g")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\x80\x02Nr\x00\x00\x00\x10.",  # LONG_BINPUT 2**28: nine bytes that take 4.2 GB
+        b"Np268435456\n.",  # PUT
+        b"\x80\x02N" + b"q\xff" + b".",  # BINPUT
+        b"\x80\x04\x8e" + (1 << 40).to_bytes(8, "little") + b"abc.",  # BINBYTES8
+        b"\x80\x05\x96" + (1 << 40).to_bytes(8, "little") + b"abc.",  # BYTEARRAY8
+        b"\x80\x04\x95" + (1 << 40).to_bytes(8, "little") + b"N",  # FRAME
+    ],
+)
+def test_a_few_bytes_take_no_more_memory_than_they_are(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.pkl").write_bytes(content)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match="a.pkl is damaged or cut off"):
+            read_pickle(tmp_path / "a.pkl")
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()

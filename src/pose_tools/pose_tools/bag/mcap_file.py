@@ -297,7 +297,7 @@ def _last_chunk_is_whole(file: io.BufferedReader, summary: bytes) -> bool:
         if record[: RECORD_HEAD.size] != RECORD_HEAD.pack(Opcode.CHUNK, last.chunk_length - RECORD_HEAD.size):
             return False
         chunk = Chunk.read(ReadDataStream(io.BytesIO(record[RECORD_HEAD.size :])))
-        get_chunk_data_stream(_unpacked(chunk), validate_crc=True)
+        get_chunk_data_stream(unpacked(chunk), validate_crc=True)
     except UnsupportedCompressionError:
         return True  # cannot be checked here
     except (McapError, *DAMAGE):
@@ -336,7 +336,7 @@ def _records(file: io.BufferedIOBase, size: int) -> Iterator[tuple[int, bytes]]:
         yield opcode, file.read(length)
 
 
-def _unpacked(chunk: Chunk) -> Chunk:
+def unpacked(chunk: Chunk) -> Chunk:
     """The chunk without compression. No more is unpacked than it states, and no more than the `budget` of its bytes.
 
     Raises ValueError where that is not all, and what the libraries of the compressions raise; others stay as they are.
@@ -369,7 +369,7 @@ def _unpacked(chunk: Chunk) -> Chunk:
 def _parse(opcode: int, content: bytes) -> list[Schema | Channel | Message]:
     stream = ReadDataStream(io.BytesIO(content))
     if opcode == Opcode.CHUNK:
-        return breakup_chunk(_unpacked(Chunk.read(stream)), validate_crc=True)  # type: ignore[return-value]
+        return breakup_chunk(unpacked(Chunk.read(stream)), validate_crc=True)  # type: ignore[return-value]
     if opcode == Opcode.MESSAGE:
         return [Message.read(stream, len(content))]
     if opcode == Opcode.SCHEMA:
