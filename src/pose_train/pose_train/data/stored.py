@@ -30,7 +30,8 @@ from lift3d_node.placing import placement, pnp
 from pose_core.assets import cache_dir
 from pose_core.callbacks import Progress, no_progress
 from pose_core.files import sha256, write_whole
-from pose_core.sequence import DAMAGE
+from pose_core.reading.arrays import open_npz
+from pose_core.reading.damage import DAMAGE, sentence
 from pose_core.skeleton import SKELETONS
 from pose_train.data import detector, landmarks, mocap, synthesis
 from pose_train.data import lifted as lifted_data
@@ -165,11 +166,11 @@ def prepare(made: Made, progress: Progress = no_progress) -> Path:
 def read(file: Path) -> Sequences:
     """What `prepare` wrote. Raises ValueError for anything else."""
     try:
-        with np.load(file, allow_pickle=False) as stored:
+        with open_npz(file) as stored:
             values: dict[str, Any] = {f.name: stored[f.name] for f in dataclasses.fields(Sequences)}
     except (*DAMAGE, OSError) as error:
         raise ValueError(
-            f"{file} holds no data of refiners ({error}); remove it, it is made again"
+            sentence(file, "holds no data of refiners ({}); remove it, it is made again", error)
         ) from error
     return Sequences(**{**values, "skeleton": str(values["skeleton"]), "held_out": int(values["held_out"])})
 
