@@ -28,7 +28,8 @@ from typing import Any
 
 import numpy as np
 
-LONGEST_SENTENCE = 300
+from pose_core.reading.damage import LONGEST_SENTENCE
+
 MEMORY = 512 << 20
 """Bytes that a reader may take beyond what the process has when it begins."""
 PATIENCE = 20
@@ -274,9 +275,7 @@ def _write_bag(path: Path) -> None:
         for number in range(6):
             stamp = (10 + number).to_bytes(4, "little") + bytes(4)
             # a header of no frame, then as many zeros as either message needs to hold nobody
-            bag.write(
-                "/ab"[:1] + "ab"[number % 2], b"\0\1\0\0" + stamp + (1).to_bytes(4, "little") + bytes(60)
-            )
+            bag.write(("/a", "/b")[number % 2], b"\0\1\0\0" + stamp + (1).to_bytes(4, "little") + bytes(60))
     (folder / f"{folder.name}_0.mcap").rename(path)
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hashlib
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -213,6 +215,12 @@ def test_models_by_name_and_by_path(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"run `pose fetch pose_landmarker_lite\.task`"):
         model_path("lite")
     (tmp_path / "pose_landmarker_lite.task").write_bytes(b"x")
+    with pytest.raises(
+        ValueError, match=r"SHA-256, so it is damaged; run `pose fetch pose_landmarker_lite\.task`"
+    ):
+        model_path("lite")
+    lite = replace(assets.ASSETS["pose_landmarker_lite.task"], sha256=hashlib.sha256(b"x").hexdigest())
+    monkeypatch.setitem(assets.ASSETS, lite.name, lite)
     assert model_path("lite") == tmp_path / "pose_landmarker_lite.task"
     assert model_path(str(tmp_path / "pose_landmarker_lite.task")) == tmp_path / "pose_landmarker_lite.task"
     with pytest.raises(
