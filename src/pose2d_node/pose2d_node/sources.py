@@ -375,7 +375,7 @@ class Video(Recording):
             self._states_fps = math.isfinite(fps) and 0.0 < fps <= MAX_FPS
             self.period = round(NS_PER_S / (fps if self._states_fps else DEFAULT_FPS))
             self._stated = max(capture.get(cv2.CAP_PROP_FRAME_COUNT), 0.0)
-            if not capture.grab() or not capture.retrieve()[0]:
+            if not capture.grab() or decoded(capture) is None:
                 raise ValueError(
                     f"{path} holds no image that can be decoded; check that it plays and is complete"
                 )
