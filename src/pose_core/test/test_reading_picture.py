@@ -57,6 +57,13 @@ def test_a_16_bit_image_is_read_and_a_jpeg_in_scans() -> None:
     assert size_of(encoded(".jpg", scene(), cv2.IMWRITE_JPEG_PROGRESSIVE, 1)) == (37, 21)
 
 
+@pytest.mark.parametrize("image", [np.zeros((3000, 4000), np.uint8), np.zeros((3000, 4000, 3), np.uint16)])
+def test_an_image_of_one_colour_is_not_too_small_to_be_true(image: np.ndarray) -> None:
+    content = encoded(".png", image, cv2.IMWRITE_PNG_COMPRESSION, 9)
+    assert len(content) < image.nbytes / 900
+    assert size_of(content) == (4000, 3000)
+
+
 def test_a_jpeg_with_more_behind_its_end_is_read() -> None:
     """Telephones put a second image or their notes there."""
     assert decode(encoded(".jpg") + b"notes" * 500, upright=True).shape == (21, 37, 3)
@@ -75,6 +82,7 @@ def tiff(*entries: tuple[int, int, int]) -> bytes:
     ("content", "words"),
     [
         (png(30_000, 30_000, chunk(b"IDAT", bytes(12_000))), "1 to 64000000 pixels, got 30000 x 30000"),
+        (png(8_000, 8_000, chunk(b"IDAT", bytes(12_000))), "must be a whole"),
         (png(0, 5), "got 0 x 5"),
         (BMP, "got 40000 x 40000"),
         (VP8X, "got 65536 x 65536"),

@@ -271,7 +271,7 @@ BROKEN_COMPRESSED = {
         "must be a whole JPEG or PNG",
     ),
     "a PNG cut short": (encoded(".png")[:-50], "must be a whole JPEG or PNG"),
-    "a PNG with nothing in it": (encoded(".png")[:33] + encoded(".png")[-12:], "is damaged"),
+    "a PNG with nothing in it": (encoded(".png")[:33] + encoded(".png")[-12:], "must be a whole JPEG or PNG"),
     "a huge JPEG": (jpeg_claiming(65000, 65000), "must have 1 to 64000000 pixels, got 65000 x 65000"),
     "a huge PNG": (png_claiming(2**31 - 1, 2**31 - 1), "must have 1 to 64000000 pixels"),
     "an empty JPEG": (jpeg_claiming(0, 48), "got 0 x 48"),

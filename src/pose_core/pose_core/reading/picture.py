@@ -88,23 +88,33 @@ def _jpeg(content: bytes) -> Size | None:
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 _CHUNK = struct.Struct(">I4s")
 _CHUNK_SUM = 4
+_PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+"""Numbers of a pixel by the type of colour."""
+_DEFLATE = 1040
+"""Bytes that deflate can make of one, 1032, with what rows of interlaced images add."""
 
 
 def _png(content: bytes) -> Size | None:
-    """By the first chunk; None for no PNG, and where a chunk goes beyond the bytes that are there or none is the end."""
+    """By the first chunk; None for no PNG, where a chunk goes beyond the bytes that are there, and where none is the end.
+
+    None too where the compressed pixels are so few bytes that they cannot be all of the image.
+    """
     if not content.startswith(_PNG_START):
         return None
     at = len(_PNG_START)
     length, name = _CHUNK.unpack_from(content, at)
     if (length, name) != (13, b"IHDR"):
         return None
-    width, height = struct.unpack_from(">II", content, at + _CHUNK.size)
+    width, height, depth, colour = struct.unpack_from(">IIBB", content, at + _CHUNK.size)
+    packed = 0
     while name != b"IEND":
         length, name = _CHUNK.unpack_from(content, at)
         at += _CHUNK.size + length + _CHUNK_SUM
         if at > len(content):
             return None
-    return width, height
+        packed += length if name == b"IDAT" else 0
+    pixels = height * (width * depth * _PNG_CHANNELS.get(colour, 1) // 8)
+    return None if width * height <= MAX_PIXELS and pixels > _DEFLATE * packed else (width, height)
 
 
 def _bmp(content: bytes) -> Size | None:
