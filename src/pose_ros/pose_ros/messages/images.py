@@ -13,7 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from pose_ros.messages.reading import MalformedMessage
+from pose_ros.messages.reading import MalformedMessage, check_image_size
 
 MAX_PIXELS = 64_000_000
 """Largest compressed image that is decoded: a few kilobytes may claim gigabytes."""
@@ -84,8 +84,7 @@ def image_from_msg(msg: Any) -> np.ndarray:
         raise MalformedMessage(
             f"image encoding '{msg.encoding}' has no known colour; publish one of {', '.join(ENCODINGS)}"
         )
-    if msg.width == 0 or msg.height == 0:
-        raise MalformedMessage(f"image must have a size, got {msg.width} x {msg.height}")
+    check_image_size(msg.width, msg.height)
     try:
         return _from_planar(msg, layout) if isinstance(layout, _Planar) else _from_packed(msg, layout)
     except cv2.error as error:
@@ -108,6 +107,7 @@ def compressed_from_msg(msg: Any) -> np.ndarray:
     width, height = size
     if not 0 < width * height <= MAX_PIXELS:
         raise MalformedMessage(f"compressed image must have 1 to {MAX_PIXELS} pixels, got {width} x {height}")
+    check_image_size(width, height)
     try:
         bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error as error:
