@@ -6,6 +6,7 @@ Messages are arbitrary, and so is their order. `make test` tries a few; for long
 
 from __future__ import annotations
 
+import pkgutil
 from array import array
 from collections.abc import Iterator
 from copy import deepcopy
@@ -32,10 +33,10 @@ from pose_ros.messages.ranges import RANGES, Range
 from pose_viz.overlay import draw
 from pose_viz.params import VizParams
 from pose_viz.scene import SceneBuilder
+from refine_node import refiners
 from refine_node.angle_stage import AngleStage
 from refine_node.params import RefineParams
 from refine_node.pipeline import PeopleRefiner
-from refine_node.refiner import Refiner
 from refine_node.refiners import REFINERS
 
 pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
@@ -53,9 +54,14 @@ CAMERA = Camera.from_field_of_view(640, 480, 60.0)
 CANVAS = np.zeros((48, 64, 3), np.uint8)
 REFINING = [
     RefineParams(refiner=name, look_ahead=ahead, angle_refinement=name == "kalman")
-    for name, kind in REFINERS.usable()
-    for ahead in ((0, 2) if kind.looks_ahead else (0,))
+    for name in [module.name for module in pkgutil.iter_modules(refiners.__path__)]
+    for ahead in ((0, 2) if REFINERS.get(name).looks_ahead else (0,))
 ]
+REFINABLE = {
+    params.refiner: [BODY] if REFINERS.get(params.refiner).runs_network else [BODY, *SKELETONS.names()]
+    for params in REFINING
+}
+"""Skeletons whose people each refiner takes; networks were trained for one."""
 LIFTING = [
     Lift3DParams(joint_centres=True),
     Lift3DParams(lifter="mediapipe_world", camera_tilt=STATED, camera_pitch_deg=20.0),
@@ -71,9 +77,13 @@ def some(examples: int) -> settings:
 
 
 def posed(skeleton: str = BODY, height: float = 1.75, away: float = 4.0) -> np.ndarray:
-    """(J, 3) metres, camera axes: somebody who stands before the camera and looks into it."""
-    x, y, z = standing_joints(skeleton).T * height
-    return np.nan_to_num(np.column_stack([x, 0.5 * height - y, away - z]))
+    """(J, 3) metres, camera axes: somebody who stands before the camera and looks into it; a hand is a spiral."""
+    standing = standing_joints(skeleton)
+    if np.isnan(standing).all():
+        turn = np.arange(len(standing)) / 3.0
+        standing = 0.05 * np.column_stack([np.cos(turn), np.sin(turn), turn])
+    x, y, z = np.nan_to_num(standing).T * height
+    return np.column_stack([x, 0.5 * height - y, away - z])
 
 
 # The chain, as nodes run it.
@@ -237,14 +247,15 @@ def test_a_single_value_of_people3d(field: str, params: RefineParams) -> None:
             chain.hear(msg)  # and as it was
 
 
-@pytest.mark.parametrize("value", BAD)
-@pytest.mark.parametrize("field", ["k", "d", "width", "height", "binning_x"])
+LENS_VALUES = [(field, value) for field in ("k", "d") for value in (5e-324, *BAD)]
+LENS_VALUES += [
+    (field, value) for field in ("width", "height", "binning_x") for value in (0, 1, 2**16, 2**32 - 1)
+]
+
+
+@pytest.mark.parametrize(("field", "value"), LENS_VALUES)
 def test_a_single_value_of_camera_info(field: str, value: float) -> None:
     msg = camera_message()
-    if field not in ("k", "d"):
-        if not 0.0 <= value < 2**32 or value != int(value):
-            pytest.skip("the message itself cannot hold it")
-        value = int(value)
     for number, _ in enumerate(changed(msg, field, value)):
         chain = Lifting(Lift3DParams(), RefineParams())
         if chain.calibrate(msg):
@@ -272,12 +283,10 @@ def test_single_values_of_joint_angles() -> None:
     assert {found for found in accepted if not np.isnan(found[1])} == numbers
 
 
-@pytest.mark.parametrize("value", [TINY, 1e38, -1.0, INF, NAN, 2.7, 0.49])
+@pytest.mark.parametrize("value", [TINY, 1e38, -1.0, INF, NAN, 0.49])
 @pytest.mark.parametrize("field", ["height", "mass"])
 def test_a_subject_is_stated_through_the_same_gate(field: str, value: float) -> None:
     subjects = Subjects(Lift3DParams())
-    if field == "mass" and value == 2.7:
-        pytest.skip("a mass that somebody may have")
     with pytest.raises(ValueError, match=f"{field} must be from"):
         subjects.state("p1", **{"height": 1.7, "mass": 70.0, field: value})
     assert subjects.of("p1").source == ScaleSource.DEFAULT
@@ -366,7 +375,7 @@ def spoil(draw: st.DrawFn, people: list[msgs.Person2D] | list[msgs.Person3D], fi
 
 
 @st.composite
-def places(draw: st.DrawFn, body: np.ndarray, valid: Range) -> tuple[np.ndarray, np.ndarray]:
+def places(draw: st.DrawFn, skeleton: str, body: np.ndarray, valid: Range) -> tuple[np.ndarray, np.ndarray]:
     """Positions (J, D), and which (J,) are missing."""
     kind = draw(
         st.sampled_from(
@@ -387,7 +396,7 @@ def places(draw: st.DrawFn, body: np.ndarray, valid: Range) -> tuple[np.ndarray,
     elif kind == "tiny":
         at = np.sign(at) * TINY
     elif kind == "mirrored":
-        at = body[SKELETONS.get(BODY).flip]
+        at = body[SKELETONS.get(skeleton).flip]
     for joint, axis, value in draw(
         st.lists(
             st.tuples(st.integers(0, len(body) - 1), st.integers(0, body.shape[1] - 1), legal(valid)),
@@ -407,9 +416,9 @@ def places(draw: st.DrawFn, body: np.ndarray, valid: Range) -> tuple[np.ndarray,
 
 
 @st.composite
-def per_joint(draw: st.DrawFn, valid: Range, usual: float) -> np.ndarray:
-    values = np.full(JOINTS, draw(st.just(usual) | legal(valid)))
-    for joint, value in draw(st.lists(st.tuples(st.integers(0, JOINTS - 1), legal(valid)), max_size=2)):
+def per_joint(draw: st.DrawFn, joints: int, valid: Range, usual: float) -> np.ndarray:
+    values = np.full(joints, draw(st.just(usual) | legal(valid)))
+    for joint, value in draw(st.lists(st.tuples(st.integers(0, joints - 1), legal(valid)), max_size=2)):
         values[joint] = value
     return values
 
@@ -431,16 +440,18 @@ def stamps(draw: st.DrawFn) -> list[int]:
 
 
 @st.composite
-def solid_person(draw: st.DrawFn, person: str, body: np.ndarray) -> Person3D:
-    xyz, missing = draw(places(body, RANGES["Person3D.xyz"]))
-    state = np.full(JOINTS, draw(st.sampled_from([s for s in JointState if s])), np.uint8)
+def solid_person(draw: st.DrawFn, person: str, skeleton: str, body: np.ndarray) -> Person3D:
+    xyz, missing = draw(places(skeleton, body, RANGES["Person3D.xyz"]))
+    state = np.full(len(body), draw(st.sampled_from([s for s in JointState if s])), np.uint8)
     return Person3D(
         id=person,
         confidence=draw(legal(RANGES["Person3D.confidence"])),
         xyz=xyz,
-        std=draw(per_joint(RANGES["Person3D.std"], 0.05)),
+        std=draw(per_joint(len(body), RANGES["Person3D.std"], 0.05)),
         root_std=np.array([draw(st.just(0.1) | legal(RANGES["Person3D.root_std"])) for _ in range(3)]),
-        joint_confidence=np.where(missing, 0.0, draw(per_joint(RANGES["Person3D.joint_confidence"], 0.9))),
+        joint_confidence=np.where(
+            missing, 0.0, draw(per_joint(len(body), RANGES["Person3D.joint_confidence"], 0.9))
+        ),
         state=np.where(missing, JointState.MISSING, state).astype(np.uint8),
         height=draw(st.just(1.75) | legal(RANGES["Person3D.height"])),
         height_std=draw(legal(RANGES["Person3D.height_std"])),
@@ -449,27 +460,30 @@ def solid_person(draw: st.DrawFn, person: str, body: np.ndarray) -> Person3D:
 
 
 @st.composite
-def solid(draw: st.DrawFn, stamp: int, ids: list[str], body: np.ndarray) -> msgs.People3D:
+def solid(
+    draw: st.DrawFn, stamp: int, ids: list[str], skeleton: str = BODY, away: float = 4.0
+) -> msgs.People3D:
     with np.errstate(over="ignore"):
-        people = tuple(draw(solid_person(person, body)) for person in ids)
+        body = posed(skeleton, away=away)
+        people = tuple(draw(solid_person(person, skeleton, body)) for person in ids)
         up = draw(st.sampled_from([None, None, np.array([0.0, -1.0, 0.0]), np.array([0.0, 0.0, 1.0])]))
         delay = draw(st.just(0.0) | legal(RANGES["People3D.delay"]))
         frame = draw(st.sampled_from(["camera"] * 9 + [""]))
-        msg = conversions.people3d_to_msg(People3D(stamp, frame, BODY, people, delay, (), up))
+        msg = conversions.people3d_to_msg(People3D(stamp, frame, skeleton, people, delay, (), up))
     spoil(draw, msg.people, FIELDS_3D)
     return msg
 
 
 @st.composite
 def flat_person(draw: st.DrawFn, person: str) -> Person2D:
-    xy_px, missing = draw(places(CAMERA.project(posed()), RANGES["Person2D.xy_px"]))
+    xy_px, missing = draw(places(BODY, CAMERA.project(posed()), RANGES["Person2D.xy_px"]))
     box = [draw(legal(RANGES["Person2D.box_px"])) for _ in range(2)]
     return Person2D(
         person,
         draw(legal(RANGES["Person2D.confidence"])),
         draw(st.sampled_from([np.array([200.0, 50.0, 400.0, 400.0]), np.sort([*box, *box])])),
         xy_px,
-        np.where(missing, 0.0, draw(per_joint(RANGES["Person2D.joint_confidence"], 0.9))),
+        np.where(missing, 0.0, draw(per_joint(JOINTS, RANGES["Person2D.joint_confidence"], 0.9))),
     )
 
 
@@ -518,8 +532,9 @@ def lenses(draw: st.DrawFn) -> CameraInfo:
 @given(data=st.data())
 def test_any_people3d_in_any_order_are_refined(params: RefineParams, data: st.DataObject) -> None:
     chain = Refining(params)
+    skeleton = data.draw(st.sampled_from(REFINABLE[params.refiner]))
     for stamp in data.draw(stamps()):
-        chain.hear(data.draw(solid(stamp, data.draw(IDS), posed())))
+        chain.hear(data.draw(solid(stamp, data.draw(IDS), skeleton)))
     for people in chain.refiner.flush():
         conversions.people3d_from_msg(conversions.people3d_to_msg(people))
 
@@ -533,7 +548,7 @@ def test_any_people2d_in_any_order_are_lifted_and_refined(lifting: Lift3DParams,
         ids = data.draw(IDS)
         if data.draw(st.booleans()):
             chain.calibrate(data.draw(lenses()))
-        world = data.draw(solid(stamp, ids, posed(away=0.0))) if chain.lifter.lifter.uses_world else None
+        world = data.draw(solid(stamp, ids, away=0.0)) if chain.lifter.lifter.uses_world else None
         chain.hear(data.draw(flat(stamp, ids)), world)
 
 
@@ -547,15 +562,3 @@ def test_any_lens_projects_and_looks_back(lens: CameraInfo) -> None:
     assert camera is not None
     rays = camera.ray(np.array([[0.0, 0.0], [320.0, 240.0], [1e6, -1e6]]))
     assert not np.isinf(rays).any()
-
-
-def test_what_is_tried_is_what_there_is() -> None:
-    assert {p.refiner for p in REFINING} == {
-        "raw",
-        "kalman",
-        "one_euro",
-        "savitzky_golay",
-        "hpstm",
-        "smoothnet",
-    }
-    assert all(issubclass(kind, Refiner) for _, kind in REFINERS.usable())
