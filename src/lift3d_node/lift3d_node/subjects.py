@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from lift3d_node.params import MAX_HEIGHT, MAX_MASS, MIN_HEIGHT, MIN_MASS, Lift3DParams
-from pose_core.people import ScaleSource
+from pose_core.people import ScaleSource, expect_id
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ class Subjects:
 
         Returns what now holds, as a sentence. Raises ValueError for values that no person has.
         """
-        if person and not person[0].isalpha():
-            raise ValueError(f"a person's id must start with a letter, got '{person}'")
+        if person:
+            expect_id(person)
         if height != 0.0:
             check_height(height)
         if mass != 0.0 and not MIN_MASS <= mass <= MAX_MASS:

@@ -7,6 +7,7 @@ Missing joints are NaN with confidence 0 and keep their place.
 from __future__ import annotations
 
 import enum
+import math
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -14,6 +15,15 @@ import numpy as np
 from pose_core.geometry.rotations import is_unit
 from pose_core.skeleton import SKELETONS
 from pose_core.types import Array
+
+FARTHEST = 1e4
+"""Metres along an axis within which positions and their standard deviations mean something; no camera sees people farther off."""
+LONGEST_ID = 64
+"""Characters of an id."""
+MOST_PEOPLE = 256
+"""People in one image."""
+LONGEST_DELAY = 1e10
+"""Seconds: more than lie between any two stamps, whose seconds have 31 bits."""
 
 
 class JointState(enum.IntEnum):
@@ -155,3 +165,26 @@ def expect_joints(skeleton: str, counts: list[int]) -> None:
 def _expect(name: str, array: Array, shape: tuple[int, ...]) -> None:
     if array.shape != shape:
         raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
+
+
+def within_reach(person: Person3D) -> Person3D:
+    """`person` without what no message may say: joints farther than `FARTHEST`, or as unsure as that, are missing, deviations of
+    the root beyond it unknown.
+    """
+    far = ~(np.abs(person.xyz).max(-1) <= FARTHEST) | (person.std > FARTHEST)
+    far &= person.state != JointState.MISSING
+    if far.any():
+        person = with_missing(person, far)
+    if (person.root_std > FARTHEST).any():
+        person = replace(person, root_std=np.where(person.root_std > FARTHEST, math.nan, person.root_std))
+    return person
+
+
+def expect_id(person: str) -> None:
+    """Raise ValueError for what no person's id can be: it starts with a letter, is short and can be printed."""
+    if not person[:1].isalpha():
+        raise ValueError(f"a person's id must start with a letter, got {person!r}")
+    if len(person) > LONGEST_ID or not person.isprintable():
+        raise ValueError(
+            f"a person's id must have at most {LONGEST_ID} printable characters, got {len(person)}: {person[:LONGEST_ID]!r}"
+        )

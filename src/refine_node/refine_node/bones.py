@@ -164,7 +164,12 @@ class BoneLengths:
         lengths = np.where(tree.rigid, self.lengths, np.nan)
         few = UNKNOWN * lengths / np.sqrt(np.maximum(self.count, 1))
         slack = (1.0 - exact) * np.hypot(self._spread, few)
-        move = tree.least_move(xyz, lengths, std, slack) - xyz
+        try:
+            move = tree.least_move(xyz, lengths, std, slack) - xyz
+        except (
+            np.linalg.LinAlgError
+        ):  # deviations so far apart, or so small, that no number tells who is to move
+            move = np.zeros_like(xyz)
         size = np.sqrt(np.einsum("ji,ji->j", move, move))
         xyz = xyz + move * np.minimum(std / np.maximum(size, NOISE_FLOOR), 1.0)[:, None]
         length, direction = tree.measure(xyz)

@@ -9,7 +9,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pose_core.filtering.swaps import SwapRepair, exchanged_person
-from pose_core.people import JointState, People3D, Person3D, ScaleSource, with_missing
+from pose_core.people import (
+    LONGEST_DELAY,
+    MOST_PEOPLE,
+    JointState,
+    People3D,
+    Person3D,
+    ScaleSource,
+    with_missing,
+    within_reach,
+)
 from pose_core.skeleton import SKELETONS
 from pose_core.units import NS_PER_S
 from refine_node.bones import BoneLengths, BoneTree
@@ -160,7 +169,10 @@ class PeopleRefiner:
         here = {id(track) for track in self._tracks.values()}
         refined = [self._finished(entry) for entry in entries if id(entry.track) in here]
         waited = ((self.last_stamp or people.stamp) - people.stamp) / NS_PER_S
-        return replace(people, people=tuple(filter(None, refined)), delay=people.delay + waited)
+        seen_first = tuple(filter(None, refined))[
+            :MOST_PEOPLE
+        ]  # those who were seen stand before those predicted
+        return replace(people, people=seen_first, delay=min(people.delay + waited, LONGEST_DELAY))
 
     @staticmethod
     def _kind_of(params: RefineParams) -> type[Refiner]:
@@ -272,7 +284,7 @@ class PeopleRefiner:
         return 1.0 - (stamp - seen) / max(self.params.max_gap * NS_PER_S, 1.0)
 
     def _finish(self, track: Track, person: Person3D, stamp: int) -> Person3D:
-        """Bound the predictions of joints, learn bone lengths and apply them."""
+        """Bound the predictions of joints, learn bone lengths and apply them; what has left all reach is missing."""
         predicted = person.state == JointState.PREDICTED
         predicted |= (person.state == JointState.INTERPOLATED) & ~(person.joint_confidence > 0.0)
         shown = ~predicted & (person.state != JointState.MISSING)
@@ -288,10 +300,10 @@ class PeopleRefiner:
             if lost.any():
                 person = with_missing(person, lost)
         if not self.params.bone_lengths:
-            return person
+            return within_reach(person)
         if shown.any():
             track.bones.observe(person, stamp)
-        return replace(person, xyz=track.bones.enforce(person.xyz, person.std, stamp))
+        return within_reach(replace(person, xyz=track.bones.enforce(person.xyz, person.std, stamp)))
 
     def _plausible(self, person: Person3D) -> bool:
         """Whether the person has the size of one; a unit other than metres cannot be told from a giant in any other way."""

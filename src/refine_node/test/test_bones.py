@@ -461,3 +461,13 @@ def test_joints_swapped_from_the_start_make_the_sides_uneven(figure, swapped):
     watched = Watched(figure, 0.003)
     watched.watch(2 * SETTLE, swapped(figure.xyz, "left_knee", "left_ankle"))
     assert "left_hip-left_knee is 1.9 times right_hip-right_knee" in watched.bones.contradictions()
+
+
+def test_joints_that_are_exact_stay_where_they_are():
+    tree, xyz, _, _ = random_tree("coco17", 1)
+    bones = BoneLengths(tree, RefineParams())
+    bones.lengths, bones._settled_at = tree.measure(xyz)[0], np.zeros(len(tree.child))
+    exact = np.zeros(len(xyz))
+    with pytest.raises(np.linalg.LinAlgError):  # nobody may move, and nothing may give way
+        tree.least_move(xyz, bones.lengths, exact, np.zeros(len(tree.child)))
+    np.testing.assert_allclose(bones.enforce(xyz, exact, 10 * STEP), xyz, rtol=0, atol=1e-12)

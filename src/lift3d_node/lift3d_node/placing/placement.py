@@ -22,7 +22,7 @@ from lift3d_node.subjects import Subject
 from pose_core.conversion import conversion
 from pose_core.filtering.missing_joints import visible
 from pose_core.geometry.camera import Camera
-from pose_core.people import JointState, Person2D, Person3D, with_missing
+from pose_core.people import JointState, Person2D, Person3D, with_missing, within_reach
 from pose_core.skeleton import SKELETONS
 
 UNSEEN = 2.0
@@ -32,6 +32,9 @@ An assumption. On Demo_SinglePerson MediaPipe's 3D is no worse where a landmark 
 
 MAX_DEPTH_STD = 0.25
 """Relative standard deviation of depth, at known height, beyond which keypoints do not tell where a person is."""
+
+FARTHEST_JOINT = 1e4
+"""Heights from the root beyond which a joint takes no part: no mistake of units explains it."""
 
 MAX_TURN = 4.0
 """Standard deviations of a shape's orientation by which it may be turned to fit; on Demo_SinglePerson 1.2 at most."""
@@ -101,6 +104,26 @@ class Placement:
         points, std = scale * shape.xyz[seen.joints], scale * shape.std[seen.joints]
         if not points.any():
             return self._missing(person, subject, "no shape")
+        try:
+            return self._fit(person, shape, camera, subject, seen, points, std)
+        except np.linalg.LinAlgError:
+            return self._missing(person, subject, "no position fits")
+
+    def _fit(
+        self,
+        person: Person2D,
+        shape: Shape,
+        camera: Camera,
+        subject: Subject,
+        seen: _Seen,
+        points: np.ndarray,
+        std: np.ndarray,
+    ) -> Placed:
+        """`place` by the keypoints that are seen, of `points` (n, 3) about the root in metres with deviations `std` (n,).
+
+        Raises LinAlgError where they leave the position open.
+        """
+        scale = subject.height / shape.height
         start = linear_position(points, seen.rays, seen.confidence / std**2)
         depth = _depth(points @ view_rotation(start / math.sqrt(start @ start)).T + start, seen.rays)
         if not depth.min() > 0.0:
@@ -126,9 +149,8 @@ class Placement:
             height_std=subject.height_std,
             scale_source=subject.source,
         )
-        return Placed(
-            placed, error_px, centres=self._centres(placed, shape, scale, pose, xyz - rigid, subject)
-        )
+        centres = self._centres(placed, shape, scale, pose, xyz - rigid, subject)
+        return Placed(within_reach(placed), error_px, centres=centres and within_reach(centres))
 
     def _centres(
         self, placed: Person3D, shape: Shape, scale: float, pose: Pose, moved: np.ndarray, subject: Subject
@@ -152,7 +174,8 @@ class Placement:
     def _see(self, person: Person2D, shape: Shape, camera: Camera) -> _Seen:
         xy_px, confidence = self._match.keypoints(person.xy_px, person.joint_confidence)
         there = visible(xy_px, confidence, self._params.min_confidence, camera.width, camera.height)
-        joints = np.flatnonzero(there & np.isfinite(shape.xyz).all(1) & (shape.std > 0.0))
+        near = np.abs(shape.xyz).max(1) <= FARTHEST_JOINT * shape.height
+        joints = np.flatnonzero(there & near & (shape.std > 0.0))
         rays = camera.ray(xy_px[joints])
         # A lens model may end before the image does.
         within = ~np.isnan(rays[:, 0])

@@ -33,6 +33,9 @@ NEWTON_STEPS = 30
 NEWTON_STEP = 1e-6
 """Convergence is quadratic: after a step below this the error is below 1e-9."""
 
+NEGLIGIBLE = 1e-30
+"""Share of a polynomial's largest coefficient below which another is 0."""
+
 
 @dataclass(frozen=True, eq=False)
 class Camera:
@@ -349,7 +352,9 @@ def _fisheye_field(k: Coefficients) -> float:
 
 def _positive_roots(polynomial: Any) -> float:
     """The smallest positive real root, infinity where there is none."""
-    roots = polynomial.trim().roots()
+    size = np.abs(polynomial.coef)
+    # What vanishes beside the others, such as a denormal, has no root that is a number.
+    roots = type(polynomial)(np.where(size < NEGLIGIBLE * size.max(), 0.0, polynomial.coef)).trim().roots()
     real = roots[np.abs(np.imag(roots)) < 1e-9].real
     return min((float(root) for root in real if root > 0.0), default=np.inf)
 

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from pose_core.reading import picture
-from pose_ros.messages.reading import MalformedMessage
+from pose_ros.messages.reading import MalformedMessage, check_image_size
 
 COMPRESSED = ("JPEG", "PNG")
 """Kinds of compressed images that are read, by their names in `pose_core.reading.picture.KINDS`."""
@@ -85,8 +85,7 @@ def image_from_msg(msg: Any) -> np.ndarray:
         raise MalformedMessage(
             f"image encoding '{msg.encoding}' has no known colour; publish one of {', '.join(ENCODINGS)}"
         )
-    if msg.width == 0 or msg.height == 0:
-        raise MalformedMessage(f"image must have a size, got {msg.width} x {msg.height}")
+    check_image_size(msg.width, msg.height)
     try:
         return _from_planar(msg, layout) if isinstance(layout, _Planar) else _from_packed(msg, layout)
     except cv2.error as error:
@@ -104,9 +103,11 @@ def compressed_from_msg(msg: Any) -> np.ndarray:
     try:
         if content.startswith(_JPEG_START) and _JPEG_END not in content.rstrip(b"\0")[-_TRAILER:]:
             raise picture.DamagedImage(f"image of {len(content)} bytes must be a whole JPEG or PNG")
-        return picture.decode(content, COMPRESSED, upright=False)
+        bgr = picture.decode(content, COMPRESSED, upright=False)
     except picture.DamagedImage as error:
         raise MalformedMessage(f"compressed {error} (its format is stated as '{msg.format[:40]}')") from error
+    check_image_size(bgr.shape[1], bgr.shape[0])
+    return bgr
 
 
 def _from_packed(msg: Any, layout: _Packed) -> np.ndarray:

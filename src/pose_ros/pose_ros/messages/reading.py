@@ -2,13 +2,14 @@
 
 A message is anything with the fields of its type: an object of a generated class, or of one made from a bag's definitions.
 Positions are float64 arrays on the side of pose_core. A message that breaks its contract (pose_msgs) raises
-MalformedMessage, whose text says in one sentence what is wrong.
+MalformedMessage, whose text says in one sentence what is wrong. Which values mean something is the table
+`pose_ros.messages.ranges`; what passes here no stage raises on.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,20 @@ import numpy as np
 from pose_core.angles import AngleFlag, PeopleAngles, PersonAngles, expect_pelvis_sequence
 from pose_core.geometry.camera import Camera
 from pose_core.geometry.rotations import is_unit
-from pose_core.people import JointState, People2D, People3D, Person2D, Person3D, ScaleSource, StageTime
+from pose_core.people import (
+    MOST_PEOPLE,
+    JointState,
+    People2D,
+    People3D,
+    Person2D,
+    Person3D,
+    ScaleSource,
+    StageTime,
+    expect_id,
+)
 from pose_core.skeleton import SKELETONS, Skeleton
 from pose_core.units import NS_PER_S
+from pose_ros.messages.ranges import LONGEST_NAME, MOST_STAGES, RANGES
 
 LAST_STATE = int(max(JointState))
 LAST_SCALE_SOURCE = int(max(ScaleSource))
@@ -32,7 +44,9 @@ class MalformedMessage(ValueError):
 
 
 def stamp_to_ns(stamp: Any) -> int:
-    """Nanoseconds of a time message."""
+    """Nanoseconds of a time message. Raises MalformedMessage for a time before 1970 and for one that is none."""
+    if stamp.sec < 0:
+        raise MalformedMessage(f"stamp must not be before zero, got {stamp.sec} s")
     if stamp.nanosec >= NS_PER_S:
         raise MalformedMessage(f"stamp has {stamp.nanosec} nanoseconds, which must be less than a second")
     return stamp.sec * NS_PER_S + stamp.nanosec
@@ -41,12 +55,11 @@ def stamp_to_ns(stamp: Any) -> int:
 def people2d_from_msg(msg: Any) -> People2D:
     """Everybody in one image. Raises MalformedMessage."""
     joints = _joints(msg.skeleton)
-    if msg.width == 0 or msg.height == 0:
-        raise MalformedMessage(f"image must have a size, got {msg.width} x {msg.height}")
-    _check_ids(person.id for person in msg.people)
+    check_image_size(msg.width, msg.height)
+    _check_ids([person.id for person in msg.people])
     return People2D(
         stamp=stamp_to_ns(msg.header.stamp),
-        frame_id=msg.header.frame_id,
+        frame_id=_name("frame_id", msg.header.frame_id),
         skeleton=msg.skeleton,
         width=msg.width,
         height=msg.height,
@@ -58,15 +71,15 @@ def people2d_from_msg(msg: Any) -> People2D:
 def people3d_from_msg(msg: Any) -> People3D:
     """Everybody of one image in 3D. Raises MalformedMessage."""
     joints = _joints(msg.skeleton)
-    if not 0.0 <= msg.delay < np.inf:
-        raise MalformedMessage(f"delay must be a finite time of at least 0 s, got {msg.delay}")
-    _check_ids(person.id for person in msg.people)
+    if RANGES["People3D.delay"].refuses_one(msg.delay):
+        raise MalformedMessage(f"delay must be {RANGES['People3D.delay']}, got {msg.delay}")
+    _check_ids([person.id for person in msg.people])
     up = np.array(msg.up, float)
     if up.any() and not is_unit(up):
         raise MalformedMessage(f"up must be a unit vector, or zeros where it is not known, got {up.tolist()}")
     return People3D(
         stamp=stamp_to_ns(msg.header.stamp),
-        frame_id=msg.header.frame_id,
+        frame_id=_name("frame_id", msg.header.frame_id),
         skeleton=msg.skeleton,
         people=tuple(_person3d_from_msg(person, joints) for person in msg.people),
         delay=msg.delay,
@@ -77,16 +90,18 @@ def people3d_from_msg(msg: Any) -> People3D:
 
 def angles_from_msg(msg: Any) -> PeopleAngles:
     """Everybody's joint angles. Raises MalformedMessage."""
+    for name in msg.names:
+        _name("an angle", name)
     if len(set(msg.names)) < len(msg.names):
         raise MalformedMessage(f"angles must have different names, got {', '.join(msg.names)}")
     try:
         expect_pelvis_sequence(msg.pelvis_sequence)
     except ValueError as error:
         raise MalformedMessage(str(error)) from error
-    _check_ids(person.id for person in msg.people)
+    _check_ids([person.id for person in msg.people])
     return PeopleAngles(
         stamp=stamp_to_ns(msg.header.stamp),
-        frame_id=msg.header.frame_id,
+        frame_id=_name("frame_id", msg.header.frame_id),
         names=tuple(msg.names),
         people=tuple(_person_angles_from_msg(person, msg.names) for person in msg.people),
         times=_times_from_msg(msg.times),
@@ -149,11 +164,39 @@ def camera_from_msg(msg: Any) -> Camera | None:
     k[:2, 2] += (0.5 - offset) / binning - 0.5
     width, height = (size // binning).tolist()
     try:
-        return Camera(
+        camera = Camera(
             width, height, k, np.array(msg.d, float), msg.distortion_model or "plumb_bob", "camera_info"
         )
     except ValueError as error:
         raise MalformedMessage(f"camera info: {error}") from error
+    _check_camera(camera)
+    return camera
+
+
+def check_image_size(width: int, height: int) -> None:
+    """Raise MalformedMessage for a size in pixels that no image has."""
+    if width == 0 or height == 0:
+        raise MalformedMessage(f"image must have a size, got {width} x {height}")
+    for name, size in (("width", width), ("height", height)):
+        if RANGES[f"People2D.{name}"].refuses_one(size):
+            raise MalformedMessage(f"image {name} must be {RANGES[f'People2D.{name}']}, got {size}")
+
+
+def _check_camera(camera: Camera) -> None:
+    """Raise MalformedMessage for a lens that no camera has: a network or a solver would take it at its word."""
+    longer = max(camera.width, camera.height)
+    focal = camera.matrix[[0, 1], [0, 1]]
+    for name, values in (
+        ("width", np.array([camera.width])),
+        ("height", np.array([camera.height])),
+        ("focal length", focal / longer),
+        ("principal point", camera.matrix[:2, 2] / longer),
+        ("skew", camera.matrix[:1, 1] / focal.max()),
+        ("d", camera.distortion),
+    ):
+        valid = RANGES[f"CameraInfo.{name}"]
+        if valid.refuses(values):
+            raise MalformedMessage(f"camera info: {name} must be {valid}, got {values.tolist()}")
 
 
 def _person2d_from_msg(msg: Any, joints: int) -> Person2D:
@@ -164,6 +207,8 @@ def _person2d_from_msg(msg: Any, joints: int) -> Person2D:
     if not (math.isfinite(sum(box)) and x_min <= x_max and y_min <= y_max):
         raise MalformedMessage(f"box_px of '{msg.id}' must be finite x_min, y_min, x_max, y_max, got {box}")
     _check_joints(msg, xy_px, joint_confidence)
+    _check_range(msg.id, "Person2D", "box_px", np.array(box))
+    _check_range(msg.id, "Person2D", "xy_px", xy_px)
     return Person2D(msg.id, msg.confidence, np.array(box), xy_px, joint_confidence)
 
 
@@ -177,11 +222,11 @@ def _person3d_from_msg(msg: Any, joints: int) -> Person3D:
     if (most := np.maximum.reduce(state)) > LAST_STATE:
         raise MalformedMessage(f"state of '{msg.id}' must be at most {LAST_STATE}, got {most}")
     _check_joints(msg, xyz, joint_confidence, state)
-    _check_size(msg.id, "std", std)
-    _check_size(msg.id, "root_std", root_std)
+    for name, values in (("xyz", xyz), ("std", std), ("root_std", root_std)):
+        _check_range(msg.id, "Person3D", name, values)
     for name, size in (("height", msg.height), ("height_std", msg.height_std)):
-        if size < 0.0 or math.isinf(size):
-            raise MalformedMessage(f"{name} of '{msg.id}' must be finite and at least 0, or NaN, got {size}")
+        if (valid := RANGES[f"Person3D.{name}"]).refuses_one(size):
+            raise MalformedMessage(f"{name} of '{msg.id}' must be {valid}, got {size}")
     if msg.scale_source > LAST_SCALE_SOURCE:
         raise MalformedMessage(
             f"scale_source of '{msg.id}' must be at most {LAST_SCALE_SOURCE}, got {msg.scale_source}"
@@ -194,7 +239,7 @@ def _person3d_from_msg(msg: Any, joints: int) -> Person3D:
         root_std=root_std,
         joint_confidence=joint_confidence,
         state=state,
-        height=msg.height,
+        height=msg.height or math.nan,  # a height of 0 is not known, which inside is NaN
         height_std=msg.height_std,
         scale_source=ScaleSource(msg.scale_source),
     )
@@ -218,6 +263,8 @@ def _person_angles_from_msg(msg: Any, names: list[str]) -> PersonAngles:
             row = _first(broken)
             got = f"{angle[row]}, std {std[row]}, flags {flags[row]}"
             raise MalformedMessage(f"{names[row]} of '{msg.id}' {what}, got {got}")
+    _check_range(msg.id, "PersonAngles", "angle", angle)
+    _check_range(msg.id, "PersonAngles", "std", std)
     return PersonAngles(msg.id, angle, std, flags)
 
 
@@ -226,6 +273,13 @@ def _times_from_msg(msg: Any) -> tuple[StageTime, ...]:
         raise MalformedMessage(
             f"times have {len(msg.stage)} stages, {len(msg.start)} starts and {len(msg.end)} ends"
         )
+    if len(msg.stage) > MOST_STAGES:
+        raise MalformedMessage(f"times must have at most {MOST_STAGES} stages, got {len(msg.stage)}")
+    for stage in msg.stage:
+        _name("a stage", stage)
+    for name, times in (("start", msg.start), ("end", msg.end)):
+        if len(times) and min(times) < 0:
+            raise MalformedMessage(f"times must not {name} before zero, got {min(times)} ns")
     # the reader of bags has NumPy's numbers where ROS has Python's
     return tuple(map(StageTime, msg.stage, map(int, msg.start), map(int, msg.end)))
 
@@ -246,11 +300,24 @@ def _check_lengths(msg: Any, joints: int, **per_joint: int) -> None:
             )
 
 
-def _check_ids(ids: Iterable[str]) -> None:
+def _name(what: str, name: str) -> str:
+    """`name`, if it is no longer than one may be."""
+    if len(name) > LONGEST_NAME:
+        raise MalformedMessage(
+            f"{what} must have a name of at most {LONGEST_NAME} characters, got {len(name)}"
+        )
+    return name
+
+
+def _check_ids(ids: Sequence[str]) -> None:
+    if len(ids) > MOST_PEOPLE:
+        raise MalformedMessage(f"an image must have at most {MOST_PEOPLE} people, got {len(ids)}")
     seen = set()
     for person in ids:
-        if not person[:1].isalpha():
-            raise MalformedMessage(f"a person's id must start with a letter, got '{person}'")
+        try:
+            expect_id(person)
+        except ValueError as error:
+            raise MalformedMessage(str(error)) from error
         if person in seen:
             raise MalformedMessage(f"two people have the id '{person}'")
         seen.add(person)
@@ -298,12 +365,11 @@ def _check_joints(
         raise MalformedMessage(f"joint {_first(missing & (state > 0))} of '{msg.id}' is NaN but not MISSING")
 
 
-def _check_size(person: str, name: str, values: np.ndarray) -> None:
-    """Lengths are finite and not negative, or NaN where unknown."""
-    if np.fmin.reduce(values) < 0.0 or np.fmax.reduce(values) == np.inf:
-        raise MalformedMessage(
-            f"{name} of '{person}' must be finite and at least 0, or NaN, got {values.tolist()}"
-        )
+def _check_range(person: str, message: str, field: str, values: np.ndarray) -> None:
+    """Values are those of the table; a whole array at once."""
+    valid = RANGES[f"{message}.{field}"]
+    if valid.refuses(values):
+        raise MalformedMessage(f"{field} of '{person}' must be {valid}, got {values.tolist()}")
 
 
 def _first(mask: np.ndarray) -> int:
