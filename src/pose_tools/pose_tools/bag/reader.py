@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import tempfile
 import warnings
 from collections.abc import Iterable, Iterator
@@ -14,8 +15,9 @@ from mcap.reader import make_reader
 from rosbags.interfaces import Connection
 from rosbags.rosbag2 import Reader, ReaderError
 
-from pose_core.callbacks import Say
+from pose_core.callbacks import Say, silent
 from pose_core.reading.damage import DAMAGE, sentence
+from pose_tools.bag.cdr import layout
 from pose_tools.bag.definitions import type_hash
 from pose_tools.bag.files import is_cut_short, locate
 from pose_tools.bag.messages import deserialize
@@ -27,7 +29,7 @@ class BagMessage(NamedTuple):
 
     topic: str
     stamp: int
-    """Log time, ns since 1970: in bags of this project the stamp of the message's header."""
+    """ns since 1970: the stamp of the message's header, which is when it was captured; when it was logged where it has none."""
     type: str
     cdr: bytes
 
@@ -76,6 +78,11 @@ def read(bag: Path | str, topics: Iterable[str] | None = None, *, warn: Say = _w
     return _messages(reader, connections, scratch)
 
 
+def topics_with_messages(bag: Path | str) -> dict[str, str]:
+    """Full names of the topics that have a message, and their types. Raises as `read`."""
+    return {message.topic: message.type for message in read(bag, warn=silent)}
+
+
 def _messages(
     reader: Reader, connections: list[Connection], scratch: tempfile.TemporaryDirectory[str] | None
 ) -> Iterator[BagMessage]:
@@ -89,11 +96,20 @@ def _messages(
             except (ReaderError, apsw.Error, *DAMAGE) as error:
                 remedy = "`pose bag-recover` copies what comes before"
                 raise ValueError(sentence(str(reader.path), f"is damaged: {{}}; {remedy}", error)) from error
-            yield BagMessage(connection.topic, stamp, connection.msgtype, bytes(data))
+            cdr, kind = bytes(data), connection.msgtype
+            yield BagMessage(connection.topic, _captured(kind, cdr) or stamp, kind, cdr)
     finally:
         reader.close()
         if scratch is not None:
             scratch.cleanup()
+
+
+def _captured(kind: str, cdr: bytes) -> int | None:
+    """ns of the header; None for a type without one, one that is not known here, and bytes that are none of it."""
+    try:
+        return layout(kind).stamp(cdr)
+    except (ValueError, struct.error):
+        return None
 
 
 def _choose(connections: list[Connection], topics: Iterable[str] | None, bag: Path) -> list[Connection]:

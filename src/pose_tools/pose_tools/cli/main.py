@@ -100,6 +100,7 @@ def replay(
     images: Annotated[
         bool, typer.Option(help="detect again from the bag's images, not from its 2D people")
     ] = False,
+    namespace: cli_files.Namespace = None,
     as_json: Json = False,
 ) -> None:
     """Send a bag through the stages again, image by image; the same bag gives the same bytes."""
@@ -113,7 +114,7 @@ def replay(
         raise ValueError("pose2d looks at images; add --images, or leave what is stated for it out")
     setup = Setup(params_file=file, overrides=values, live=True, ros_args=tuple(ros_args))
     with Bar("replay") as progress:
-        result = run_replay(bag, record, setup, images=images, progress=progress)
+        result = run_replay(bag, record, setup, images=images, progress=progress, namespace=namespace)
     show(result, as_json)
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,10 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from pose_core.callbacks import Progress
 from pose_core.system.signals import Signals
 from pose_ros import topics
+from pose_ros.messages.names import type_name
 from pose_ros.qos import RESULTS
-from pose_tools.bag.reader import BagMessage, read
+from pose_tools.bag.namespaces import namespace_of
+from pose_tools.bag.reader import BagMessage, read, topics_with_messages
 from pose_tools.bag.writer import BagWriter
 from pose_tools.graph.graph import Graph, Setup, running
 from pose_tools.graph.recorder import Recorder
@@ -55,15 +56,16 @@ class Player(Node):
             self._outlets[message.topic].publish(message.cdr)
 
 
-def replay(bag: Path, record: Path, setup: Setup, *, images: bool, progress: Progress) -> dict[str, Any]:
+def replay(
+    bag: Path, record: Path, setup: Setup, *, images: bool, progress: Progress, namespace: str | None = None
+) -> dict[str, Any]:
     """Send `bag` through lifting and refinement (with `images` through detection too) and record the results.
 
     One frame is inside at a time, and the results of a frame are written in the order of their topics: two replays of a bag
-    with the same parameters are equal to the byte. Raises ValueError for a bag without the topics, RuntimeError where a
-    frame never comes out.
+    with the same parameters are equal to the byte. `namespace`: of the robot, where the bag has the topics of several; results
+    keep it. Raises ValueError for a bag without the topics, TimeoutError where a frame never comes out.
     """
-    kinds = _input_kinds(bag, images)
-    frames = read_frames(bag, kinds)
+    kinds, frames, setup.namespace = read_input(bag, images, namespace)
     stages = ("pose2d", "lift3d", "refine") if images else ("lift3d", "refine")
     if images:
         transport = "compressed" if topics.IMAGE_COMPRESSED in kinds else "raw"
@@ -99,40 +101,58 @@ def replay(bag: Path, record: Path, setup: Setup, *, images: bool, progress: Pro
 
 
 def _is_out(report: Report, frames: int, recorder: Recorder, frame: list[BagMessage]) -> bool:
-    return report.frames >= frames and recorder.has(frame[0].stamp, also={message.topic for message in frame})
+    stamp = frame[-1].stamp
+    same = {message.topic for message in frame if message.stamp == stamp}
+    return report.frames >= frames and recorder.has(stamp, also=same)
 
 
-def read_frames(bag: Path, kinds: dict[str, type]) -> list[list[BagMessage]]:
-    """The bag's messages on the topics of `kinds` (names made relative), grouped by stamp.
+def read_input(
+    bag: Path, images: bool, namespace: str | None = None
+) -> tuple[dict[str, type], list[list[BagMessage]], str]:
+    """What is to be sent: relative topics and their types, frames as `read_frames` makes them, and whose namespace they are from.
 
-    Raises ValueError where no group holds the last topic of `kinds`, the one that starts the stages.
+    Of the two image topics it is the compressed one where the bag has it; a calibration may have come on any topic, if there is
+    but one. Topics without a message are left out: a stage would wait for what never comes. Raises ValueError where the bag lacks
+    all that could start the stages.
     """
-    relative = (m._replace(topic=m.topic.lstrip("/")) for m in read(bag))
-    grouped = groupby((m for m in relative if m.topic in kinds), key=lambda m: m.stamp)
-    starter = list(kinds)[-1]
-    frames = [
-        frame for frame in (list(group) for _, group in grouped) if any(m.topic == starter for m in frame)
-    ]
-    if not frames:
-        raise ValueError(
-            f"{bag} has no message on /{starter}; record it with `pose live --record`, or choose another input"
-        )
-    return frames
+    kinds: dict[str, type] = dict(FROM_IMAGES if images else FROM_PEOPLE)
+    starters = (topics.IMAGE_COMPRESSED, topics.IMAGE) if images else (topics.PEOPLE2D,)
+    held = topics_with_messages(bag)
+    robot = namespace_of(bag, held, starters, namespace)
+    if images and f"{robot}/{topics.IMAGE_COMPRESSED}" in held:
+        del kinds[topics.IMAGE]
+    names = {f"{robot}/{topic}": topic for topic in kinds if f"{robot}/{topic}" in held}
+    cameras = [topic for topic, kind in held.items() if kind == type_name(CameraInfo)]
+    if topics.CAMERA_INFO not in names.values() and len(cameras) == 1:
+        names = {cameras[0]: topics.CAMERA_INFO, **names}
+    return {topic: kinds[topic] for topic in names.values()}, read_frames(bag, names), robot
 
 
-def _input_kinds(bag: Path, images: bool) -> dict[str, type]:
-    """The topics to send: of the two image topics, the compressed one where the bag has it."""
-    if not images:
-        return FROM_PEOPLE
-    held = {m.topic.lstrip("/") for m in read(bag)}
-    unused = topics.IMAGE if topics.IMAGE_COMPRESSED in held else topics.IMAGE_COMPRESSED
-    return {topic: kind for topic, kind in FROM_IMAGES.items() if topic != unused}
+def read_frames(bag: Path, names: Mapping[str, str]) -> list[list[BagMessage]]:
+    """The bag's messages on these topics (full and relative names), made relative, in frames of one capture time each, in order.
+
+    They may have been logged in any order, as `ros2 bag record` does. A frame without the last of `names`, which starts the
+    stages, is left out: recording began or ended inside it. Where the first has no calibration it gets the one that came first,
+    for which stages would wait.
+    """
+    frames: dict[int, list[BagMessage]] = {}
+    camera: BagMessage | None = None
+    for message in read(bag, list(names)):
+        relative = message._replace(topic=names[message.topic])
+        frames.setdefault(message.stamp, []).append(relative)
+        if camera is None and relative.topic == topics.CAMERA_INFO:
+            camera = relative
+    starter = list(names.values())[-1]
+    whole = [frame for _, frame in sorted(frames.items()) if any(m.topic == starter for m in frame)]
+    if camera is not None and whole and all(m.topic != topics.CAMERA_INFO for m in whole[0]):
+        whole[0].insert(0, camera)
+    return whole
 
 
 def _await(graph: Graph, condition: Callable[[], bool], frame: list[BagMessage]) -> None:
     deadline = time.monotonic() + ANSWER_S
     graph.spin_until(lambda: condition() or time.monotonic() > deadline)
     if not condition() and graph.context.ok():
-        raise RuntimeError(
-            f"the image of stamp {frame[0].stamp} ns did not come out of the stages; see their log above"
+        raise TimeoutError(
+            f"the image of stamp {frame[-1].stamp} ns did not come out of the stages in {ANSWER_S:.0f} s; see their log above"
         )
