@@ -202,7 +202,7 @@ def changed(owner: object, field: str, value: float) -> Iterator[None]:
         yield
     else:
         values = np.array(before, float)
-        for places in ([0], [len(values) - 1], range(len(values))):
+        for places in ([0], range(len(values))):
             some_changed = values.copy()
             some_changed[list(places)] = value
             setattr(owner, field, _like(before, some_changed))
@@ -370,7 +370,7 @@ def spoil(draw: st.DrawFn, people: list[msgs.Person2D] | list[msgs.Person3D], fi
     """Now and then put a value that may not be valid into somebody."""
     if people and draw(st.integers(0, 9)) == 9:
         ways = changed(people[-1], draw(st.sampled_from(fields)), draw(st.sampled_from(BAD)))
-        for _ in range(draw(st.integers(1, 3))):
+        for _ in range(draw(st.integers(1, 2))):
             next(ways, None)
 
 

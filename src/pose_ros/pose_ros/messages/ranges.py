@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -34,11 +35,16 @@ class Range:
     missing: bool = False
     """Whether NaN is valid, for what is not known."""
 
+    @cached_property
+    def _bounds(self) -> tuple[float, float]:
+        """`low` and `high`, rounded as messages round values: to float32."""
+        return float(np.float32(self.low)), float(np.float32(self.high))
+
     def refuses(self, values: np.ndarray) -> bool:
-        """Whether some value of an array of any shape is not valid. Messages hold float32: bounds are rounded as they are."""
+        """Whether some value of an array of any shape is not valid."""
         if not values.size:
             return False
-        low, high = np.float32(self.low), np.float32(self.high)
+        low, high = self._bounds
         # One look at the ends of the array answers for nearly all messages.
         if np.fmin.reduce(values, None) >= low and np.fmax.reduce(values, None) <= high:
             return not self.missing and bool(np.isnan(values).any())
@@ -55,7 +61,8 @@ class Range:
             return not self.missing
         if value == 0.0 and self.zero:
             return False
-        return not np.float32(self.low) <= value <= np.float32(self.high)
+        low, high = self._bounds
+        return not low <= value <= high
 
     def __str__(self) -> str:
         words = f"from {self.low:g} to {self.high:g}" + f" {self.unit}" * bool(self.unit)

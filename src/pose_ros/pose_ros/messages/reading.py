@@ -207,7 +207,8 @@ def _person2d_from_msg(msg: Any, joints: int) -> Person2D:
     if not (math.isfinite(sum(box)) and x_min <= x_max and y_min <= y_max):
         raise MalformedMessage(f"box_px of '{msg.id}' must be finite x_min, y_min, x_max, y_max, got {box}")
     _check_joints(msg, xy_px, joint_confidence)
-    _check_range(msg.id, "Person2D", "box_px", np.array(box))
+    if any(map(RANGES["Person2D.box_px"].refuses_one, box)):
+        raise MalformedMessage(f"box_px of '{msg.id}' must be {RANGES['Person2D.box_px']}, got {box}")
     _check_range(msg.id, "Person2D", "xy_px", xy_px)
     return Person2D(msg.id, msg.confidence, np.array(box), xy_px, joint_confidence)
 
