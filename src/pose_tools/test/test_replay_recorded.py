@@ -10,6 +10,7 @@ from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, W
 
 from pose2d_node.sources import VIDEO_ORIGIN_NS
 from pose_core import assets
+from pose_core.callbacks import no_progress
 from pose_ros import topics
 from pose_tools.bag.definitions import store
 from pose_tools.bag.namespaces import namespace_of
@@ -18,6 +19,8 @@ from pose_tools.graph.demo import VIDEO
 from pose_tools.graph.graph import Setup
 from pose_tools.graph.live import Run, run
 from pose_tools.graph.replay import read_input, replay
+from pose_tools.process.job import ProcessJob
+from pose_tools.process.run import process
 
 FRAMES = 12
 STARTED = VIDEO_ORIGIN_NS + 10 * 10**9
@@ -164,6 +167,25 @@ def test_images_of_a_recording_are_detected_again(ours: Path, tmp_path: Path) ->
     bag = as_recorded(ours, tmp_path / "images", namespace="/left")
     found = replayed(bag, tmp_path / "out", images=True)
     assert len(found) >= FRAMES
+
+
+@pytest.mark.parametrize("storage", [StoragePlugin.MCAP, StoragePlugin.SQLITE3])
+def test_pose_process_writes_what_it_writes_of_ours(
+    ours: Path, tmp_path: Path, storage: StoragePlugin
+) -> None:
+    """Of a robot's own topics, with a calibration of another name."""
+    bag = as_recorded(
+        ours, tmp_path / ours.name, storage, namespace="/left", rename={topics.CAMERA_INFO: "eye/camera_info"}
+    )
+    made = {}
+    for name, source in (("ours", ours), ("theirs", bag)):
+        out = tmp_path / name
+        job = ProcessJob.asked(source, out, overlay=False, min_seconds=0.0)
+        process(job, no_progress)
+        files = [*out.glob("*.trc"), *out.glob("joint_angles/*.csv")]
+        made[name] = {file.relative_to(out): file.read_bytes() for file in files}
+    assert len(made["ours"]) > 10
+    assert made["theirs"] == made["ours"]
 
 
 def test_several_robots_have_to_be_told_apart(tmp_path: Path) -> None:

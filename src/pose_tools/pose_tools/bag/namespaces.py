@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+
+from pose_ros import topics
+from pose_ros.messages.names import CAMERA_INFO
 
 
 def namespace_of(bag: Path, held: Iterable[str], wanted: Iterable[str], given: str | None) -> str:
@@ -28,3 +31,15 @@ def namespace_of(bag: Path, held: Iterable[str], wanted: Iterable[str], given: s
             f"{bag} has no message on {on}{where}; it holds {', '.join(sorted(names)) or 'nothing'}"
         )
     return found[0]
+
+
+def camera_topic_of(held: Mapping[str, str], namespace: str) -> str:
+    """The full name of the topic with the camera's calibration, of those `held` (and their types).
+
+    That of the namespace, else the only one of its type; empty where there is none, or several.
+    """
+    ours = f"{namespace}/{topics.CAMERA_INFO}"
+    if ours in held:
+        return ours
+    known = [topic for topic, kind in held.items() if kind == CAMERA_INFO]
+    return known[0] if len(known) == 1 else ""

@@ -17,9 +17,8 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from pose_core.callbacks import Progress
 from pose_core.system.signals import Signals
 from pose_ros import topics
-from pose_ros.messages.names import type_name
 from pose_ros.qos import RESULTS
-from pose_tools.bag.namespaces import namespace_of
+from pose_tools.bag.namespaces import camera_topic_of, namespace_of
 from pose_tools.bag.reader import BagMessage, read, topics_with_messages
 from pose_tools.bag.writer import BagWriter
 from pose_tools.graph.graph import Graph, Setup, running
@@ -122,9 +121,8 @@ def read_input(
     if images and f"{robot}/{topics.IMAGE_COMPRESSED}" in held:
         del kinds[topics.IMAGE]
     names = {f"{robot}/{topic}": topic for topic in kinds if f"{robot}/{topic}" in held}
-    cameras = [topic for topic, kind in held.items() if kind == type_name(CameraInfo)]
-    if topics.CAMERA_INFO not in names.values() and len(cameras) == 1:
-        names = {cameras[0]: topics.CAMERA_INFO, **names}
+    if camera := camera_topic_of(held, robot):
+        names = {camera: topics.CAMERA_INFO, **names}
     return {topic: kinds[topic] for topic in names.values()}, read_frames(bag, names), robot
 
 

@@ -116,6 +116,7 @@ OPTIONS = (
     Option("bone_lengths", ("refine.bone_lengths",), (REFINE,)),
     Option("joint_refinement", ("refine.angle_refinement",), (PROCESS,)),
     Option("pelvis_sequence", ("refine.pelvis_sequence",), (PROCESS,)),
+    Option("namespace", ("process.namespace",), (PROCESS,)),
     Option("mass", ("process.mass",), (PROCESS, EXPORT)),
     Option("estimate_missing", ("process.estimate_missing",), (PROCESS, EXPORT)),
     Option("force_complete", ("process.force_complete",), (PROCESS, EXPORT)),

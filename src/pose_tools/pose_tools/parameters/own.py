@@ -36,6 +36,7 @@ class ProcessParams:
     )
     overlay: bool = param(True, "also a video with the people drawn on it")
     min_seconds: float = param(1.0, "people seen for less are listed, not written", unit="s", low=0.0)
+    namespace: str = param("", "of the robot, where a bag has the topics of several")
     processes: int = param(
         0, "how many look for people at once; 0: one for each core; no result depends on it", low=0
     )

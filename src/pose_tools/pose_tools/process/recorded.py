@@ -29,6 +29,7 @@ from pose_ros.messages.reading import (
 from pose_tools.bag.files import BAG_FILES
 from pose_tools.bag.level import Tilt, recorded_tilt
 from pose_tools.bag.messages import deserialize
+from pose_tools.bag.namespaces import camera_topic_of, namespace_of
 from pose_tools.bag.reader import BagMessage, read
 from pose_tools.bag.recovery import recover
 from pose_tools.process.footage import Footage, Image, Segment, Sparse
@@ -52,10 +53,18 @@ class Recorded:
     original: Path
     """As the user named it; `path` is a copy of what could be read where that was cut short."""
     counts: dict[str, int]
-    """Messages by topic, names without the slash in front."""
+    """Messages by topic, names below the namespace."""
     start: int
     end: int
     """ns, log times."""
+    namespace: str = ""
+    """Of the robot: empty, or with a slash in front."""
+    camera_topic: str = ""
+    """Full name of the topic of the camera's calibration; empty where there is none."""
+
+    def full(self, topic: str) -> str:
+        """The full name of one of our topics."""
+        return f"{self.namespace}/{topic}"
 
     @property
     def has_people(self) -> bool:
@@ -68,8 +77,10 @@ class Recorded:
         return next((topic for topic in DECODERS if self.counts.get(topic)), None)
 
 
-def open_bag(path: Path, scratch: Path, say: Say) -> Recorded:
+def open_bag(path: Path, scratch: Path, say: Say, namespace: str | None = None) -> Recorded:
     """The bag at `path`; of one that was cut short, what can be read, copied to the folder `scratch`.
+
+    `namespace`: of the robot, where the bag has the topics of several.
 
     Raises FileNotFoundError, or ValueError for a bag that cannot be read or has neither people nor images.
     """
@@ -84,25 +95,28 @@ def open_bag(path: Path, scratch: Path, say: Say) -> Recorded:
         whole = scratch
     try:
         with Reader(whole) as reader:
-            counts: dict[str, int] = {}
-            for connection in reader.connections:
-                topic = connection.topic.lstrip("/")
-                counts[topic] = counts.get(topic, 0) + connection.msgcount
-            recorded = Recorded(whole, path, counts, reader.start_time, reader.end_time)
+            held = {one.topic: one.msgtype for one in reader.connections if one.msgcount}
+            messages_on: dict[str, int] = {}
+            for one in reader.connections:
+                messages_on[one.topic] = messages_on.get(one.topic, 0) + one.msgcount
+            start, end = reader.start_time, reader.end_time
     except (ReaderError, FileNotFoundError) as error:
         raise ValueError(f"{path} cannot be read: {error}") from error
-    if not recorded.has_people and recorded.image_topic is None:
-        held = ", ".join(f"/{topic}" for topic, count in counts.items() if count) or "nothing"
-        wanted = " nor ".join(f"/{topic}" for topic in (topics.PEOPLE2D, *DECODERS))
-        raise ValueError(f"{path} has no messages on {wanted}; it holds {held}")
-    return recorded
+    wanted = (topics.PEOPLE2D, *DECODERS)
+    robot = namespace_of(path, held, wanted, namespace)
+    counts = {
+        full.removeprefix(f"{robot}/"): count
+        for full, count in messages_on.items()
+        if full.startswith(f"{robot}/")
+    }
+    return Recorded(whole, path, counts, start, end, robot, camera_topic_of(held, robot))
 
 
 def camera_of(recorded: Recorded) -> Camera | None:
     """The first calibration in the bag; None where it holds none."""
-    if not recorded.counts.get(topics.CAMERA_INFO):
+    if not recorded.camera_topic:
         return None
-    with _reading(recorded.path, [topics.CAMERA_INFO]) as messages:
+    with _reading(recorded.path, [recorded.camera_topic]) as messages:
         message = next(messages).decode()
     return camera_from_msg(message)
 
@@ -122,7 +136,7 @@ def known_of(recorded: Recorded) -> Known:
     if not recorded.counts.get(topics.LIFTED):
         return Known()
     ups, heights = [np.full(3, np.nan)], set()
-    with _reading(recorded.path, [topics.LIFTED]) as messages:
+    with _reading(recorded.path, [recorded.full(topics.LIFTED)]) as messages:
         for message in messages:
             try:
                 people = people3d_from_msg(message.decode())
@@ -138,8 +152,8 @@ def known_of(recorded: Recorded) -> Known:
 
 @contextmanager
 def _reading(path: Path, names: Iterable[str], warn: Say = silent) -> Iterator[Iterator[BagMessage]]:
-    """The messages on some topics, or on all; the bag is closed again however few of them are read."""
-    messages = read(path, [f"/{name}" for name in names] or None, warn=warn)
+    """The messages on some topics (full names), or on all; the bag is closed again however few of them are read."""
+    messages = read(path, list(names) or None, warn=warn)
     with closing(cast("Generator[BagMessage, None, None]", messages)):
         yield messages
 
@@ -164,12 +178,13 @@ class RecordedPeople(Sighting):
     def _paired(self) -> Iterator[Seen]:
         """People and world landmarks of one stamp; both come in the order of stamps."""
         has_world = bool(self._recorded.counts.get(topics.WORLD))
-        names = [f"/{topic}" for topic in (topics.PEOPLE2D, topics.WORLD) if self._recorded.counts.get(topic)]
+        full = self._recorded.full
+        names = [full(topic) for topic in (topics.PEOPLE2D, topics.WORLD) if self._recorded.counts.get(topic)]
         people: deque[Seen] = deque()
         worlds: dict[int, People3D] = {}
         for message in read(self._recorded.path, names):
             try:
-                if message.topic.lstrip("/") == topics.WORLD:
+                if message.topic == full(topics.WORLD):
                     world = people3d_from_msg(message.decode())
                     worlds[world.stamp] = replace(world, times=())
                 else:
@@ -194,6 +209,8 @@ class BagFootage(Footage):
     path: Path
     original: Path
     topic: str
+    """Its name below the namespace."""
+    namespace: str
     frames: int
     start_ns: int
     end_ns: int
@@ -205,12 +222,13 @@ class BagFootage(Footage):
         topic = recorded.image_topic
         if topic is None:
             raise ValueError(f"{recorded.path} holds no images")
-        with _reading(recorded.path, [topic]) as messages:
+        with _reading(recorded.path, [recorded.full(topic)]) as messages:
             frame_id = next(messages).decode().header.frame_id
         return cls(
             recorded.path,
             recorded.original,
             topic,
+            recorded.namespace,
             recorded.counts[topic],
             recorded.start,
             recorded.end,
@@ -230,7 +248,7 @@ class BagFootage(Footage):
         return self.start_ns
 
     def describe(self) -> str:
-        return f"{self.original.name}, {self.frames} images on /{self.topic}"
+        return f"{self.original.name}, {self.frames} images on {self.namespace}/{self.topic}"
 
     def files(self) -> list[Path]:
         return bag_files(self.original)
@@ -240,7 +258,7 @@ class BagFootage(Footage):
         sparse = Sparse(rate)
         begin = max(segment.start - warm_up * self.period, 0)
         with Reader(self.path) as reader:
-            chosen = [one for one in reader.connections if one.topic.lstrip("/") == self.topic]
+            chosen = [one for one in reader.connections if one.topic == f"{self.namespace}/{self.topic}"]
             for _, time, cdr in reader.messages(chosen, begin, segment.end):
                 message = deserialize(bytes(cdr), kind)
                 try:

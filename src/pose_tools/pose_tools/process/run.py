@@ -232,7 +232,9 @@ class _Run:
             folder = FolderFootage.open(path, self.job.pose2d.image_rate_hz)
             return _Source(file_name(path.absolute().name), folder.describe(), folder, None)
         if path.is_dir() or path.suffix in BAG_FILES:
-            recorded = open_bag(path, self.folder / "recovered", self._warn)
+            recorded = open_bag(
+                path, self.folder / "recovered", self._warn, self.job.process.namespace or None
+            )
             footage = BagFootage.of(recorded) if recorded.image_topic else None
             name = file_name(path.absolute().name if path.is_dir() else path.stem)
             return _Source(name, f"{name}, a bag", footage, recorded)
