@@ -127,7 +127,7 @@ def test_their_refiner_goes_halfway(theirs: Path) -> None:
         (refined.xyz - lifted.xyz)[:, there, 0].T, [[0.0, 0.01, 0.015]] * there.sum(), atol=1e-9
     )
     with pytest.raises(
-        ValueError, match="refiner 'halfway' has no offline form; choose one of hpstm, kalman, smoothnet"
+        ValueError, match="refiner 'halfway' has no offline form; choose one of .*hpstm, kalman.*, smoothnet"
     ):
         pose_pipeline.refine(frames, refiner="halfway")
     with pytest.raises(ValueError, match="refiner 'halfway' cannot use look_ahead 2"):
@@ -282,7 +282,7 @@ def test_a_command_that_cannot_be_used_says_so_and_leaves_the_others_alone(broke
 def test_our_own_names_win(broken: None) -> None:
     assert models.make(Lift3DParams()).name == "streaming_tcn"
     assert [name for name, _ in REFINERS.usable()] == REFINERS.own()
-    with pytest.raises(ValueError, match="or refiner to one of hpstm, kalman, savitzky_golay, smoothnet"):
+    with pytest.raises(ValueError, match="or refiner to one of .*hpstm, kalman.*, savitzky_golay, smoothnet"):
         REFINERS.get("raw").check(RefineParams(refiner="raw", look_ahead=1))
 
 

@@ -601,7 +601,7 @@ def test_names_of_files(text: str, name: str):
 
 
 def test_ids_cannot_leave_the_folder(tmp_path: Path):
-    actors = (Actor("p/../../../x"), Actor("p\\..\\..\\..\\X"), Actor("x\u202e"), Actor("x" * 300))
+    actors = (Actor("p/../../../x"), Actor("p\\..\\..\\..\\X"), Actor("x?"), Actor("x" * 64))
     bag = write_bag(tmp_path / "walk", actors)
     run(bag, tmp_path / "deep" / "out", to=("trc", "npz"))
     assert names_in(tmp_path / "deep") == {f"out/{name}" for name in names_in(tmp_path / "deep" / "out")}
@@ -610,6 +610,13 @@ def test_ids_cannot_leave_the_folder(tmp_path: Path):
     # capitals are small letters to some file systems
     assert {"walk_p_.._.._.._x.trc", "walk_p_.._.._.._X_2.trc", "walk_x_.trc"} <= files
     assert {path.name for path in tmp_path.iterdir()} == {"walk", "deep"}
+
+
+@pytest.mark.parametrize("id", ["x\u202e", "x" * 65])
+def test_ids_that_no_message_may_have_are_named(tmp_path: Path, id: str):
+    bag = write_bag(tmp_path / "walk", (Actor(id),))
+    with pytest.raises(ValueError, match="a person's id must have at most 64 printable characters"):
+        run(bag, tmp_path / "out")
 
 
 # What is there already, and what goes wrong on the way
