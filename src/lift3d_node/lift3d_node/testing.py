@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from lift3d_node.geometry import view_rotation
 from lift3d_node.learned.model_card import ModelCard
@@ -171,3 +173,20 @@ def tiny_model(card: ModelCard | None, gain: float) -> Any:
     if card is not None:
         helper.set_model_props(model, {ModelCard.KEY: card.to_json()})
     return model
+
+
+@pytest.fixture(scope="session")
+def scene() -> Callable[..., Scene]:
+    """`scene(root, turn, ...)` makes a Scene."""
+    return make_scene
+
+
+@pytest.fixture(scope="session")
+def tiny_card() -> ModelCard:
+    return TINY_CARD
+
+
+@pytest.fixture(scope="session")
+def tiny_onnx() -> Callable[..., Path]:
+    """`tiny_onnx(path, card, gain)` writes the same network as an ONNX file."""
+    return write_tiny_onnx

@@ -1,10 +1,13 @@
-"""A small motion capture pack for tests: people who swing their limbs, made by forward kinematics of a plain skeleton."""
+"""For tests: a small motion capture pack, of people who swing their limbs, and networks run frame by frame."""
 
 from __future__ import annotations
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from pose_train.data import mocap
+from pose_train.trunk.network import Outputs, StreamingNetwork
 
 REST = {
     "lhipjoint": (0.09, -0.10, 0.0),
@@ -54,3 +57,13 @@ def motion(name: str, subject: str, frames: int, seed: int) -> mocap.Motion:
     return mocap.Motion(
         name, subject, xyz.astype(np.float32), np.repeat(quaternions[:, None], 7, 1).astype(np.float32)
     )
+
+
+def stream(network: StreamingNetwork, joints: Tensor, context: Tensor) -> Outputs:
+    """The same as `forward` of joints (B, T, J, F) and context (B, T, C), one frame after the other."""
+    state = network.initial(len(joints))
+    frames = []
+    for t in range(joints.shape[1]):
+        outputs, state = network.step(joints[:, t], context[:, t], state)
+        frames.append(outputs)
+    return {name: torch.stack([frame[name] for frame in frames], 1) for name in frames[0]}

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
 
-from lift3d_node.learned.model_card import ModelCard
-from lift3d_node.testing import TINY_CARD, make_scene, write_tiny_onnx
+from lift3d_node.testing import scene, tiny_card, tiny_onnx  # noqa: F401
 from pose_train.data import mocap
 from pose_train.data.stored import Made
 from pose_train.data.synthesis import Synthesizer
@@ -98,23 +97,6 @@ class Tiny(LiftingNetwork):
             "log_std": self.log_std.expand(*joints.shape[:-1], 2),
         }
 """
-
-
-@pytest.fixture(scope="session")
-def scene():
-    """`scene(root, turn, ...)` makes a Scene."""
-    return make_scene
-
-
-@pytest.fixture(scope="session")
-def tiny_card() -> ModelCard:
-    return TINY_CARD
-
-
-@pytest.fixture(scope="session")
-def tiny_onnx() -> Callable[..., Path]:
-    """`tiny_onnx(path, card, gain)` writes the same network as an ONNX file."""
-    return write_tiny_onnx
 
 
 @pytest.fixture(scope="session")

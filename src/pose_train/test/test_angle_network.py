@@ -24,6 +24,7 @@ from pose_train.angle.family import FAMILY
 from pose_train.angle.network import OUTPUTS, AngleNetwork
 from pose_train.angle.networks import NETWORKS
 from pose_train.angle.networks.angle_transformer import _turns
+from pose_train.testing import stream
 from pose_train.trunk.network import parameters
 
 FRAMES = 12
@@ -33,14 +34,6 @@ few = settings(max_examples=30, deadline=None)
 radians = arrays(np.float64, (2, len(NAMES)), elements=st.floats(-1.4, 1.4))
 everywhere = arrays(np.float64, (2, len(NAMES)), elements=st.floats(-3.1, 3.1))
 signs = np.array([angle.sign for angle in ANGLES])
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def at(name: str) -> int:
@@ -162,15 +155,6 @@ def inputs(batch: int, frames: int, seed: int = 5) -> tuple[Tensor, Tensor]:
     )
 
 
-def stream(network: AngleNetwork, groups: Tensor, context: Tensor) -> Tensor:
-    """The same as `forward`, one frame after the other."""
-    state, turns = network.initial(len(groups)), []
-    for t in range(groups.shape[1]):
-        outputs, state = network.step(groups[:, t], context[:, t], state)
-        turns.append(outputs["turn"])
-    return torch.stack(turns, 1)
-
-
 def variants(name: str) -> Iterator[Any]:
     """The small configuration, and the shortest window."""
     small = NETWORKS.from_file(name).Config.small()
@@ -201,7 +185,7 @@ def test_frame_by_frame_equals_the_whole_sequence(name: str, config: Any):
     network = make(name, config)
     groups, context = inputs(2, 3 * FRAMES)
     torch.testing.assert_close(
-        stream(network, groups, context), network(groups, context)["turn"], atol=1e-6, rtol=0
+        stream(network, groups, context)["turn"], network(groups, context)["turn"], atol=1e-6, rtol=0
     )
 
 

@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from pose_core.config import build
 from pose_core.networks.model_card import Card
 from pose_core.networks.runtime import OnnxSession, empty_state
 from pose_core.skeleton import SKELETONS
 from pose_train.data.stored import Made
+from pose_train.testing import stream
 from pose_train.trunk import checkpoint, export
 from pose_train.trunk.checkpoint import Checkpoint
 from pose_train.trunk.family import AnyFamily, families, find, names
@@ -105,16 +105,6 @@ def inputs(family: AnyFamily, network: StreamingNetwork, people: int, frames: in
     card = card_of(family, network)
     each = [family.example(card, people, seed=1000 * seed + t) for t in range(frames)]
     return tuple(torch.stack(part, 1) for part in zip(*each, strict=True))
-
-
-def stream(network: StreamingNetwork, joints: Tensor, context: Tensor) -> Outputs:
-    """The same as `forward`, one frame after the other."""
-    state = network.initial(len(joints))
-    frames = []
-    for t in range(joints.shape[1]):
-        outputs, state = network.step(joints[:, t], context[:, t], state)
-        frames.append(outputs)
-    return {name: torch.stack([frame[name] for frame in frames], 1) for name in frames[0]}
 
 
 def difference(a: Outputs, b: Outputs) -> float:

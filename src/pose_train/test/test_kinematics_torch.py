@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -26,14 +25,6 @@ PRECISION = {torch.float64: 1e-12, torch.float32: 1e-5}
 every = pytest.mark.parametrize("name", NAMES)
 precisions = pytest.mark.parametrize("dtype", list(PRECISION))
 seeds = st.integers(0, 2**32 - 1)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def random_lengths(tree: BodyTree, rng: np.random.Generator, *shape: int) -> np.ndarray:

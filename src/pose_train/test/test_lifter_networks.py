@@ -20,6 +20,7 @@ from lift3d_node.learned.limbs import LIMBS
 from pose_core.skeleton import SKELETONS
 from pose_train.lifter.network import LiftingNetwork
 from pose_train.lifter.networks import NETWORKS
+from pose_train.testing import stream
 from pose_train.trunk.network import Outputs, parameters
 
 FRAMES = 16
@@ -47,14 +48,6 @@ networks = pytest.mark.parametrize(("name", "config"), CASES)
 defaults = pytest.mark.parametrize("name", NETWORKS.files())
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(autouse=True)
 def _seed() -> None:
     torch.manual_seed(3)
@@ -70,16 +63,6 @@ def inputs(network: LiftingNetwork, batch: int, frames: int) -> tuple[Tensor, Te
     joints[..., 2] = 0.1 + 0.9 * torch.rand_like(joints[..., 2])
     joints[torch.rand(joints.shape[:-1]) < 0.2] = 0.0
     return joints, 0.3 * torch.randn(batch, frames, len(context_names(asdict(network.config))))
-
-
-def stream(network: LiftingNetwork, joints: Tensor, context: Tensor) -> Outputs:
-    """The same as `forward`, one frame after the other."""
-    state = network.initial(len(joints))
-    frames = []
-    for t in range(joints.shape[1]):
-        outputs, state = network.step(joints[:, t], context[:, t], state)
-        frames.append(outputs)
-    return {name: torch.stack([frame[name] for frame in frames], 1) for name in frames[0]}
 
 
 def finite(outputs: Outputs) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -27,12 +26,8 @@ LIMB = {name: limb for limb, name in enumerate(limbs.NAMES)}
 
 
 @pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
+def _seed() -> None:
     torch.manual_seed(3)
-    yield
-    torch.set_num_threads(before)
 
 
 def small(name: str) -> LiftingNetwork:

@@ -24,6 +24,7 @@ from pose_core.skeleton import SKELETONS
 from pose_train.refiner.network import LOOK_AHEADS, RefiningNetwork
 from pose_train.refiner.networks import NETWORKS
 from pose_train.refiner.networks.hpstm import FADE, UNSEEN_LOG_STD
+from pose_train.testing import stream
 from pose_train.trunk.network import Outputs, parameters
 from refine_node.encoding import FEATURES, MAX_OFFSET
 
@@ -58,14 +59,6 @@ CASES = [
 networks = pytest.mark.parametrize(("name", "config"), CASES)
 defaults = pytest.mark.parametrize("name", NETWORKS.files())
 skeletons = pytest.mark.parametrize("skeleton", SKELETON)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(autouse=True)
@@ -110,16 +103,6 @@ def known(xyz: Tensor) -> tuple[Tensor, Tensor]:
     """Joints and context of a camera that sees everything, 30 times a second."""
     rest = torch.tensor([LOG_STD, 1.0]).expand(*xyz.shape[:-1], 2)
     return torch.cat([xyz, rest], -1), torch.zeros(*xyz.shape[:2], len(CONTEXT))
-
-
-def stream(network: RefiningNetwork, joints: Tensor, context: Tensor) -> Outputs:
-    """The same as `forward`, one frame after the other."""
-    state = network.initial(len(joints))
-    frames = []
-    for t in range(joints.shape[1]):
-        outputs, state = network.step(joints[:, t], context[:, t], state)
-        frames.append(outputs)
-    return {name: torch.stack([frame[name] for frame in frames], 1) for name in frames[0]}
 
 
 def difference(a: Outputs, b: Outputs) -> float:

@@ -51,6 +51,23 @@ def read(bag: Path | str, topics: Iterable[str] | None = None, *, warn: Say = _w
     differently here, or a file that cannot be read. Damage in the middle of a file raises ValueError when it
     is reached.
     """
+    reader, connections, scratch = _opened(bag, topics, warn)
+    return _messages(reader, connections, scratch)
+
+
+def topics_with_messages(bag: Path | str) -> dict[str, str]:
+    """Full names of the topics that have a message, and their types, as the bag's index states them. Raises as `read`."""
+    reader, connections, scratch = _opened(bag, None, silent)
+    reader.close()
+    if scratch is not None:
+        scratch.cleanup()
+    return {connection.topic: connection.msgtype for connection in connections if connection.msgcount}
+
+
+def _opened(
+    bag: Path | str, topics: Iterable[str] | None, warn: Say
+) -> tuple[Reader, list[Connection], tempfile.TemporaryDirectory[str] | None]:
+    """A reader, what it shall read, and the folder with the copy of a bag that was cut short. Raises as `read`."""
     path = locate(Path(bag))
     scratch = None
     if is_cut_short(path):
@@ -75,12 +92,7 @@ def read(bag: Path | str, topics: Iterable[str] | None = None, *, warn: Say = _w
     except (McapError, *DAMAGE) as error:
         reader.close()
         raise ValueError(sentence(bag, "cannot be read: {}", error)) from error
-    return _messages(reader, connections, scratch)
-
-
-def topics_with_messages(bag: Path | str) -> dict[str, str]:
-    """Full names of the topics that have a message, and their types. Raises as `read`."""
-    return {message.topic: message.type for message in read(bag, warn=silent)}
+    return reader, connections, scratch
 
 
 def _messages(

@@ -89,7 +89,8 @@ def open_bag(path: Path, scratch: Path, say: Say, namespace: str | None = None) 
         next(messages, None)
     whole = path
     if warnings:
-        say(warnings[0])
+        for warning in warnings:
+            say(warning)
         shutil.rmtree(scratch, ignore_errors=True)
         recover(path, scratch)
         whole = scratch
