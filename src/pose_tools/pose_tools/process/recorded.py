@@ -92,7 +92,7 @@ def open_bag(path: Path, scratch: Path, say: Say, namespace: str | None = None) 
         for warning in warnings:
             say(warning)
         shutil.rmtree(scratch, ignore_errors=True)
-        recover(path, scratch)
+        recover(path, scratch, silent)
         whole = scratch
     try:
         with Reader(whole) as reader:
