@@ -43,7 +43,7 @@ def body_frames(people: People3D, min_confidence: float, namespace: str = "") ->
     skeleton = SKELETONS.get(people.skeleton)
     if any(joint not in skeleton.joints for joint in JOINTS):
         return []
-    found = {}
+    found: dict[str, BodyFrame] = {}
     for person in people.people:
         if _is_known(person, skeleton, min_confidence):
             name = frame_name(person.id, namespace)
@@ -70,7 +70,7 @@ def body_frame(
 
 
 def frame_name(person: str, namespace: str = "") -> str:
-    """`body_` and the id, with the namespace before it; characters but ASCII's letters and digits become their number (hexadecimal)."""
+    """`body_` and the id, with the namespace before it; what is no letter or digit of ASCII becomes its number in hexadecimal."""
     legal = re.sub(r"[^A-Za-z0-9_]", lambda found: f"_{ord(found.group()):x}_", person)
     return "/".join([*filter(None, namespace.split("/")), f"{PREFIX}{legal}"])
 
