@@ -567,13 +567,18 @@ def read_image(file: Path) -> np.ndarray | None:
         return None
 
 
+def is_camera(source: str) -> bool:
+    """Whether `source` names a camera or a stream, which gives images when they come; else it is a recording."""
+    return source.isdecimal() or "://" in source or source.startswith("/dev/")
+
+
 def open_source(params: Pose2DParams, report: Report = silent) -> Source:
     """The source that `params.source` names.
 
     Raises ValueError, saying what to check, where it gives no image.
     """
     name = params.source
-    if name.isdecimal() or "://" in name or name.startswith("/dev/"):
+    if is_camera(name):
         address = int(name) if name.isdecimal() else name
         return CameraSource(address, params.camera_width, params.camera_height, params.camera_fps, report)
     path = Path(name).expanduser()

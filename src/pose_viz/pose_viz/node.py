@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 from builtin_interfaces.msg import Duration
 from geometry_msgs.msg import Point
 from pose_msgs.msg import People2D as People2DMsg
@@ -24,7 +25,7 @@ from pose_ros.messages.images import compressed_from_msg, image_from_msg
 from pose_ros.qos import IMAGES
 from pose_ros.stage import Stage, now_ns, run
 from pose_viz.overlay import draw
-from pose_viz.pairing import Pairing
+from pose_viz.pairing import Frame, Pairing
 from pose_viz.params import VizParams
 from pose_viz.scene import Key, MarkerSpec, Scene, SceneBuilder, Shape
 
@@ -42,6 +43,13 @@ SHAPES = {
 }
 
 
+class Picture(NamedTuple):
+    """An image that is decoded when it is drawn on, and the topic that it came from."""
+
+    topic: str
+    decode: Callable[[], np.ndarray]
+
+
 class VizNode(Stage[VizParams]):
     """Draws what the other stages publish. What nobody looks at is neither built nor subscribed to."""
 
@@ -50,15 +58,16 @@ class VizNode(Stage[VizParams]):
 
     def on_start(self) -> None:
         self._scene = SceneBuilder(self.params)
-        self._pairing = Pairing()
+        self._pairing: Pairing[Picture] = Pairing()
         self._camera: Camera | None = None
         self._imageless = 0
         self._followed: dict[str, Subscription] = {}
         self._image_topic = self.resolve_topic_name(topics.IMAGE)
         self._markers = self.publish_on(MarkerArray, topics.MARKERS)
         self._overlay = self.publish_on(CompressedImage, topics.OVERLAY, IMAGES)
-        self.listen(People3DMsg, PEOPLE[self.params.people], self._on_people3d)
-        self.listen(People2DMsg, topics.PEOPLE2D, self._on_people2d)
+        self._people_topic = PEOPLE[self.params.people]
+        self.listen(People3DMsg, self._people_topic, self._on_people3d, needed="people in 3D", at_once=True)
+        self.listen(People2DMsg, topics.PEOPLE2D, self._on_people2d, needed="people in 2D", at_once=True)
 
     def on_pause(self) -> None:
         self._stop_overlay()
@@ -66,16 +75,15 @@ class VizNode(Stage[VizParams]):
     def on_params(self, params: VizParams) -> None:
         self._scene.params = params
 
+    # What belongs to one image is brought together as it comes, so that the newest of what is complete is drawn.
+
     def _on_people3d(self, msg: People3DMsg) -> None:
-        start = now_ns()
         people = people3d_from_msg(msg)
-        if self._markers.get_subscription_count() > 0:
-            scene = self._scene.build(people)
-            self._markers.publish(scene_to_msg(scene, people, self.params.lifetime))
+        self.health.sees(people.frame_id)
         if self._overlay_wanted():
             self._pairing.put_people3d(people)
-            self._draw()
-        self.stamped(people.times, start)
+            self._hand_on()
+        self.hand_over(self._mark, people, self._people_topic)
 
     def _on_people2d(self, msg: People2DMsg) -> None:
         if not self._overlay_wanted():
@@ -88,34 +96,48 @@ class VizNode(Stage[VizParams]):
         self._follow(image_outside=image is None)
         self._pairing.put_people2d(people)
         if image is not None:
-            self._pairing.put_image(people.stamp, image)
+            self._pairing.put_image(people.stamp, Picture(topics.IMAGE, lambda: image))
         self._imageless += 1
         if self._imageless == IMAGELESS:
             self.health.fault("overlay", self._why_imageless(), warn=True)
-        self._draw()
+        self._hand_on()
 
     def _on_image(self, msg: Image) -> None:
-        self._receive(stamp_to_ns(msg.header.stamp), lambda: image_from_msg(msg))
+        self._receive(stamp_to_ns(msg.header.stamp), Picture(topics.IMAGE, lambda: image_from_msg(msg)))
 
     def _on_compressed(self, msg: CompressedImage) -> None:
-        self._receive(stamp_to_ns(msg.header.stamp), lambda: compressed_from_msg(msg))
+        self._receive(
+            stamp_to_ns(msg.header.stamp),
+            Picture(topics.IMAGE_COMPRESSED, lambda: compressed_from_msg(msg)),
+        )
 
-    def _receive(self, stamp: int, decode: Callable[[], Any]) -> None:
+    def _receive(self, stamp: int, picture: Picture) -> None:
         if self._pairing.due(stamp, self.params.overlay_rate):
-            self._pairing.put_image(stamp, decode())
-            self._draw()
+            self._pairing.put_image(stamp, picture)
+            self._hand_on()
+
+    def _hand_on(self) -> None:
+        frame = self._pairing.take(self.params.overlay_rate)
+        if frame is not None:
+            self._imageless = 0
+            self.health.clear("overlay")
+            self.hand_over(self._draw, frame, frame.image.topic)
+
+    # Work on the newest.
 
     def _on_camera_info(self, msg: CameraInfo) -> None:
         self._camera = camera_from_msg(msg)
 
-    def _draw(self) -> None:
-        frame = self._pairing.take(self.params.overlay_rate)
-        if frame is None:
-            return
-        self._imageless = 0
-        self.health.clear("overlay")
-        image = draw(frame.image, frame.people2d, frame.people3d, self._camera, self.params)
+    def _mark(self, people: People3D) -> None:
+        start = now_ns()
+        if self._markers.get_subscription_count() > 0:
+            scene = self._scene.build(people)
+            self._markers.publish(scene_to_msg(scene, people, self.params.lifetime))
+        self.stamped(people.times, start)
+
+    def _draw(self, frame: Frame[Picture]) -> None:
         people = frame.people2d
+        image = draw(frame.image.decode(), people, frame.people3d, self._camera, self.params)
         self._overlay.publish(
             compressed_to_msg(image, people.stamp, people.frame_id, self.params.overlay_quality)
         )
@@ -143,7 +165,7 @@ class VizNode(Stage[VizParams]):
             self.unlisten(self._followed.pop(topic))
         for topic in wanted.keys() - self._followed.keys():
             kind, callback = wanted[topic]
-            self._followed[topic] = self.listen(kind, topic, callback, IMAGES)
+            self._followed[topic] = self.listen(kind, topic, callback, IMAGES, at_once=kind is not CameraInfo)
 
     def _compressed(self) -> bool:
         if self.params.image_transport != "auto":

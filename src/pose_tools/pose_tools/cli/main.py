@@ -48,6 +48,7 @@ def live(
     as_json: Json = False,
 ) -> None:
     """Run all stages in one process on a camera, video, image folder or image topic."""
+    from pose2d_node.sources import is_camera
     from pose_tools.graph.graph import Setup
     from pose_tools.graph.live import Run, run
     from pose_tools.graph.workspace import config_file
@@ -59,7 +60,7 @@ def live(
     setup = Setup(
         params_file=file,
         overrides=values,
-        live=pose2d.real_time or pose2d.source.isdigit() or not pose2d.source,
+        live=pose2d.real_time or is_camera(pose2d.source) or not pose2d.source,
         ros_args=tuple(ros_args),
     )
     with Bar("live") as progress:
@@ -112,7 +113,7 @@ def replay(
     of_file(file)  # names the first thing wrong with it
     if "pose2d" in values and not images:
         raise ValueError("pose2d looks at images; add --images, or leave what is stated for it out")
-    setup = Setup(params_file=file, overrides=values, live=True, ros_args=tuple(ros_args))
+    setup = Setup(params_file=file, overrides=values, ros_args=tuple(ros_args))
     with Bar("replay") as progress:
         result = run_replay(bag, record, setup, images=images, progress=progress, namespace=namespace)
     show(result, as_json)

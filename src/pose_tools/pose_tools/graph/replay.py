@@ -79,7 +79,7 @@ def replay(
     with (
         Signals() as signals,
         BagWriter(record) as writer,
-        running(replace(setup, stages=stages, private=True)) as graph,
+        running(replace(setup, stages=stages, private=True, live=False)) as graph,
     ):
         graph.monitor.observers.append(report)
         player = Player(kinds, context=graph.context, namespace=setup.namespace)
