@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -21,7 +22,7 @@ from pose_core.geometry.calibration import read_camera
 from pose_core.geometry.camera import Camera
 from pose_core.people import StageTime
 from pose_core.skeleton import MEDIAPIPE33
-from pose_ros import frames, qos, topics
+from pose_ros import frames, listeners, qos, topics
 from pose_ros.conversions import (
     MalformedMessage,
     camera_to_msg,
@@ -42,6 +43,9 @@ WATCH_PERIOD = 0.2
 
 STOP_PATIENCE = 5.0
 """Seconds that the last image may take when the node stops."""
+
+LISTENERS_PERIOD, LISTENERS_PATIENCE = 0.05, 30.0
+"""Seconds between two looks at who listens, and after which the first image is read without them."""
 
 SAME_SHAPE = 0.01
 """Relative difference of aspect ratios up to which an image counts as the calibrated one resized."""
@@ -75,6 +79,7 @@ class Pose2DNode(Stage[Pose2DParams]):
         self._calibration = _read_calibration(params.calibration)
         self._cameras: dict[tuple[int, int], Camera | None] = {}
         self._estimator = self._make_estimator(params)
+        self._awaited = listeners.names_of(params.wait_for)
         self._source = open_source(params, self._report) if params.source else None
         self.health.note("device", self._estimator.detector.device)
         self.health.note("detector", params.detector)
@@ -91,7 +96,7 @@ class Pose2DNode(Stage[Pose2DParams]):
             self._camera_info = self.publish_on(CameraInfo, topics.CAMERA_INFO)
         if self._source:
             self._image = self.publish_on(Image, topics.IMAGE, qos.IMAGES)
-            self._compressed = self.publish_on(CompressedImage, topics.IMAGE_COMPRESSED, qos.IMAGES)
+            self._compressed = self.publish_on(CompressedImage, topics.IMAGE_COMPRESSED, qos.OWN_IMAGES)
             # A timer, as not every executor takes guard conditions.
             steady = Clock(clock_type=ClockType.STEADY_TIME)
             self._watch = self.create_timer(WATCH_PERIOD, self._raise_failure, clock=steady)
@@ -107,8 +112,7 @@ class Pose2DNode(Stage[Pose2DParams]):
         self.health.clear("source")
         self.frames_read = 0
         self._stopping = threading.Event()
-        work = (self._source, iter(self._source))
-        self._worker = threading.Thread(target=self._work, args=work, name="pose2d", daemon=True)
+        self._worker = threading.Thread(target=self._work, args=(self._source,), name="pose2d", daemon=True)
         self._worker.start()
 
     def on_pause(self) -> None:
@@ -132,11 +136,25 @@ class Pose2DNode(Stage[Pose2DParams]):
 
     # A source of its own: everything below runs in the worker thread.
 
-    def _work(self, source: Source, images: Iterator[Frame]) -> None:
+    def _work(self, source: Source) -> None:
         try:
-            self._read(source, images)
+            self._await_listeners()
+            self._read(source, iter(source))
         except BaseException as error:  # noqa: BLE001 - a thread's boundary: the executor raises it again
             self._failure = error
+
+    def _await_listeners(self) -> None:
+        """Return when those who are waited for can hear the first image."""
+        if not self._awaited:
+            return
+        deadline = time.monotonic() + LISTENERS_PATIENCE
+        while (missing := listeners.absent(self, self._awaited) or listeners.unmatched(self)) and (
+            time.monotonic() < deadline
+        ):
+            if self._stopping.wait(LISTENERS_PERIOD):
+                return
+        if missing:
+            self.get_logger().warning(f"begins without {', '.join(missing)}, waited for in vain")
 
     def _read(self, source: Source, images: Iterator[Frame]) -> None:
         """Detect in this thread; track and publish in another, at most one image behind."""

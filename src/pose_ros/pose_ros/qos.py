@@ -22,7 +22,8 @@ def profile(offered: Delivery) -> QoSProfile:
     )
 
 
-RESULTS, IMAGES, LATCHED = profile(delivery.RESULTS), profile(delivery.IMAGES), profile(delivery.LATCHED)
+RESULTS, LATCHED = profile(delivery.RESULTS), profile(delivery.LATCHED)
+IMAGES, OWN_IMAGES = profile(delivery.IMAGES), profile(delivery.OWN_IMAGES)
 
 
 def overridable() -> QoSOverridingOptions:

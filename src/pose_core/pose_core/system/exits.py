@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 FAILED = 1
 """What was asked did not come out; the sentence on stderr says why."""
 
@@ -16,6 +19,10 @@ class WrongConfiguration(ValueError):
     """A parameter, or what it names, cannot be; the sentence says what to change."""
 
 
+class Failed(ValueError):
+    """What was asked did not come out, or not all of it; the sentence says what is there all the same."""
+
+
 class Unavailable(ValueError):
     """What is configured does not answer now, such as a camera that is not plugged in; trying again may help."""
 
@@ -28,3 +35,12 @@ def code_of(error: Exception) -> int:
 def refused(error: ValueError) -> ValueError:
     """What raised `error` was to be configured: the same sentence as WrongConfiguration, unless trying again may help."""
     return error if isinstance(error, Unavailable | WrongConfiguration) else WrongConfiguration(str(error))
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Around what checks a configuration: each ValueError of it is one of a wrong configuration."""
+    try:
+        yield
+    except ValueError as error:
+        raise refused(error) from error

@@ -21,7 +21,11 @@ LOCK = ".lock"
 def part_of(folder: Path, ending: str = "part") -> Path:
     """Where a bag is until it is complete and gets its name: a hidden folder beside."""
     whole = folder.resolve()
-    return folder.parent / f".{whole.name}.{ending}" if folder.name else whole.with_name(f".{whole.name}.{ending}")
+    return (
+        folder.parent / f".{whole.name}.{ending}"
+        if folder.name
+        else whole.with_name(f".{whole.name}.{ending}")
+    )
 
 
 def holds_messages(folder: Path) -> bool:
@@ -39,9 +43,7 @@ def locate(bag: Path) -> Path:
     """The folder or file to read: a folder with one bare storage file stands for that file."""
     if not bag.exists():
         if part_of(bag).is_dir() and holds_messages(part_of(bag)):
-            raise FileNotFoundError(
-                f"{bag} is still being recorded, or was cut short: {how_to_recover(bag)}"
-            )
+            raise FileNotFoundError(f"{bag} is still being recorded, or was cut short: {how_to_recover(bag)}")
         raise FileNotFoundError(f"there is no bag at {bag}")
     if bag.is_file():
         if bag.suffix not in BAG_FILES:

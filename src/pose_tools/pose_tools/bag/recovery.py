@@ -13,7 +13,6 @@ from pose_tools.bag.files import locate, mcap_files
 from pose_tools.bag.mcap_file import scan
 from pose_tools.bag.writer import BagWriter, Recording
 
-
 RECOVERY = "recovery"
 """Ending of the folder in which the copy is made: that of a recording may hold what is to be recovered."""
 
@@ -21,8 +20,8 @@ RECOVERY = "recovery"
 def recover(bag: Path | str, folder: Path | str, warn: Say | None = None) -> int:
     """Copy a bag that was cut short, up to its last whole chunk, into a new bag in `folder`.
 
-    `bag`: folder, with or without metadata.yaml, or a .mcap file; it stays as it is. `folder` is there when it is complete. Returns
-    the number of messages. From a bag of `BagWriter` comes exactly what it would have written, had it been closed there.
+    `bag`: folder, with or without metadata.yaml, or a .mcap file; it stays as it is. `folder` is there when it is complete.
+    Returns the number of messages. From a bag of `BagWriter` comes exactly what it would have written, had it been closed there.
     Messages whose topic is not stated are left out, and `warn` (by default a warning) is told. Raises FileNotFoundError,
     FileExistsError, or ValueError where nothing is whole, or what is whole is no ROS 2 bag.
     """

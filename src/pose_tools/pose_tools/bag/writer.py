@@ -396,11 +396,7 @@ class Recording:
             raise FileExistsError(
                 f"{self.folder} is being recorded by another process; choose another folder for the bag"
             ) from None
-        if holds_messages(self._part):
-            raise FileExistsError(
-                f"an earlier recording of {self.folder} was cut short: {how_to_recover(self.folder)}; to record anew, remove "
-                f"{self._part} or choose another folder for the bag"
-            )
+        _expect_no_rest(self.folder, self._part)
         for left in self._part.iterdir():
             if left.name != LOCK:
                 left.unlink()
@@ -452,6 +448,20 @@ def expect_free(folder: Path) -> None:
     if folder.exists() and not (folder.is_dir() and all(path.name == LOCK for path in folder.iterdir())):
         raise FileExistsError(
             f"{folder} exists and is not an empty folder; choose another one for the bag or remove it"
+        )
+
+
+def expect_recordable(folder: Path) -> None:
+    """Raise FileExistsError where `folder` is taken, or holds the rest of a recording that was cut short."""
+    expect_free(folder)
+    _expect_no_rest(folder, part_of(folder))
+
+
+def _expect_no_rest(folder: Path, part: Path) -> None:
+    if part.is_dir() and holds_messages(part):
+        raise FileExistsError(
+            f"an earlier recording of {folder} was cut short or still goes on: {how_to_recover(folder)}; to record anew, remove "
+            f"{part} or choose another folder for the bag"
         )
 
 
