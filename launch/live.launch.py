@@ -24,13 +24,13 @@ def start(launch, given):
     """A recorder on request, then separate stages or one process with the same nodes, and RViz on request."""
     space = given.arguments["namespace"]
     if given.says("composed"):
-        stages = [command(launch.keep, given, given.composed_words, space)]
+        stages = [launch.keep(command(given, given.composed_words, space))]
     else:
         stages = [
-            stage(launch, given, "pose2d_node", "pose2d", {"wait_for": given.listeners}, space),
-            stage(launch, given, "lift3d_node", "lift3d", {}, space),
-            stage(launch, given, "refine_node", "refine", {}, space),
-            stage(launch, given, "pose_viz", "viz", {}, space),
+            stage(launch, given, "pose2d_node", "pose2d", space, at_first={"wait_for": given.listeners}),
+            stage(launch, given, "lift3d_node", "lift3d", space),
+            stage(launch, given, "refine_node", "refine", space),
+            stage(launch, given, "pose_viz", "viz", space),
         ]
     return [*recorder(launch, given, space), *stages, *rviz(given, space)]
 

@@ -27,16 +27,15 @@ def start(launch, given):
     """A recorder on request, the stages that the chosen input needs, what plays the bag, and RViz on request."""
     replayed = Replayed.of(given)
     space, clock = replayed.namespace, {"use_sim_time": True}
-    detecting = [stage(launch, given, "pose2d_node", "pose2d", {**replayed.pose2d, **clock}, space)]
+    detector = stage(launch, given, "pose2d_node", "pose2d", space, always={**replayed.pose2d, **clock})
+    player = command(given, lambda _first: replayed.words, space)
     return [
         *recorder(launch, given, space, sim_time=True),
-        *(detecting if replayed.images else []),
-        stage(launch, given, "lift3d_node", "lift3d", clock, space),
-        stage(launch, given, "refine_node", "refine", clock, space),
-        stage(launch, given, "pose_viz", "viz", clock, space),
-        command(
-            lambda make: launch.require(make, f"the replay of {replayed.bag}"), given, replayed.words, space
-        ),
+        *([detector] if replayed.images else []),
+        stage(launch, given, "lift3d_node", "lift3d", space, always=clock),
+        stage(launch, given, "refine_node", "refine", space, always=clock),
+        stage(launch, given, "pose_viz", "viz", space, always=clock),
+        launch.require(player, f"the replay of {replayed.bag}"),
         *rviz(given, space, sim_time=True),
     ]
 

@@ -22,7 +22,7 @@ from pose_core.geometry.calibration import read_camera
 from pose_core.geometry.camera import Camera
 from pose_core.people import StageTime
 from pose_core.skeleton import MEDIAPIPE33
-from pose_ros import frames, listeners, qos, topics
+from pose_ros import frames, qos, topics
 from pose_ros.conversions import (
     MalformedMessage,
     camera_to_msg,
@@ -32,6 +32,7 @@ from pose_ros.conversions import (
     stamp_to_ns,
 )
 from pose_ros.images import compressed_to_msg, image_to_msg
+from pose_ros.listeners import Listeners, names_of
 from pose_ros.messages.images import compressed_from_msg, image_from_msg
 from pose_ros.stage import Stage, now_ns, run
 
@@ -79,7 +80,7 @@ class Pose2DNode(Stage[Pose2DParams]):
         self._calibration = _read_calibration(params.calibration)
         self._cameras: dict[tuple[int, int], Camera | None] = {}
         self._estimator = self._make_estimator(params)
-        self._awaited = listeners.names_of(params.wait_for)
+        self._listeners = Listeners(self, names_of(params.wait_for)) if params.wait_for else None
         self._source = open_source(params, self._report) if params.source else None
         self.health.note("device", self._estimator.detector.device)
         self.health.note("detector", params.detector)
@@ -128,6 +129,8 @@ class Pose2DNode(Stage[Pose2DParams]):
         self._worker = None
 
     def on_stop(self) -> None:
+        if self._listeners is not None:
+            self._listeners.close()
         if self._source is not None:
             self._source.close()
             self._source = None
@@ -145,12 +148,10 @@ class Pose2DNode(Stage[Pose2DParams]):
 
     def _await_listeners(self) -> None:
         """Return when those who are waited for can hear the first image."""
-        if not self._awaited:
+        if self._listeners is None:
             return
         deadline = time.monotonic() + LISTENERS_PATIENCE
-        while (missing := listeners.absent(self, self._awaited) or listeners.unmatched(self)) and (
-            time.monotonic() < deadline
-        ):
+        while (missing := self._listeners.missing()) and time.monotonic() < deadline:
             if self._stopping.wait(LISTENERS_PERIOD):
                 return
         if missing:

@@ -17,19 +17,23 @@ from pose_core.callbacks import Progress
 from pose_core.system.exits import Failed
 from pose_core.system.signals import Signals
 from pose_core.units import NS_PER_S
-from pose_ros import listeners, topics
+from pose_ros import topics
 from pose_ros.conversions import stamp_from_ns, stamp_to_ns
 from pose_ros.domains import own_context
+from pose_ros.listeners import Listeners
 from pose_ros.qos import RESULTS
 from pose_tools.bag.namespaces import input_of
 from pose_tools.bag.reader import BagMessage
-from pose_tools.graph.replay import ANSWER_S, Player, read_input
+from pose_tools.graph.replay import Player, read_input
 
 LISTENERS_S = 60.0
 """How long stages may take until they listen: they load networks first."""
 
-LATER_ANSWER_S = 5.0
-"""How long a frame may take to come out once others have: it was dropped by then."""
+FIRST_ANSWER_S, ANSWER_S = 15.0, 5.0
+"""How long a frame may take to come out, until the first one did and after that: it was dropped by then."""
+
+GIVE_UP = 3
+"""Frames of which nothing came out after which no further one is sent."""
 
 SETTLE_S = 0.5
 """How long the last markers may take to those who record them."""
@@ -71,13 +75,6 @@ class ClockPlayer(Player):
     def _on_refined(self, message: People3D) -> None:
         self.out.add(stamp_to_ns(message.header.stamp))
 
-    def missing(self, names: tuple[str, ...]) -> list[str]:
-        """Nodes that do not listen yet, and topics on which they and this node have not found each other."""
-        found = listeners.absent(self, names) or listeners.unmatched(self)
-        if not found and not self.count_publishers(self.resolve_topic_name(topics.REFINED)):
-            return ["refine"]
-        return found
-
 
 def play(
     job: Play, progress: Progress, ros_args: tuple[str, ...] = (), wait_s: float = LISTENERS_S
@@ -104,10 +101,11 @@ def play(
         executor = SingleThreadedExecutor(context=context)
         executor.add_node(player)
         try:
-            _spin(executor, signals, lambda: not player.missing(awaited), wait_s)
-            if missing := player.missing(awaited):
-                if signals.received:
-                    raise Failed("interrupted before the first frame")
+            waited = Listeners(player, awaited)
+            _spin(executor, signals, lambda: not waited.missing(), wait_s)
+            if signals.received:
+                raise Failed("interrupted before the first frame")
+            if missing := waited.missing():
                 raise Failed(
                     f"{' and '.join(missing)} did not come in {wait_s:.0f} s, nothing was played; see their log"
                 )
@@ -145,10 +143,10 @@ def _send(
         if signals.received:
             return done
         player.send(frame)
-        patience = LATER_ANSWER_S if player.out else ANSWER_S
+        patience = ANSWER_S if player.out else FIRST_ANSWER_S
         _spin(executor, signals, lambda stamp=stamp: stamp in player.out, patience)  # type: ignore[misc]
         progress(done + 1, len(frames))
-        if not player.out and not signals.received:
+        if not player.out and done + 1 == GIVE_UP:
             return done + 1
     return len(frames)
 

@@ -16,6 +16,7 @@ from rclpy.subscription import Subscription
 
 from pose_ros import qos
 from pose_ros import topics as names
+from pose_ros.listeners import RECORDER
 from pose_ros.messages.names import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, JOINT_ANGLES, PEOPLE2D, PEOPLE3D
 from pose_tools.bag.cdr import layout
 from pose_tools.bag.topics import Topic, result_topics
@@ -27,9 +28,6 @@ PER_IMAGE = (PEOPLE2D, PEOPLE3D, JOINT_ANGLES)
 IMAGES = (COMPRESSED_IMAGE, IMAGE)
 FROM_DRIVERS = (*IMAGES, CAMERA_INFO)
 """Types of what camera drivers publish, some of which offer best effort only."""
-
-NAME = "pose_recorder"
-"""Of the node, for which a source may wait (pose2d.wait_for)."""
 
 
 class Lacking:
@@ -105,7 +103,7 @@ class Recorder(Node):
         `ordered`: keep messages until `flush` and write them by stamp and then in the order of `topics`, so
         that the bag does not depend on which callback ran first.
         """
-        super().__init__(NAME, **node_options)
+        super().__init__(RECORDER, **node_options)
         self.failure = ""
         self.dropped = 0
         self._writer = writer

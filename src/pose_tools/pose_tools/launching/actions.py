@@ -94,11 +94,11 @@ class Launch:
     def keep(self, make: Make) -> Action:
         """A process that is started again when it dies, unless its configuration is wrong: that ends the launch.
 
-        `make`: of `on_exit` the action that starts it.
+        `make`: of `on_exit`, and of whether it is the `first` time, the action that starts it.
         """
         restarts = Restarts()
 
-        def start(_context: LaunchContext | None = None) -> Actions:
+        def start(_context: LaunchContext | None = None, *, first: bool = False) -> Actions:
             began = time.monotonic()
 
             def ended(event: Any, context: LaunchContext) -> Actions:
@@ -115,9 +115,9 @@ class Launch:
                 )
                 return [TimerAction(period=delay, actions=[again])] if delay else [again]
 
-            return [make(on_exit=ended)]
+            return [make(on_exit=ended, first=first)]
 
-        return start()[0]
+        return start(first=True)[0]
 
     def require(self, make: Make, what: str) -> Action:
         """A process whose end ends the launch, with its own exit code; `what` it is, for the user."""
@@ -129,7 +129,7 @@ class Launch:
                 return []
             return self.end(f"{what} has ended with exit code {event.returncode}", code)
 
-        return make(on_exit=ended)
+        return make(on_exit=ended, first=True)
 
 
 def argument(
@@ -186,15 +186,29 @@ def describe(
 
 
 def stage(
-    ours: Launch, given: Given, package: str, name: str, parameters: Mapping[str, Value], namespace: str
+    ours: Launch,
+    given: Given,
+    package: str,
+    name: str,
+    namespace: str,
+    *,
+    always: Mapping[str, Value] | None = None,
+    at_first: Mapping[str, Value] | None = None,
 ) -> Action:
-    """A stage in a process of its own, kept alive. `parameters`: beside those that are stated for it."""
-    typed = {
-        key: ParameterValue(TextSubstitution(text=value), value_type=str) if isinstance(value, str) else value
-        for key, value in {**parameters, **given.values.get(name, {})}.items()
-    }
-    return ours.keep(
-        lambda on_exit: Node(
+    """A stage in a process of its own, kept alive, with what is stated for it.
+
+    `always`: further parameters; `at_first`: those that it has until it is started again.
+    """
+
+    def make(on_exit: Any, first: bool) -> Action:
+        own = {**(always or {}), **((at_first or {}) if first else {}), **given.values.get(name, {})}
+        typed = {
+            key: ParameterValue(TextSubstitution(text=value), value_type=str)
+            if isinstance(value, str)
+            else value
+            for key, value in own.items()
+        }
+        return Node(
             package=package,
             executable=name,
             name=name,
@@ -204,45 +218,36 @@ def stage(
             output="screen",
             on_exit=on_exit,
         )
-    )
+
+    return ours.keep(make)
 
 
 def command(
-    make: Callable[[Make], Action],
-    given: Given,
-    words: Sequence[str],
-    namespace: str,
-    *,
-    sim_time: bool = False,
-) -> Action:
-    """A process of `pose`; `make`: `Launch.keep`, or `Launch.require` of what it is."""
-    return make(
-        lambda on_exit: Node(
+    given: Given, words: Callable[[bool], Sequence[str]], namespace: str, *, sim_time: bool = False
+) -> Make:
+    """What makes a process of `pose`; `words`: of whether it is the first time."""
+
+    def make(on_exit: Any, first: bool) -> Action:
+        return Node(
             package="pose_tools",
             executable="pose",
             namespace=namespace,
-            arguments=list(words),
+            arguments=list(words(first)),
             parameters=[{"use_sim_time": True}] if sim_time else [],
             remappings=given.remappings(),
             output="screen",
             on_exit=on_exit,
         )
-    )
+
+    return make
 
 
 def recorder(ours: Launch, given: Given, namespace: str, *, sim_time: bool = False) -> Actions:
     """What records the bag, where one is asked for: first of all, and required."""
     if not given.record:
         return []
-    return [
-        command(
-            lambda make: ours.require(make, f"the recorder of {given.record}"),
-            given,
-            given.recorder_words,
-            namespace,
-            sim_time=sim_time,
-        )
-    ]
+    make = command(given, lambda _first: given.recorder_words, namespace, sim_time=sim_time)
+    return [ours.require(make, f"the recorder of {given.record}")]
 
 
 def rviz(given: Given, namespace: str, *, sim_time: bool = False) -> Actions:

@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pose_core.config import Value
 from pose_core.system.exits import WrongConfiguration, refusing
 from pose_ros import topics
 from pose_tools.bag.writer import expect_recordable
 from pose_tools.parameters.chosen import Values, of_file, params_of
 from pose_tools.parameters.launching import as_sets, flag, stated
 from pose_tools.parameters.options import LIVE_LAUNCH
-from pose_tools.parameters.table import STAGES
 
 RECORDER = "pose_recorder"
-"""Name of the recorder's node."""
+"""Node that a source waits for; `pose_ros.listeners` says so to nodes, and this is read where there is no rclpy."""
 
 
 @dataclass(frozen=True)
@@ -78,12 +78,14 @@ class Given:
         """Nodes that the first image of a source waits for."""
         return " ".join(["lift3d", "refine", *([RECORDER] if self.record else [])])
 
-    @property
-    def composed_words(self) -> list[str]:
-        """How `pose` is told to run all stages in one process. It takes a recording as fast as it can, where nobody says otherwise."""
-        real_time = params_of("pose2d", self.by_file, self.values).real_time
-        own: Values = {"pose2d": {"wait_for": self.listeners, "real_time": real_time}}
-        values = {name: {**own.get(name, {}), **self.values.get(name, {})} for name in STAGES}
+    def composed_words(self, waits: bool) -> list[str]:
+        """How `pose` is told to run all stages in one process; `waits`: for `listeners`.
+
+        `pose live` takes a recording as fast as it can, where it is not told otherwise.
+        """
+        own: dict[str, Value] = {"real_time": params_of("pose2d", self.by_file, self.values).real_time}
+        own |= {"wait_for": self.listeners} if waits else {}
+        values = {**self.values, "pose2d": {**own, **self.values.get("pose2d", {})}}
         sets = [word for value in as_sets(values) for word in ("--set", value)]
         return ["live", "--stay", "--params", self.arguments["params"], *sets]
 
