@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,7 +18,7 @@ from pose_tools.cli import files as cli_files
 from pose_tools.cli import train as cli_train
 from pose_tools.cli.doors import Commands
 from pose_tools.cli.options import Chosen, takes
-from pose_tools.missing import said_of
+from pose_tools.missing import has_ros, said_of
 from pose_tools.parameters.chosen import of_file, params_of
 from pose_tools.parameters.options import DEMO, LIVE, RECORD, REPLAY
 from pose_tools.terminal import Bar, Json, say, show
@@ -257,6 +258,10 @@ def bag_recover(
     say(f"{recover(bag, out, say)} messages recovered to {out}")
 
 
+WITH_NODES = ("live", "demo", "replay", "record", "bench")
+"""Commands that make ROS nodes which send or get images."""
+
+
 cli_files.add_to(app)
 cli_train.add_to(app)
 
@@ -269,6 +274,10 @@ def main() -> None:
         ros_args[:] = arguments[at + 1 :]
         arguments = arguments[:at]
     try:
+        if arguments[:1] and arguments[0] in WITH_NODES and has_ros():
+            from pose_tools.graph import middleware
+
+            middleware.prepare(os.environ)
         code = app(arguments, prog_name="pose", standalone_mode=False)
     except UsageError as error:
         say(_sentence(error.format_message()))
