@@ -30,6 +30,7 @@ import numpy as np
 
 from pose2d_node.params import Pose2DParams
 from pose_core.reading import picture
+from pose_core.system.exits import Unavailable
 from pose_core.units import NS_PER_S
 
 VIDEO_ORIGIN_NS = NS_PER_S
@@ -267,7 +268,7 @@ class CameraSource(Source):
         """`address`: index, device or URL. `width`, `height`, `fps`: asked of the camera unless 0, fault
         where refused.
 
-        Raises ValueError where it gives no image now.
+        Raises Unavailable where it gives no image now.
         """
         super().__init__(report, clock or Clock())
         self._address, self._open_capture = address, open_capture
@@ -276,7 +277,7 @@ class CameraSource(Source):
         self._first = self._open()
         if self._first is None:
             found = ", ".join(sorted(str(device) for device in Path("/dev").glob("video*")))
-            raise ValueError(
+            raise Unavailable(
                 f"camera {address} gives no image; check that it is plugged in and that no other program "
                 f"uses it (video devices here: {found or 'none'})"
             )
