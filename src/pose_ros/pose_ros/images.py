@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
+from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image
 
 from pose_core.units import NS_PER_S
@@ -123,9 +124,16 @@ class ImageInput:
         self._stage, self._transport = stage, transport
         self._callbacks, self._arrived = callbacks, arrived
         self._heard = False
+        self._topic: ImageTopic | None = None
+        self._subscription: Subscription | None = None
         self._listen(image_topic(stage, transport))
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._timer = stage.create_timer(LOOK_PERIOD, self._look, clock=steady)
+
+    @property
+    def listens(self) -> bool:
+        """Whether there is a subscription now."""
+        return self._subscription is not None
 
     def close(self) -> None:
         """Look no more."""
@@ -133,25 +141,28 @@ class ImageInput:
 
     def _look(self) -> None:
         heard, self._heard = self._heard, False
-        if heard:
-            return
-        topic = image_topic(self._stage, self._transport)
-        if topic != self._topic:
-            self._stage.unlisten(self._subscription)
-            self._listen(topic)
+        if not heard:
+            self._listen(image_topic(self._stage, self._transport))
 
     def _listen(self, topic: ImageTopic) -> None:
         def hear(msg: bytes) -> None:
             self._heard = True
             self._arrived(msg)
 
+        if topic == self._topic:
+            return
+        if self._subscription is not None:
+            self._stage.unlisten(self._subscription)
+        self._topic = self._subscription = None
         kind = CompressedImage if topic.compressed else Image
+        needed = "compressed images" if topic.compressed else "images"
+        callback = self._callbacks[kind]
+        try:
+            self._subscription = self._stage.listen(
+                kind, topic.name, callback, qos.IMAGES, needed=needed, arrived=hear
+            )
+        except (
+            RuntimeError
+        ):  # of rcl: another node of this process still takes the topic for one of another type
+            return
         self._topic = topic
-        self._subscription = self._stage.listen(
-            kind,
-            topic.name,
-            self._callbacks[kind],
-            qos.IMAGES,
-            needed="compressed images" if topic.compressed else "images",
-            arrived=hear,
-        )
