@@ -23,6 +23,7 @@ from rclpy.parameter import Parameter
 from lift3d_node.node import Lift3DNode
 from pose2d_node.node import Pose2DNode
 from pose_core.people import People2D, People3D
+from pose_core.system.exits import refused
 from pose_core.system.threads import one_blas_thread
 from pose_ros import topics
 from pose_ros.conversions import people2d_from_msg, people3d_from_msg
@@ -172,7 +173,8 @@ class Setup:
     namespace: str = ""
     executor: str = DEFAULT_EXECUTOR
     live: bool = False
-    """The source drops images itself, as a camera does; otherwise every image is processed."""
+    """Images come when they come, as from a camera: each stage works on the newest. Otherwise every image is processed, and the
+    source waits for the stages."""
     ros_args: tuple[str, ...] = ()
     """Remappings and the like, as after --ros-args."""
     private: bool = False
@@ -189,13 +191,26 @@ class Graph:
         self.executor = EXECUTORS[setup.executor](context)
         self.nodes: dict[str, Node] = {}
         """Stages and further nodes by name."""
-        self.monitor = Monitor(self.pace, context=context, namespace=setup.namespace)
+        self.monitor = Monitor(self.pace, **self.node_options)
         self.executor.add_node(self.monitor)
 
     def start(self) -> None:
-        """Make the stages. Raises ValueError for parameters that one of them refuses; `close` is due then, too."""
-        for name in self.setup.stages:
-            self.add(self._stage(name))
+        """Make the stages. Raises WrongConfiguration for parameters that one of them refuses, or another ValueError for what does
+        not answer now; `close` is due then, too."""
+        try:
+            for name in self.setup.stages:
+                self.add(self._stage(name))
+        except ValueError as error:
+            raise refused(error) from error
+
+    @property
+    def node_options(self) -> dict[str, Any]:
+        """Of every node that belongs to this graph: its namespace and remappings are the same."""
+        return {
+            "context": self.context,
+            "namespace": self.setup.namespace or None,
+            "cli_args": ["--ros-args", *self.setup.ros_args] if self.setup.ros_args else None,
+        }
 
     def _stage(self, name: str) -> Node:
         arguments = list(self.setup.ros_args)
@@ -206,11 +221,13 @@ class Graph:
             context=self.context,
             namespace=self.setup.namespace or None,
             cli_args=["--ros-args", *arguments] if arguments else None,
-            parameter_overrides=[
-                Parameter(k, value=v) for k, v in self.setup.overrides.get(name, {}).items()
-            ],
+            parameter_overrides=[Parameter(k, value=v) for k, v in self._values(name).items()],
             **extra,
         )
+
+    def _values(self, name: str) -> dict[str, bool | int | float | str]:
+        lossless = {} if self.setup.live else {"lossless": True}
+        return lossless | self.setup.overrides.get(name, {})
 
     def add(self, node: Node) -> None:
         """Spin a further node, such as a recorder, with the stages."""

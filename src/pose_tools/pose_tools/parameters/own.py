@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lift3d_node.params import MAX_MASS, MIN_MASS, Lift3DParams
+from lift3d_node.params import Lift3DParams
 from pose_biomechanics.params import MAX_CYCLES
 from pose_core.config import param
+from pose_core.statements import MAX_MASS, MIN_MASS
 
 
 @dataclass(frozen=True)
@@ -46,4 +47,9 @@ class ProcessParams:
 class RecordParams:
     """Parameters of whatever records a bag."""
 
-    images: bool = param(False, "also record the compressed images")
+    images: bool = param(False, "also record the images")
+    image_transport: str = param(
+        "compressed",
+        "which images to record: those of image_raw/compressed, or of image_raw where a driver has no others",
+        choices=("compressed", "raw"),
+    )
