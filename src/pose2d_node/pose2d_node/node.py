@@ -317,9 +317,5 @@ def _read_calibration(path: str) -> Camera | None:
 
 
 def main() -> None:
-    """Entry point of `ros2 run pose2d_node pose2d`."""
+    """What `python -m pose2d_node` does, once it knows what to do on a signal."""
     run(Pose2DNode)
-
-
-if __name__ == "__main__":
-    main()
