@@ -6,11 +6,7 @@ from dataclasses import dataclass
 
 from pose_core.config import TiltParams, param
 from pose_core.networks.runtime import DEVICES
-
-MIN_HEIGHT, MAX_HEIGHT = 0.5, 2.6
-"""Standing heights in metres that a person may have: a small child to just under the tallest person on record."""
-MIN_MASS, MAX_MASS = 2.0, 400.0
-"""Kilograms that a person may have."""
+from pose_core.statements import MAX_HEIGHT, MIN_HEIGHT
 
 BACKENDS = ("auto", "onnxruntime", "torch")
 UNKNOWN, STATED, TF = TILTS = ("unknown", "stated", "tf")

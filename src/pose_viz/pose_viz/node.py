@@ -206,6 +206,8 @@ def _marker(stamp: Header, spec: MarkerSpec, lifetime: Duration) -> Marker:
         marker.points, marker.colors = points, colours
     else:
         marker.pose.position = points[0]
+        turn = marker.pose.orientation
+        turn.x, turn.y, turn.z, turn.w = spec.turn
     return marker
 
 
