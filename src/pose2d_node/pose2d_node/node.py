@@ -49,7 +49,8 @@ class Pose2DNode(Stage[Pose2DParams]):
 
     A source of its own is read by a thread of the node. `gate`, where given, is called before each of its images
     and ends the reading by returning False. `finished` is set when the reading has ended by itself: the
-    source had no more images, or the gate said so. `frames_read` counts the images read since activation.
+    source had no more images, or the gate said so. `frames_read` counts the images read since activation, `last_stamp` is that of
+    the last one (ns; 0: none).
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class Pose2DNode(Stage[Pose2DParams]):
         self._gate = gate or _always
         self._make_estimator = make_estimator
         self.finished = threading.Event()
-        self.frames_read = 0
+        self.frames_read = self.last_stamp = 0
         self._source: Source | None = None
         self._reader: threading.Thread | None = None
         super().__init__("pose2d", Pose2DParams, **node_options)
@@ -105,7 +106,7 @@ class Pose2DNode(Stage[Pose2DParams]):
             return
         self.finished.clear()
         self.health.clear("source")
-        self.frames_read = 0
+        self.frames_read = self.last_stamp = 0
         self._stopping = threading.Event()
         work = (self._source, iter(self._source))
         self._reader = threading.Thread(target=self._work, args=work, name="pose2d", daemon=True)
@@ -144,6 +145,7 @@ class Pose2DNode(Stage[Pose2DParams]):
             if frame is None:
                 break
             self.frames_read += 1
+            self.last_stamp = frame.stamp
             self.health.skip(source.skipped - skipped)
             skipped = source.skipped
             seen = self._see(frame)

@@ -21,7 +21,6 @@ from pose2d_node.sources import (
     CameraSource,
     Clock,
     Folder,
-    Handover,
     Playback,
     Video,
     decoded,
@@ -367,20 +366,6 @@ def test_a_bug_in_the_grabbing_thread_reaches_the_reader():
         next(frames)
 
 
-def test_a_full_handover_waits_until_there_is_room():
-    handover = Handover(1, drop_oldest=False)
-    frames = [sources.Frame(i, image_of(i), 0, 0) for i in range(3)]
-    assert handover.put(frames[0])
-    writer = threading.Thread(target=lambda: [handover.put(frame) for frame in frames[1:]])
-    writer.start()
-    assert [handover.take().stamp for _ in range(3)] == [0, 1, 2]
-    writer.join(20.0)
-    assert handover.dropped == 0
-    handover.close()
-    assert not handover.put(frames[0])
-    assert handover.take() is None
-
-
 def test_the_source_is_chosen_by_its_name(make_video, folder, monkeypatch):
     assert open_source(Pose2DParams(source=str(make_video()))).describe().startswith("film.avi")
     images = open_source(Pose2DParams(source=str(folder), image_rate_hz=5.0))
@@ -399,6 +384,21 @@ def test_the_source_is_chosen_by_its_name(make_video, folder, monkeypatch):
         ValueError, match=r"source 'nowhere\.mp4' is no camera index, no file and no folder; check"
     ):
         open_source(Pose2DParams(source="nowhere.mp4"))
+
+
+@pytest.mark.parametrize(
+    ("source", "camera"),
+    [
+        ("0", True),
+        ("/dev/video2", True),
+        ("rtsp://a/b", True),
+        ("film.mp4", False),
+        ("images", False),
+        ("", False),
+    ],
+)
+def test_cameras_are_told_from_recordings(source, camera):
+    assert sources.is_camera(source) is camera
 
 
 def test_closing_ends_the_thread_of_an_iterator_that_was_never_used(make_video):

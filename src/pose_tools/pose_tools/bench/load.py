@@ -30,14 +30,16 @@ from sensor_msgs.msg import Image
 
 from pose2d_node.params import Pose2DParams
 from pose2d_node.sources import open_source
+from pose_core import assets
 from pose_core.callbacks import Say
 from pose_core.units import MS_PER_NS
 from pose_ros import topics
 from pose_ros.conversions import stamp_from_ns
-from pose_ros.diagnostics import percentile
+from pose_ros.diagnostics import node_of, percentile
 from pose_ros.domains import own_context, private_domain
 from pose_ros.images import image_to_msg
 from pose_ros.qos import IMAGES, RESULTS
+from pose_tools.graph.demo import VIDEO
 from pose_tools.graph.graph import DEFAULT_EXECUTOR, EXECUTORS
 from pose_tools.parameters.chosen import Values
 
@@ -188,7 +190,7 @@ class Bench(Node):
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
-            self.heard.counts.setdefault(status.name.partition(":")[0], []).append(_counts(status))
+            self.heard.counts.setdefault(node_of(status.name)[1:], []).append(_counts(status))
 
 
 def _counts(status: DiagnosticStatus) -> tuple[int, int]:
@@ -196,13 +198,13 @@ def _counts(status: DiagnosticStatus) -> tuple[int, int]:
     return int(values["frames"]), int(values["skipped"])
 
 
-def load_table(video: Path, say: Say) -> dict[str, Any]:
+def load_table(say: Say) -> dict[str, Any]:
     """Rates and ages by input (raw images on a topic; a recording that `pose2d` plays in real time), way of running and load."""
     ways: dict[str, Callable[[Values], list[list[str]]]] = {
         "separate processes": separate,
         **{f"composed, {name}": _composed(name) for name in EXECUTORS if name != "multi"},
     }
-    with pictures(video) as (folder, images):
+    with pictures(assets.path(VIDEO)) as (folder, images):
         result: dict[str, Any] = {"raw images on a topic": {}, "own source": {}}
         for name, way in ways.items():
             result["raw images on a topic"][name] = on_topic(way, images, name, say)
