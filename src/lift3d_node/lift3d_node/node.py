@@ -85,7 +85,7 @@ class Lift3DNode(Stage[Lift3DParams]):
         """Listen to tf where it is to tell the camera's tilt. Raises ValueError where it cannot."""
         follow = params.camera_tilt == TF
         if follow and self._gravity is None:
-            self._gravity = Gravity(self, params.level_frame)
+            self._gravity = Gravity(self, params.level_frame, params.max_tf_age)
         elif not follow and self._gravity is not None:
             self._gravity.close()
             self._gravity = None
@@ -95,12 +95,9 @@ class Lift3DNode(Stage[Lift3DParams]):
         """Tell the lifter what tf says of the camera's tilt."""
         if self._gravity is None:
             return
-        self._lifter.lifter.up = up = self._gravity.up(people.frame_id, people.stamp)
-        if up is None:
-            frames = f"'{people.frame_id}' to '{self._gravity.level_frame}'"
-            self.health.fault(
-                TILT, f"tf does not tell the way from {frames}; publish it, or set level_frame", warn=True
-            )
+        self._lifter.lifter.up = self._gravity.up(people.frame_id, people.stamp)
+        if self._gravity.fault:
+            self.health.fault(TILT, self._gravity.fault, warn=True)
         else:
             self.health.clear(TILT)
 

@@ -41,6 +41,13 @@ class Lift3DParams(TiltParams):
         live=True,
     )
     level_frame: str = param("odom", "camera_tilt tf: a frame whose z axis points up")
+    max_tf_age: float = param(
+        1.0,
+        "camera_tilt tf: time between an image and the newest transform beyond which it is not believed; static ones never age",
+        unit="s",
+        low=0.01,
+        high=3600.0,
+    )
 
     height: float = param(
         0.0,

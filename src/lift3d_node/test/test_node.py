@@ -430,12 +430,15 @@ def test_the_cameras_tilt_is_a_live_parameter(shot) -> None:
 class PlayedGravity:
     """Tells of the frame "eye" what the test says."""
 
-    def __init__(self, _node: object, level_frame: str) -> None:
-        self.level_frame, self.closed = level_frame, False
+    def __init__(self, _node: object, level_frame: str, max_age: float) -> None:
+        self.level_frame, self.max_age, self.closed = level_frame, max_age, False
         self.told: np.ndarray | None = None
+        self.fault = ""
 
     def up(self, frame: str, _stamp: int) -> np.ndarray | None:
-        return self.told if frame == "eye" else None
+        up = self.told if frame == "eye" else None
+        self.fault = "" if up is not None else f"there is no tf from '{self.level_frame}' to '{frame}'"
+        return up
 
     def close(self) -> None:
         self.closed = True
@@ -443,17 +446,18 @@ class PlayedGravity:
 
 def test_the_tilt_follows_tf_image_by_image(shot, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lift3d_node.node.Gravity", PlayedGravity)
-    with graph(camera_tilt="tf", level_frame="map") as g:
+    with graph(camera_tilt="tf", level_frame="map", max_tf_age=0.5) as g:
         gravity = g.stage._gravity
+        assert gravity.max_age == 0.5
         g.lifted(shot(NS_PER_S))
         status, values = g.report()
         assert status.level == DiagnosticStatus.WARN
-        assert "tf does not tell the way from 'eye' to 'map'" in status.message
+        assert "there is no tf from 'map' to 'eye'" in status.message
         assert values["camera tilt"] == "unknown"
         gravity.told = up_in_camera(40.0, 3.0)
         g.lifted(shot(2 * NS_PER_S))
         status, values = g.report()
-        assert "tf does not tell" not in status.message
+        assert "there is no tf" not in status.message
         assert values["camera tilt"] == "looks 40.0 degrees down, rolled by 3.0"
         assert g.stage.set_parameters([Parameter("camera_tilt", value="unknown")])[0].successful
         assert gravity.closed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -32,11 +33,15 @@ from pose_ros.conversions import (
     stamp_to_ns,
 )
 from pose_ros.images import compressed_to_msg, image_to_msg
+from pose_ros.listeners import Listeners, names_of
 from pose_ros.messages.images import compressed_from_msg, image_from_msg
 from pose_ros.stage import STOP_PATIENCE, Stage, now_ns, run
 
 OLDEST_CAPTURE = 10_000_000_000
 """ns; a stamp further back (a bag, simulated time) is no time at which this machine saw an image."""
+
+LISTENERS_PERIOD, LISTENERS_PATIENCE = 0.05, 30.0
+"""Seconds between two looks at who listens, and after which the first image is read without them."""
 
 SAME_SHAPE = 0.01
 """Relative difference of aspect ratios up to which an image counts as the calibrated one resized."""
@@ -72,6 +77,7 @@ class Pose2DNode(Stage[Pose2DParams]):
         self._calibration = _read_calibration(params.calibration)
         self._cameras: dict[tuple[int, int], Camera | None] = {}
         self._estimator = self._make_estimator(params)
+        self._listeners = Listeners(self, names_of(params.wait_for)) if params.wait_for else None
         self._source = open_source(params, self._report) if params.source else None
         self.health.note("device", self._estimator.detector.device)
         self.health.note("detector", params.detector)
@@ -88,7 +94,7 @@ class Pose2DNode(Stage[Pose2DParams]):
             self._camera_info = self.publish_on(CameraInfo, topics.CAMERA_INFO)
         if self._source:
             self._image = self.publish_on(Image, topics.IMAGE, qos.IMAGES)
-            self._compressed = self.publish_on(CompressedImage, topics.IMAGE_COMPRESSED, qos.IMAGES)
+            self._compressed = self.publish_on(CompressedImage, topics.IMAGE_COMPRESSED, qos.OWN_IMAGES)
         elif params.image_transport == "raw":
             self.listen(Image, topics.IMAGE, self._on_image, qos.IMAGES, needed="images")
         else:
@@ -108,8 +114,7 @@ class Pose2DNode(Stage[Pose2DParams]):
         self.health.clear("source")
         self.frames_read = self.last_stamp = 0
         self._stopping = threading.Event()
-        work = (self._source, iter(self._source))
-        self._reader = threading.Thread(target=self._work, args=work, name="pose2d", daemon=True)
+        self._reader = threading.Thread(target=self._work, args=(self._source,), name="pose2d", daemon=True)
         self._reader.start()
 
     def on_pause(self) -> None:
@@ -125,6 +130,8 @@ class Pose2DNode(Stage[Pose2DParams]):
         self._publisher.close()
 
     def on_stop(self) -> None:
+        if self._listeners is not None:
+            self._listeners.close()
         if self._source is not None:
             self._source.close()
             self._source = None
@@ -132,11 +139,23 @@ class Pose2DNode(Stage[Pose2DParams]):
 
     # A source of its own.
 
-    def _work(self, source: Source, images: Iterator[Frame]) -> None:
+    def _work(self, source: Source) -> None:
         try:
-            self._read(source, images)
+            self._await_listeners()
+            self._read(source, iter(source))
         except BaseException as error:  # noqa: BLE001 - a thread's boundary: the executor raises it again
             self.fail(error)
+
+    def _await_listeners(self) -> None:
+        """Return when those who are waited for can hear the first image."""
+        if self._listeners is None:
+            return
+        deadline = time.monotonic() + LISTENERS_PATIENCE
+        while (missing := self._listeners.missing()) and time.monotonic() < deadline:
+            if self._stopping.wait(LISTENERS_PERIOD):
+                return
+        if missing:
+            self.get_logger().warning(f"begins without {', '.join(missing)}, waited for in vain")
 
     def _read(self, source: Source, images: Iterator[Frame]) -> None:
         skipped = source.skipped

@@ -46,6 +46,11 @@ class Pose2DParams(StageParams):
         "play a video or folder at its own rate, stamped with the system time, and drop the frames that come "
         "too late; false: every frame, as fast as possible, stamped with its own time line",
     )
+    wait_for: str = param(
+        "",
+        "nodes, with blanks between, that must listen before the first image of a source is read: lift3d, refine, viz, "
+        "pose_recorder; after half a minute it begins without them",
+    )
     detector: str = param(
         "mediapipe",
         "what finds people in images: mediapipe, or what an installed package brings by that name",

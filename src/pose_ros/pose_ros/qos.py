@@ -24,7 +24,8 @@ def profile(offered: Delivery) -> QoSProfile:
     )
 
 
-RESULTS, IMAGES, LATCHED = profile(delivery.RESULTS), profile(delivery.IMAGES), profile(delivery.LATCHED)
+RESULTS, LATCHED = profile(delivery.RESULTS), profile(delivery.LATCHED)
+IMAGES, OWN_IMAGES = profile(delivery.IMAGES), profile(delivery.OWN_IMAGES)
 
 DEEP_RESULTS, DEEP_IMAGES = 1000, 60
 """Depth of a subscription that may lose nothing: what comes while it works waits there. 60 raw images of 720p take 166 MB."""

@@ -28,7 +28,7 @@ import time
 import traceback
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
@@ -48,6 +48,7 @@ from rclpy.subscription import Subscription
 from pose_core.config import StageParams
 from pose_core.people import StageTime
 from pose_core.skeleton import SKELETONS
+from pose_core.system import exits
 from pose_core.system.inbox import Worker
 from pose_core.system.signals import Signals
 from pose_core.system.threads import one_blas_thread
@@ -503,7 +504,10 @@ def _parsed(msg: bytes, kind: type) -> Any:
 
 
 def run(stage_class: Callable[[], Stage[Any]]) -> None:
-    """`main` of a stage: works until Ctrl-C or SIGTERM; exits with 1 and a sentence where it cannot start."""
+    """`main` of a stage: works until Ctrl-C or SIGTERM.
+
+    Where it cannot start it says so in a sentence and exits with a code of `pose_core.system.exits`.
+    """
     with Signals() as signals:
         _init()
         try:
@@ -524,11 +528,16 @@ def _init() -> None:
     try:
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     except RuntimeError as error:  # of rcl: an unreadable parameter file, a wrong ROS argument
-        sys.exit(f"cannot start, wrong ROS arguments: {error}")
+        _end(f"cannot start, wrong ROS arguments: {error}", exits.WRONG_CONFIGURATION)
 
 
 def _construct(stage_class: Callable[[], Stage[Any]]) -> Stage[Any]:
     try:
         return stage_class()
     except ValueError as error:
-        sys.exit(f"cannot start: {error}")
+        _end(f"cannot start: {error}", exits.code_of(exits.refused(error)))
+
+
+def _end(sentence: str, code: int) -> NoReturn:
+    print(sentence, file=sys.stderr, flush=True)
+    sys.exit(code)

@@ -30,6 +30,7 @@ from rclpy.subscription import Subscription
 from pose_core.config import StageParams, param
 from pose_core.people import People2D, Person2D, StageTime
 from pose_core.skeleton import SKELETONS
+from pose_core.system import exits
 from pose_ros import diagnostics, qos, stage, topics
 from pose_ros.conversions import people2d_from_msg, people2d_to_msg, skeleton_from_msg
 from pose_ros.domains import private_domain
@@ -774,10 +775,18 @@ def test_a_signal_ends_the_process_in_order(number):
 def test_what_cannot_start_says_why_in_a_sentence(arguments, start, sentence):
     with program(*arguments, start=start) as process:
         out, err = process.communicate(timeout=60)
-    assert process.returncode == 1
+    assert process.returncode == exits.WRONG_CONFIGURATION
     assert sentence in err
     assert "Traceback" not in err
     assert "running" not in out
+
+
+@pytest.mark.usefixtures("_own_graph")
+def test_what_may_be_there_later_ends_it_with_the_code_of_a_failure():
+    start = "from pose_core.system.exits import Unavailable; raise Unavailable('camera 3 gives no image')"
+    with program(start=start) as process:
+        _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (exits.FAILED, "cannot start: camera 3 gives no image\n")
 
 
 @pytest.mark.usefixtures("_own_graph")

@@ -13,7 +13,7 @@ from pose_core import assets
 from pose_core.callbacks import no_progress
 from pose_ros import topics
 from pose_tools.bag.definitions import store
-from pose_tools.bag.namespaces import namespace_of
+from pose_tools.bag.namespaces import input_of, namespace_of
 from pose_tools.bag.reader import BagMessage, read
 from pose_tools.graph.demo import VIDEO
 from pose_tools.graph.graph import Setup
@@ -158,7 +158,7 @@ def test_a_bag_without_a_calibration_is_replayed_with_a_usual_angle_of_view(
 
 def test_a_recording_that_begins_inside_a_frame_leaves_that_out(ours: Path, tmp_path: Path) -> None:
     bag = as_recorded(ours, tmp_path / "late", late=(topics.PEOPLE2D,))
-    _, frames, _ = read_input(bag, images=False)
+    _, frames = read_input(bag, input_of(bag, images=False))
     held = [message.stamp for message in read(bag, [f"/{topics.PEOPLE2D}"])]
     assert [frame[-1].stamp for frame in frames] == sorted(held)
 

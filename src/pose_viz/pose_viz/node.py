@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from builtin_interfaces.msg import Duration
-from geometry_msgs.msg import Point
+from geometry_msgs.msg import Point, Quaternion, Transform, TransformStamped, Vector3
 from pose_msgs.msg import People2D as People2DMsg
 from pose_msgs.msg import People3D as People3DMsg
+from rclpy.publisher import Publisher
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import ColorRGBA, Header
@@ -24,6 +25,7 @@ from pose_ros.images import compressed_to_msg
 from pose_ros.messages.images import compressed_from_msg, image_from_msg
 from pose_ros.qos import IMAGES
 from pose_ros.stage import Stage, now_ns, run
+from pose_viz.body_frames import BodyFrame, body_frames
 from pose_viz.overlay import draw
 from pose_viz.pairing import Frame, Pairing
 from pose_viz.params import VizParams
@@ -65,6 +67,7 @@ class VizNode(Stage[VizParams]):
         self._image_topic = self.resolve_topic_name(topics.IMAGE)
         self._markers = self.publish_on(MarkerArray, topics.MARKERS)
         self._overlay = self.publish_on(CompressedImage, topics.OVERLAY, IMAGES)
+        self._tf = self._open_tf() if self.params.body_frames else None
         self._people_topic = PEOPLE[self.params.people]
         self.listen(People3DMsg, self._people_topic, self._on_people3d, needed="people in 3D", at_once=True)
         self.listen(People2DMsg, topics.PEOPLE2D, self._on_people2d, needed="people in 2D", at_once=True)
@@ -74,6 +77,17 @@ class VizNode(Stage[VizParams]):
 
     def on_params(self, params: VizParams) -> None:
         self._scene.params = params
+
+    def _open_tf(self) -> Publisher:
+        """Raises ValueError where tf2_msgs is not installed."""
+        try:
+            from tf2_msgs.msg import TFMessage
+        except ImportError as error:
+            raise ValueError(
+                "frames of bodies on tf need tf2_msgs, which ROS 2 from PyPI lacks; install a ROS 2 distribution, or set "
+                "body_frames: false"
+            ) from error
+        return self.publish_on(TFMessage, topics.TF)
 
     # What belongs to one image is brought together as it comes, so that the newest of what is complete is drawn.
 
@@ -133,6 +147,11 @@ class VizNode(Stage[VizParams]):
         if self._markers.get_subscription_count() > 0:
             scene = self._scene.build(people)
             self._markers.publish(scene_to_msg(scene, people, self.params.lifetime))
+        if self._tf is not None and self._tf.get_subscription_count() > 0:
+            frames_of = body_frames(people, self.params.min_confidence, self.get_namespace())
+            transforms = [transform_to_msg(frame, people.stamp, people.frame_id) for frame in frames_of]
+            if transforms:
+                self._tf.publish(self._tf.msg_type(transforms=transforms))
         self.stamped(people.times, start)
 
     def _draw(self, frame: Frame[Picture]) -> None:
@@ -178,6 +197,17 @@ class VizNode(Stage[VizParams]):
     def _why_imageless(self) -> str:
         topic = self.resolve_topic_name(topics.IMAGE_COMPRESSED if self._compressed() else topics.IMAGE)
         return f"no image on {topic} has the stamp of any 2D people; remap {topics.IMAGE} to their image"
+
+
+def transform_to_msg(frame: BodyFrame, stamp: int, frame_id: str) -> TransformStamped:
+    """The transform from the frame of the people, `frame_id`, to one of their bodies; `stamp` in ns."""
+    x, y, z, w = frame.quaternion.tolist()
+    translation = dict(zip("xyz", frame.origin.tolist(), strict=True))
+    return TransformStamped(
+        header=header(stamp, frame_id),
+        child_frame_id=frame.name,
+        transform=Transform(translation=Vector3(**translation), rotation=Quaternion(x=x, y=y, z=z, w=w)),
+    )
 
 
 def scene_to_msg(scene: Scene, people: People3D, lifetime: float) -> MarkerArray:

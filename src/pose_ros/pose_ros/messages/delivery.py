@@ -21,5 +21,8 @@ RESULTS = Delivery(10, reliable=True)
 IMAGES = Delivery(1, reliable=False)
 """Sensor data: a slow stage drops images, it never queues them."""
 
+OWN_IMAGES = Delivery(30, reliable=True)
+"""Images of a source of our own: whoever asks for every one, as a recorder does, gets it; others still take them as `IMAGES`."""
+
 LATCHED = Delivery(1, reliable=True, latched=True)
 """Descriptions that do not change: who comes later still gets the last one."""

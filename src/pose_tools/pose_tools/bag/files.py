@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pose_tools.bag.mcap_file import is_whole
+from mcap.records import Message
+
+from pose_tools.bag.mcap_file import is_whole, scan
 
 METADATA = "metadata.yaml"
 """rosbag2's name of the file that makes a folder a bag."""
@@ -12,9 +14,36 @@ BAG_FILES = (".mcap", ".db3")
 """Endings of files that hold the messages of a bag."""
 
 
+LOCK = ".lock"
+"""File in a bag's folder that its writer holds while it records."""
+
+
+def part_of(folder: Path, ending: str = "part") -> Path:
+    """Where a bag is until it is complete and gets its name: a hidden folder beside."""
+    whole = folder.resolve()
+    return (
+        folder.parent / f".{whole.name}.{ending}"
+        if folder.name
+        else whole.with_name(f".{whole.name}.{ending}")
+    )
+
+
+def holds_messages(folder: Path) -> bool:
+    """Whether anything can be read from a folder with MCAP files, whole or not."""
+    return any(isinstance(record, Message) for file in mcap_files(folder) for record in scan(file))
+
+
+def how_to_recover(folder: Path) -> str:
+    """Where the rest of a recording that was cut short is, and what makes a bag of it."""
+    part = part_of(folder)
+    return f"{part} has what came until then, and `pose bag-recover {part} {folder}` makes a bag of it"
+
+
 def locate(bag: Path) -> Path:
     """The folder or file to read: a folder with one bare storage file stands for that file."""
     if not bag.exists():
+        if part_of(bag).is_dir() and holds_messages(part_of(bag)):
+            raise FileNotFoundError(f"{bag} is still being recorded, or was cut short: {how_to_recover(bag)}")
         raise FileNotFoundError(f"there is no bag at {bag}")
     if bag.is_file():
         if bag.suffix not in BAG_FILES:

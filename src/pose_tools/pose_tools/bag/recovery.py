@@ -11,14 +11,17 @@ from pose_core.callbacks import Say
 from pose_core.reading.damage import damage_told
 from pose_tools.bag.files import locate, mcap_files
 from pose_tools.bag.mcap_file import scan
-from pose_tools.bag.writer import BagWriter
+from pose_tools.bag.writer import BagWriter, Recording
+
+RECOVERY = "recovery"
+"""Ending of the folder in which the copy is made: that of a recording may hold what is to be recovered."""
 
 
 def recover(bag: Path | str, folder: Path | str, warn: Say | None = None) -> int:
     """Copy a bag that was cut short, up to its last whole chunk, into a new bag in `folder`.
 
-    `bag`: folder, with or without metadata.yaml, or a .mcap file; it stays as it is. Returns the number of
-    messages. From a bag of `BagWriter` comes exactly what it would have written, had it been closed there.
+    `bag`: folder, with or without metadata.yaml, or a .mcap file; it stays as it is. `folder` is there when it is complete.
+    Returns the number of messages. From a bag of `BagWriter` comes exactly what it would have written, had it been closed there.
     Messages whose topic is not stated are left out, and `warn` (by default a warning) is told. Raises FileNotFoundError,
     FileExistsError, or ValueError where nothing is whole, or what is whole is no ROS 2 bag.
     """
@@ -30,7 +33,7 @@ def recover(bag: Path | str, folder: Path | str, warn: Say | None = None) -> int
         )
     if not any(isinstance(record, Channel) for file in files for record in scan(file)):
         raise ValueError(f"{bag} was cut short before its first topic; nothing can be recovered")
-    with BagWriter(folder) as writer:
+    with Recording(folder, keep=False, empty=True, part=RECOVERY) as writer:
         for file in files:
             with damage_told(file, "cannot be recovered: {}"):
                 _copy(file, writer, warn)

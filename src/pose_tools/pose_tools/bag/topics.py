@@ -29,10 +29,13 @@ class Topic:
     qos: Delivery = RESULTS
 
 
-def result_topics(stages: Iterable[str] | None = None, *, images: bool = False) -> tuple[Topic, ...]:
+def result_topics(
+    stages: Iterable[str] | None = None, *, images: bool = False, transport: str = "compressed"
+) -> tuple[Topic, ...]:
     """The results of the pipeline by their relative names, in processing order, skeletons first.
 
-    `stages`: only what these stages publish ("pose2d", "lift3d", ...). Never diagnostics: they are stamped
+    `stages`: only what these stages publish ("pose2d", "lift3d", ...). `images`: these, too; `transport`: raw or compressed, of
+    which a driver may offer but one. Never diagnostics: they are stamped
     with the system clock, which would stretch the bag of a video from 1970 to today.
     """
     topics = [
@@ -55,8 +58,10 @@ def result_topics(stages: Iterable[str] | None = None, *, images: bool = False) 
         Topic(names.ANGLES, types.JOINT_ANGLES),
         Topic(names.MARKERS, types.MARKERS),
     ]
-    if images:
+    if images and transport == "compressed":
         topics.append(Topic(names.IMAGE_COMPRESSED, types.COMPRESSED_IMAGE, IMAGES))
+    elif images:
+        topics.append(Topic(names.IMAGE, types.IMAGE, IMAGES))
     if stages is None:
         return tuple(topics)
     chosen = set(stages)

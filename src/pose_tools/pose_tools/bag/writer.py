@@ -7,6 +7,9 @@ play`, Foxglove and `rosbags` open what a killed process left, up to the last su
 death inside the one write call that does it (a fraction of a millisecond); `recovery.recover` mends that, and
 `reader.read` does so by itself.
 
+A `Recording` is a bag that gets its name when it is complete. Until then it is a folder beside, `.NAME.part`, which whoever
+finds it after a crash reads, or copies by `pose bag-recover`, like any other.
+
 fsync: the disk is waited for when the bag is closed, not at each chunk. A dead process loses nothing that
 way; a power cut may lose what the kernel had not written yet (some 30 s) and leave a torn end for `recover`.
 `sync=True` waits at each chunk.
@@ -16,8 +19,10 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import threading
 from collections.abc import Iterable
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -28,12 +33,12 @@ from typing import Any
 import yaml
 from mcap.records import Channel, Message, Schema
 
-from pose_core.system.locks import wait_for_disk
+from pose_core.system.locks import Busy, locked, wait_for_disk
 from pose_core.units import NS_PER_S
 from pose_ros.messages.delivery import Delivery
 from pose_tools.bag.cdr import Layout, layout
 from pose_tools.bag.definitions import definition, type_hash
-from pose_tools.bag.files import METADATA
+from pose_tools.bag.files import LOCK, METADATA, holds_messages, how_to_recover, part_of
 from pose_tools.bag.mcap_file import Counts, Entry, McapFile
 from pose_tools.bag.topics import Topic, is_full_name
 
@@ -95,10 +100,13 @@ class BagWriter:
     Calls may come from any thread.
     """
 
-    def __init__(self, folder: Path | str, topics: Iterable[Topic] = (), *, sync: bool = False) -> None:
-        """`folder` must not exist or be empty: FileExistsError otherwise. `sync`: see the module."""
+    def __init__(
+        self, folder: Path | str, topics: Iterable[Topic] = (), *, sync: bool = False, name: str = ""
+    ) -> None:
+        """`folder` must not exist or be empty: FileExistsError otherwise. `sync`: see the module. `name`: of its file, else as
+        the folder."""
         self.folder = Path(folder)
-        self._name = self.folder.resolve().name or "bag"
+        self._name = name or self.folder.resolve().name or "bag"
         self._lock = threading.Lock()
         self._channels: dict[str, _Channel] = {}
         self._schemas: dict[str, int] = {}
@@ -115,10 +123,7 @@ class BagWriter:
         self._failure = ""
         self._readable = Counts()
         """Of all that the file holds."""
-        if self.folder.exists() and not (self.folder.is_dir() and not any(self.folder.iterdir())):
-            raise FileExistsError(
-                f"{self.folder} exists and is not an empty folder; choose another one for the bag or remove it"
-            )
+        expect_free(self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self._file = McapFile(self.folder / self._file_name, sync=sync)
         try:
@@ -132,6 +137,11 @@ class BagWriter:
     @property
     def _file_name(self) -> str:
         return f"{self._name}_0.mcap"
+
+    @property
+    def failure(self) -> str:
+        """Why the recording stopped before its end; empty where it did not."""
+        return self._failure
 
     @property
     def messages(self) -> int:
@@ -351,6 +361,108 @@ class BagWriter:
         for channel in self._channels.values():
             text += f"{channel.metadata}    message_count: {counts.by_channel.get(channel.number, 0)}\n"
         return text
+
+
+class Recording:
+    """A bag that appears under its name when it is complete, as a context manager.
+
+    A clean end completes it. A full disk or an error leaves what was written in the folder `part_of` it, as readable as any bag
+    of a dead process. Where no message came there is no bag.
+    """
+
+    def __init__(
+        self, folder: Path | str, *, keep: bool = True, empty: bool = False, part: str = "part"
+    ) -> None:
+        """`keep`: what an error cut short; `empty`: also a bag without a message; `part`: ending of that folder.
+
+        Raises FileExistsError where `folder` is taken, is being recorded, or was and was cut short."""
+        self.folder = Path(folder)
+        self._keep, self._empty = keep, empty
+        self._part = part_of(self.folder, part)
+        expect_free(self.folder)
+        self._part.mkdir(parents=True, exist_ok=True)
+        self._held = ExitStack()
+        try:
+            self._claim()
+            self.writer = BagWriter(self._part, name=self.folder.resolve().name)
+        except BaseException:
+            self._held.close()
+            raise
+
+    def _claim(self) -> None:
+        try:
+            self._held.enter_context(locked(self._part / LOCK, wait=False))
+        except Busy:
+            raise FileExistsError(
+                f"{self.folder} is being recorded by another process; choose another folder for the bag"
+            ) from None
+        _expect_no_rest(self.folder, self._part)
+        for left in self._part.iterdir():
+            if left.name != LOCK:
+                left.unlink()
+
+    def __enter__(self) -> BagWriter:
+        return self.writer
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.finish()
+        else:
+            self._leave(self._keep)
+
+    def finish(self) -> None:
+        """Give the bag its name. Further calls do nothing."""
+        try:
+            self.writer.close()
+        except RecordingStopped:  # `failure` says it
+            pass
+        except BaseException:
+            self._leave(self._keep)
+            raise
+        if self.writer.failure or not (self.writer.messages or self._empty):
+            self._leave(keep=True)
+        elif self._part.exists():
+            self._release()
+            expect_free(self.folder)
+            if self.folder.exists():
+                self.folder.rmdir()
+            self._part.rename(self.folder)
+            wait_for_disk(self.folder.resolve().parent)
+
+    def _leave(self, keep: bool) -> None:
+        with suppress(RecordingStopped):
+            self.writer.close()
+        self._release()
+        if self._part.exists() and not (keep and self.writer.messages):
+            shutil.rmtree(self._part)
+
+    def _release(self) -> None:
+        self._held.close()
+        (self._part / LOCK).unlink(missing_ok=True)
+
+
+def expect_free(folder: Path) -> None:
+    """Raise FileExistsError where there is a file, or a folder that holds more than the lock of its writer."""
+    if folder.exists() and not (folder.is_dir() and all(path.name == LOCK for path in folder.iterdir())):
+        raise FileExistsError(
+            f"{folder} exists and is not an empty folder; choose another one for the bag or remove it"
+        )
+
+
+def expect_recordable(folder: Path) -> None:
+    """Raise FileExistsError where `folder` is taken, or holds the rest of a recording that was cut short."""
+    expect_free(folder)
+    _expect_no_rest(folder, part_of(folder))
+
+
+def _expect_no_rest(folder: Path, part: Path) -> None:
+    if part.is_dir() and holds_messages(part):
+        raise FileExistsError(
+            f"an earlier recording of {folder} was cut short or still goes on: {how_to_recover(folder)}; to record anew, remove "
+            f"{part} or choose another folder for the bag"
+        )
 
 
 _REASONS = {

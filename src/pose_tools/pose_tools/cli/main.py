@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,11 +12,13 @@ import typer
 from typer.main import get_command
 
 from pose_core.assets import FetchFailed
+from pose_core.system import exits
+from pose_core.system.exits import Failed, WrongConfiguration, refusing
 from pose_tools.cli import files as cli_files
 from pose_tools.cli import train as cli_train
 from pose_tools.cli.doors import Commands
 from pose_tools.cli.options import Chosen, takes
-from pose_tools.missing import said_of
+from pose_tools.missing import has_ros, said_of
 from pose_tools.parameters.chosen import of_file, params_of
 from pose_tools.parameters.options import DEMO, LIVE, RECORD, REPLAY
 from pose_tools.terminal import Bar, Json, say, show
@@ -35,6 +38,10 @@ ros_args: list[str] = []
 """What stood behind --ros-args: remappings and the like, handed to every node."""
 
 OF_LAUNCH_FILE = "parameter YAML [default: the one of the launch file]"
+ImageTopic = Annotated[
+    str, typer.Option(help="topic of the images in the bag, where it holds those of several names")
+]
+CameraInfo = Annotated[str, typer.Option(help="CameraInfo topic in the bag, where it holds several")]
 LOAD = "load"
 """The one measurement of `pose bench` that can be asked for by itself."""
 MaxFrames = Annotated[int, typer.Option(help="stop after this many images; 0: all", min=0)]
@@ -56,9 +63,11 @@ def live(
     from pose_tools.graph.workspace import config_file
 
     file, values = chosen.file or config_file("live.yaml"), chosen.values()
+    recorded = chosen.params("record")
     # The file is that of the launch file, where a video stands in for a camera; here every image is wanted.
     values.setdefault("pose2d", {}).setdefault("real_time", False)
-    pose2d = params_of("pose2d", of_file(file), values)
+    with refusing():
+        pose2d = params_of("pose2d", of_file(file), values)
     setup = Setup(
         params_file=file,
         overrides=values,
@@ -69,13 +78,15 @@ def live(
         job = Run(
             setup,
             record=record,
-            record_images=params_of("record", values).images,
+            record_images=recorded.images,
+            record_transport=recorded.image_transport,
             max_frames=max_frames,
             stay=stay,
             progress=progress,
         )
         result = run(job)
     show(result, as_json)
+    _end(result)
 
 
 @app.command()
@@ -104,6 +115,8 @@ def replay(
         bool, typer.Option(help="detect again from the bag's images, not from its 2D people")
     ] = False,
     namespace: cli_files.Namespace = None,
+    image_topic: ImageTopic = "",
+    camera_info: CameraInfo = "",
     as_json: Json = False,
 ) -> None:
     """Send a bag through the stages again, image by image; the same bag gives the same bytes."""
@@ -112,13 +125,55 @@ def replay(
     from pose_tools.graph.workspace import config_file
 
     file, values = chosen.file or config_file("replay.yaml"), chosen.values()
-    of_file(file)  # names the first thing wrong with it
+    with refusing():
+        of_file(file)  # names the first thing wrong with it
     if "pose2d" in values and not images:
-        raise ValueError("pose2d looks at images; add --images, or leave what is stated for it out")
+        raise WrongConfiguration("pose2d looks at images; add --images, or leave what is stated for it out")
     setup = Setup(params_file=file, overrides=values, ros_args=tuple(ros_args))
     with Bar("replay") as progress:
-        result = run_replay(bag, record, setup, images=images, progress=progress, namespace=namespace)
+        result = run_replay(
+            bag,
+            record,
+            setup,
+            images=images,
+            progress=progress,
+            namespace=namespace,
+            image_topic=image_topic,
+            camera_info=camera_info,
+        )
     show(result, as_json)
+
+
+@app.command()
+def play(
+    bag: Annotated[Path, typer.Argument(help="bag to play")],
+    images: Annotated[bool, typer.Option(help="its images, not its 2D people")] = False,
+    namespace: cli_files.Namespace = None,
+    image_topic: ImageTopic = "",
+    camera_info: CameraInfo = "",
+    transport: Annotated[
+        str, typer.Option(help="raw or compressed images, where the bag has both [default: compressed]")
+    ] = "",
+    rate: Annotated[
+        float, typer.Option(help="playback rate; 0: as fast as the stages take it", min=0.0, max=1000.0)
+    ] = 1.0,
+    wait_for: Annotated[
+        list[str] | None, typer.Option(help="node that must listen before the first frame, beside the stages")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Send a bag to stages that run already, under the clock of the bag; replay.launch.py does it."""
+    from pose_ros.listeners import names_of
+    from pose_tools.graph.play import Play
+    from pose_tools.graph.play import play as run_play
+
+    with refusing():
+        awaited = tuple(names_of(" ".join(wait_for or [])))
+    job = Play(bag, images, namespace, image_topic, camera_info, transport, rate, awaited)
+    with Bar("play") as progress:
+        result = run_play(job, progress, tuple(ros_args))
+    show(result, as_json)
+    _end(result)
 
 
 @app.command()
@@ -131,7 +186,12 @@ def record(
     """Record the result topics of a running graph until interrupted."""
     from pose_tools.graph.live import record as run_record
 
-    show(run_record(out, images=chosen.params("record").images, ros_args=tuple(ros_args)), as_json)
+    params = chosen.params("record")
+    result = run_record(
+        out, images=params.images, transport=params.image_transport, ros_args=tuple(ros_args), say=say
+    )
+    show(result, as_json)
+    _end(result)
 
 
 @app.command()
@@ -205,36 +265,50 @@ def bag_recover(
     say(f"{recover(bag, out, say)} messages recovered to {out}")
 
 
+WITH_NODES = ("live", "demo", "replay", "record", "bench")
+"""Commands that make ROS nodes which send or get images."""
+
+
 cli_files.add_to(app)
 cli_train.add_to(app)
 
 
 def main() -> None:
-    """Entry point: errors that a user can mend are one sentence and exit code 1; 2 for words that are no options."""
+    """Entry point: errors that a user can mend are one sentence and an exit code of `pose_core.system.exits`."""
     arguments = sys.argv[1:]
     if "--ros-args" in arguments:
         at = arguments.index("--ros-args")
         ros_args[:] = arguments[at + 1 :]
         arguments = arguments[:at]
     try:
+        if arguments[:1] and arguments[0] in WITH_NODES and has_ros():
+            from pose_tools.graph import middleware
+
+            middleware.prepare(os.environ)
         code = app(arguments, prog_name="pose", standalone_mode=False)
     except UsageError as error:
         say(_sentence(error.format_message()))
-        sys.exit(2)
+        sys.exit(exits.USAGE)
     except typer.Abort:
-        sys.exit(1)
+        sys.exit(exits.FAILED)
     except ModuleNotFoundError as error:
         command = " ".join(["pose", *(word for word in arguments[:1] if not word.startswith("-"))])
         sentence = said_of(error.name or "", command)
         if sentence is None:
             raise
         say(f"pose: {sentence}")
-        sys.exit(1)
+        sys.exit(exits.FAILED)
     except (ValueError, OSError, FetchFailed) as error:
         full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
         say(f"pose: {error}{'; free some space, and run the same command again' if full else ''}")
-        sys.exit(1)
+        sys.exit(exits.code_of(error))
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _end(result: dict[str, Any]) -> None:
+    """Raise Failed where a result, which was shown, says what did not come out."""
+    if result.get("failure"):
+        raise Failed(result["failure"])
 
 
 def _sentence(said: str) -> str:

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from pose_core.config.parameter_file import value_of
+from pose_core.system.exits import refusing
 from pose_tools.bag.level import Tilt, stated_tilt
 from pose_tools.parameters.chosen import Values, chosen, of_file, params_of
 from pose_tools.parameters.options import RUNS, Option, options_of
@@ -36,16 +37,19 @@ class Chosen:
         return stated_tilt(self.stated["camera_pitch_deg"], self.stated["camera_roll_deg"])
 
     def values(self) -> Values:
-        """What options and `--set` state, by stage. Raises ValueError."""
-        return chosen(self.place, self.stated, self.sets)
+        """What options and `--set` state, by stage. Raises WrongConfiguration."""
+        with refusing():
+            return chosen(self.place, self.stated, self.sets)
 
     def layers(self) -> tuple[Values, Values]:
-        """What the file states, and what counts more. Raises ValueError."""
-        return of_file(self.file) if self.file is not None else {}, self.values()
+        """What the file states, and what counts more. Raises WrongConfiguration."""
+        with refusing():
+            return of_file(self.file) if self.file is not None else {}, self.values()
 
     def params(self, owner: str) -> Any:
-        """The dataclass of a stage or command as chosen. Raises ValueError."""
-        return params_of(owner, *self.layers())
+        """The dataclass of a stage or command as chosen. Raises WrongConfiguration."""
+        with refusing():
+            return params_of(owner, *self.layers())
 
 
 def takes(place: str, *, file: str = "") -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -60,7 +64,8 @@ def takes(place: str, *, file: str = "") -> Callable[[Callable[..., None]], Call
         shared = _shared(place, file)
 
         def run(**given: Any) -> None:
-            stated = {name: _read(option, given.pop(name)) for name, option in options.items()}
+            with refusing():
+                stated = {name: _read(option, given.pop(name)) for name, option in options.items()}
             sets, path = tuple(given.pop(SETS, None) or ()), given.pop(FILE, None)
             command(chosen=Chosen(place, stated, sets, path), **given)
 

@@ -23,6 +23,7 @@ from rclpy.parameter import Parameter
 from lift3d_node.node import Lift3DNode
 from pose2d_node.node import Pose2DNode
 from pose_core.people import People2D, People3D
+from pose_core.system.exits import refused
 from pose_core.system.threads import one_blas_thread
 from pose_ros import topics
 from pose_ros.conversions import people2d_from_msg, people3d_from_msg
@@ -193,13 +194,26 @@ class Graph:
         self.executor = EXECUTORS[setup.executor](context)
         self.nodes: dict[str, Node] = {}
         """Stages and further nodes by name."""
-        self.monitor = Monitor(self.pace, context=context, namespace=setup.namespace)
+        self.monitor = Monitor(self.pace, **self.node_options)
         self.executor.add_node(self.monitor)
 
     def start(self) -> None:
-        """Make the stages. Raises ValueError for parameters that one of them refuses; `close` is due then, too."""
-        for name in self.setup.stages:
-            self.add(self._stage(name))
+        """Make the stages. Raises WrongConfiguration for parameters that one of them refuses, or another ValueError for what does
+        not answer now; `close` is due then, too."""
+        try:
+            for name in self.setup.stages:
+                self.add(self._stage(name))
+        except ValueError as error:
+            raise refused(error) from error
+
+    @property
+    def node_options(self) -> dict[str, Any]:
+        """Of every node that belongs to this graph: its namespace and remappings are the same."""
+        return {
+            "context": self.context,
+            "namespace": self.setup.namespace or None,
+            "cli_args": ["--ros-args", *self.setup.ros_args] if self.setup.ros_args else None,
+        }
 
     def _stage(self, name: str) -> Node:
         arguments = list(self.setup.ros_args)

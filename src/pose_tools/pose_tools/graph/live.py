@@ -13,13 +13,14 @@ from typing import Any
 from rclpy.executors import SingleThreadedExecutor
 from sensor_msgs.msg import CameraInfo
 
+from pose_core.callbacks import Say, silent
 from pose_core.system.signals import Signals
 from pose_ros import topics
 from pose_ros.conversions import camera_from_msg
 from pose_ros.domains import own_context
 from pose_ros.qos import IMAGES
-from pose_ros.signals import spin
-from pose_tools.bag.writer import BagWriter
+from pose_ros.signals import LOOK
+from pose_tools.bag.writer import Recording
 from pose_tools.graph.graph import Bundle, Graph, Setup, running
 from pose_tools.graph.recorder import Recorder
 from pose_tools.graph.report import Report
@@ -38,6 +39,7 @@ class Run:
     setup: Setup
     record: Path | None = None
     record_images: bool = False
+    record_transport: str = "compressed"
     max_frames: int = 0
     """Stop after this many images; 0: all."""
     max_seconds: float = 0.0
@@ -49,19 +51,24 @@ class Run:
 
 
 def run(job: Run) -> dict[str, Any]:
-    """Run until the source has ended (or an interrupt came). Returns the report."""
+    """Run until the source has ended (or an interrupt came). Returns the report; `failure` in it says what did not come out.
+
+    Raises FileExistsError for a folder that cannot be recorded to, before anything starts, and ValueError for parameters that a
+    stage refuses.
+    """
     report = Report()
     with ExitStack() as stack:
         signals = stack.enter_context(Signals())
-        writer = stack.enter_context(BagWriter(job.record)) if job.record is not None else None
+        writer = stack.enter_context(Recording(job.record)) if job.record is not None else None
         graph = stack.enter_context(running(job.setup))
         _learn_camera(graph, report)
         report.field_of_view_deg = graph.lift3d.params.field_of_view_deg
         lifter = graph.lift3d.lifter
         recorder = None
         if writer is not None:
-            where: dict[str, Any] = {"context": graph.context, "namespace": job.setup.namespace}
-            recorder = Recorder(writer, images=job.record_images, **where)
+            recorder = Recorder(
+                writer, images=job.record_images, transport=job.record_transport, **graph.node_options
+            )
             graph.add(recorder)
             graph.spin_until(graph.connected)
         graph.monitor.observers += [report, *job.observers, lambda bundle: job.progress(report.frames)]
@@ -83,9 +90,18 @@ def run(job: Run) -> dict[str, Any]:
         "interrupted": signals.received,
         "stalls": graph.pace.stalls,
     }
+    failures = [] if report.frames else ["no image came out of the stages; see what they say above"]
     if recorder is not None:
-        result["recording"] = recorder.failure or f"complete, {recorder.dropped} messages dropped"
-    return result
+        result["recording"] = told(recorder)
+        failures += [recorder.failure] if recorder.failure else []
+    return result | ({"failure": "; ".join(failures)} if failures else {})
+
+
+def told(recorder: Recorder) -> str:
+    """What became of a recording."""
+    images, lacks = recorder.lacking()
+    missing = "".join(f"; of {images} images {topic} lacks {count}" for topic, count in lacks.items())
+    return recorder.failure or f"complete, {recorder.dropped} messages dropped{missing}"
 
 
 def _learn_camera(graph: Graph, report: Report) -> None:
@@ -107,25 +123,41 @@ def _drain(graph: Graph) -> None:
     graph.spin_until(lambda: graph.monitor.last_stamp >= last or time.monotonic() > deadline)
 
 
-def record(out: Path, *, images: bool, ros_args: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Record the results of nodes in other processes until a signal comes. Returns what was recorded.
+def record(
+    out: Path,
+    *,
+    images: bool,
+    transport: str = "compressed",
+    ros_args: tuple[str, ...] = (),
+    say: Say = silent,
+) -> dict[str, Any]:
+    """Record the results of nodes in other processes until a signal comes, or the disk takes no more. Returns what was recorded.
 
-    `ros_args`: remappings and the like, as after --ros-args.
+    `say` is told when it listens. `ros_args`: remappings and the like, as after --ros-args. Raises FileExistsError for a folder
+    that cannot be recorded to.
     """
     with ExitStack() as stack:
         signals = stack.enter_context(Signals())
         context = stack.enter_context(own_context())
-        writer = stack.enter_context(BagWriter(out))
+        writer = stack.enter_context(Recording(out))
         cli_args = ["--ros-args", *ros_args] if ros_args else None
-        recorder = Recorder(writer, images=images, context=context, cli_args=cli_args)
+        recorder = Recorder(writer, images=images, transport=transport, context=context, cli_args=cli_args)
+        people = recorder.resolve_topic_name(topics.PEOPLE2D)
         stack.callback(recorder.destroy_node)
         executor = SingleThreadedExecutor(context=context)
         executor.add_node(recorder)
         stack.callback(executor.shutdown)
-        spin(executor, signals)
-    return {
-        "bag": str(out),
-        "messages": writer.messages,
-        "dropped": recorder.dropped,
-        "failure": recorder.failure or "none",
-    }
+        say(f"recording to {out}")
+        while not signals.received and not recorder.failure:
+            executor.spin_once(timeout_sec=LOOK)
+        settled = time.monotonic() + SETTLE_S
+        while time.monotonic() < settled and not recorder.failure:
+            executor.spin_once(timeout_sec=SETTLE_S)
+    result = {"bag": str(out), "messages": writer.messages, "recording": told(recorder)}
+    failure = recorder.failure
+    if not writer.messages:
+        failure = (
+            failure
+            or f"no message came, there is no bag {out}; is a pipeline running that publishes on {people}?"
+        )
+    return result | ({"failure": failure} if failure else {})

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import cache, partial
 from importlib import import_module
@@ -12,15 +12,53 @@ from typing import Any
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.subscription import Subscription
 
 from pose_ros import qos
-from pose_ros.messages.names import CAMERA_INFO, COMPRESSED_IMAGE, JOINT_ANGLES, PEOPLE2D, PEOPLE3D
+from pose_ros import topics as names
+from pose_ros.listeners import RECORDER
+from pose_ros.messages.names import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, JOINT_ANGLES, PEOPLE2D, PEOPLE3D
 from pose_tools.bag.cdr import layout
 from pose_tools.bag.topics import Topic, result_topics
 from pose_tools.bag.writer import BagWriter, RecordingStopped
 
 PER_IMAGE = (PEOPLE2D, PEOPLE3D, JOINT_ANGLES)
 """Types of the messages that stages publish once for each image."""
+
+IMAGES = (COMPRESSED_IMAGE, IMAGE)
+FROM_DRIVERS = (*IMAGES, CAMERA_INFO)
+"""Types of what camera drivers publish, some of which offer best effort only."""
+
+
+class Lacking:
+    """How many of the images that have a message on one topic have none on others, by stamps; they may come in any order."""
+
+    KEPT = 1000
+    """Images for which a late message is waited."""
+
+    def __init__(self, reference: str) -> None:
+        self._reference = reference
+        self._seen: dict[int, set[str]] = {}
+        self._total = 0
+        self._present: Counter[str] = Counter()
+
+    def saw(self, topic: str, stamp: int) -> None:
+        """A message of an image came."""
+        self._seen.setdefault(stamp, set()).add(topic)
+        if len(self._seen) > self.KEPT:
+            seen = self._seen.pop(next(iter(self._seen)))
+            if self._reference in seen:
+                self._total += 1
+                self._present.update(seen)
+
+    def counts(self, expected: Iterable[str] = ()) -> tuple[int, Mapping[str, int]]:
+        """The number of images, and by topic how many of them it lacks: of those `expected`, and those that had any."""
+        seen = [topics for topics in self._seen.values() if self._reference in topics]
+        total, present = self._total + len(seen), self._present.copy()
+        for topics in seen:
+            present.update(topics)
+        lacks = {topic: total - present[topic] for topic in sorted({*expected, *present})}
+        return total, {topic: count for topic, count in lacks.items() if count}
 
 
 @cache
@@ -44,6 +82,8 @@ class Recorder(Node):
     QUEUE = 1000
     IMAGE_QUEUE = 60
     FLUSH_S = 1.0
+    LOOK_S = 0.2
+    """How often it looks at what the drivers of cameras offer."""
     REMEMBERED = 64
     """Stamps of each topic that `has` looks through."""
 
@@ -54,16 +94,16 @@ class Recorder(Node):
         *,
         stages: Iterable[str] | None = None,
         images: bool = False,
+        transport: str = "compressed",
         ordered: bool = False,
         **node_options: Any,
     ) -> None:
-        """`topics`: what to record, names relative to the node; by default `result_topics` of `stages` and
-        `images`.
+        """`topics`: what to record, names relative to the node; by default `result_topics` of `stages`, `images` and `transport`.
 
         `ordered`: keep messages until `flush` and write them by stamp and then in the order of `topics`, so
         that the bag does not depend on which callback ran first.
         """
-        super().__init__("pose_recorder", **node_options)
+        super().__init__(RECORDER, **node_options)
         self.failure = ""
         self.dropped = 0
         self._writer = writer
@@ -71,17 +111,44 @@ class Recorder(Node):
         self._waiting: list[tuple[int, int, bytes]] = []
         self._topics: list[Topic] = []
         self._seen: dict[str, deque[int]] = {}
-        for topic in result_topics(stages, images=images) if topics is None else topics:
+        self._subscriptions_of_drivers: dict[int, Subscription] = {}
+        self._lacking = Lacking(self.resolve_topic_name(names.PEOPLE2D))
+        for topic in result_topics(stages, images=images, transport=transport) if topics is None else topics:
             resolved = replace(topic, name=self.resolve_topic_name(topic.name))
             writer.add(resolved)
-            callback = partial(self._on_message, len(self._topics))
             self._topics.append(resolved)
             self._seen[resolved.name] = deque(maxlen=self.REMEMBERED)
-            self.create_subscription(
-                message_class(topic.type), topic.name, callback, self._queue(topic), raw=True
-            )
+        # whoever sees that it listens to people sees that it listens to the rest
+        for index in sorted(range(len(self._topics)), key=lambda index: self._topics[index].type == PEOPLE2D):
+            self._subscribe(index)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(self.FLUSH_S, self._on_timer, clock=steady)
+        self.create_timer(self.LOOK_S, self._suit_drivers, clock=steady)
+
+    def _subscribe(self, index: int, *, reliable: bool = True) -> None:
+        topic = self._topics[index]
+        subscription = self.create_subscription(
+            message_class(topic.type),
+            topic.name,
+            partial(self._on_message, index),
+            self._queue(topic, reliable),
+            raw=True,
+        )
+        if reliable and topic.type in FROM_DRIVERS:
+            self._subscriptions_of_drivers[index] = subscription
+
+    def _suit_drivers(self) -> None:
+        """Nothing is lost of what is offered as reliable; what is offered as best effort alone has to be taken so."""
+        for index, subscription in list(self._subscriptions_of_drivers.items()):
+            offered = self.get_publishers_info_by_topic(self._topics[index].name)
+            if any(one.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT for one in offered):
+                del self._subscriptions_of_drivers[index]
+                self.destroy_subscription(subscription)
+                self._subscribe(index, reliable=False)
+
+    def lacking(self) -> tuple[int, Mapping[str, int]]:
+        """The number of images that were looked at for people, and by topic how many of them are not recorded there."""
+        return self._lacking.counts(topic.name for topic in self._topics if topic.type in IMAGES)
 
     def has(self, stamp: int, also: Iterable[str] = ()) -> bool:
         """Whether all topics that say something of each image and are published, and those of `also` that are recorded, have
@@ -107,13 +174,12 @@ class Recorder(Node):
         self.flush()
         super().destroy_node()
 
-    def _queue(self, topic: Topic) -> QoSProfile:
-        """Camera drivers may offer best effort only, which a reliable subscription would not match."""
-        is_image = topic.type == COMPRESSED_IMAGE
-        is_camera = is_image or topic.type == CAMERA_INFO
-        reliability = ReliabilityPolicy.BEST_EFFORT if is_camera else ReliabilityPolicy.RELIABLE
-        depth = self.IMAGE_QUEUE if is_image else self.QUEUE
-        return QoSProfile(depth=depth, reliability=reliability, durability=qos.profile(topic.qos).durability)
+    def _queue(self, topic: Topic, reliable: bool) -> QoSProfile:
+        return QoSProfile(
+            depth=self.IMAGE_QUEUE if topic.type in IMAGES else self.QUEUE,
+            reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
+            durability=qos.profile(topic.qos).durability,
+        )
 
     def _on_timer(self) -> None:
         self._write(self._writer.flush)
@@ -126,6 +192,8 @@ class Recorder(Node):
             self._drop(error)
             return
         self._seen[topic.name].append(stamp)
+        if topic.type in PER_IMAGE or topic.type in IMAGES:
+            self._lacking.saw(topic.name, stamp)
         if self._ordered:
             self._waiting.append((stamp, index, cdr))
         else:

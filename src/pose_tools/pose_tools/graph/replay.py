@@ -15,12 +15,13 @@ from rclpy.publisher import Publisher
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from pose_core.callbacks import Progress
+from pose_core.system.exits import Failed
 from pose_core.system.signals import Signals
 from pose_ros import topics
 from pose_ros.qos import RESULTS
-from pose_tools.bag.namespaces import camera_topic_of, namespace_of
-from pose_tools.bag.reader import BagMessage, read, topics_with_messages
-from pose_tools.bag.writer import BagWriter
+from pose_tools.bag.namespaces import Input, input_of
+from pose_tools.bag.reader import BagMessage, read
+from pose_tools.bag.writer import Recording
 from pose_tools.graph.graph import Graph, Setup, running
 from pose_tools.graph.recorder import Recorder
 from pose_tools.graph.report import Report
@@ -28,15 +29,14 @@ from pose_tools.graph.report import Report
 ANSWER_S = 60.0
 """A frame that has not come out after this long never will."""
 
-FROM_PEOPLE = {topics.CAMERA_INFO: CameraInfo, topics.WORLD: People3D, topics.PEOPLE2D: People2D}
-FROM_IMAGES = {topics.CAMERA_INFO: CameraInfo, topics.IMAGE: Image, topics.IMAGE_COMPRESSED: CompressedImage}
-"""Topics to send and their types, in the order in which those of one stamp are sent."""
-
-RELIABLE_INPUT = {
-    f"qos_overrides./{topic}.subscription.reliability": "reliable"
-    for topic in (topics.IMAGE, topics.IMAGE_COMPRESSED)
+KINDS: dict[str, type] = {
+    topics.CAMERA_INFO: CameraInfo,
+    topics.WORLD: People3D,
+    topics.PEOPLE2D: People2D,
+    topics.IMAGE: Image,
+    topics.IMAGE_COMPRESSED: CompressedImage,
 }
-"""A replay sends one image and waits: none may be lost."""
+"""Topics that may be sent and their types."""
 
 
 class Player(Node):
@@ -56,47 +56,65 @@ class Player(Node):
 
 
 def replay(
-    bag: Path, record: Path, setup: Setup, *, images: bool, progress: Progress, namespace: str | None = None
+    bag: Path,
+    record: Path,
+    setup: Setup,
+    *,
+    images: bool,
+    progress: Progress,
+    namespace: str | None = None,
+    image_topic: str = "",
+    camera_info: str = "",
 ) -> dict[str, Any]:
     """Send `bag` through lifting and refinement (with `images` through detection too) and record the results.
 
     One frame is inside at a time, and the results of a frame are written in the order of their topics: two replays of a bag
     with the same parameters are equal to the byte. `namespace`: of the robot, where the bag has the topics of several; results
-    keep it. Raises ValueError for a bag without the topics, TimeoutError where a frame never comes out.
+    keep it. `image_topic`, `camera_info`: where the bag has several. The results are there when they are complete, not
+    where an interrupt came first.
+
+    Raises ValueError for a bag without the topics, TimeoutError where a frame never comes out, Failed where the results are not
+    complete.
     """
-    kinds, frames, setup.namespace = read_input(bag, images, namespace)
+    found = input_of(
+        bag,
+        images=images,
+        namespace=namespace,
+        image_topic=image_topic,
+        camera_info=camera_info,
+        transport=str(setup.overrides.get("pose2d", {}).get("image_transport", "")),
+    )
+    kinds, frames = read_input(bag, found)
+    setup.namespace = found.namespace
     stages = ("pose2d", "lift3d", "refine") if images else ("lift3d", "refine")
     if images:
-        transport = "compressed" if topics.IMAGE_COMPRESSED in kinds else "raw"
-        pose2d: dict[str, bool | int | float | str] = {
-            **setup.overrides.get("pose2d", {}),
-            "source": "",
-            "image_transport": transport,
-            **RELIABLE_INPUT,
-        }
+        pose2d = {**setup.overrides.get("pose2d", {}), **found.detecting}
         setup = replace(setup, overrides={**setup.overrides, "pose2d": pose2d})
     report = Report()
     with (
         Signals() as signals,
-        BagWriter(record) as writer,
+        Recording(record, keep=False) as writer,
         running(replace(setup, stages=stages, private=True, live=False)) as graph,
     ):
         graph.monitor.observers.append(report)
-        player = Player(kinds, context=graph.context, namespace=setup.namespace)
-        recorder = Recorder(
-            writer, stages=stages, ordered=True, context=graph.context, namespace=setup.namespace
-        )
+        player = Player(kinds, **graph.node_options)
+        recorder = Recorder(writer, stages=stages, ordered=True, **graph.node_options)
         graph.add(player)
         graph.add(recorder)
         graph.spin_until(graph.connected)
         for done, frame in enumerate(frames, start=1):
             player.send(frame)
-            _await(graph, partial(_is_out, report, done, recorder, frame), frame)
+            out = partial(_is_out, report, done, recorder, frame)
+            _await(graph, out, frame, signals)
+            if signals.received and not (done == len(frames) and out()):
+                raise Failed(f"interrupted at frame {done} of {len(frames)}; there is no bag {record}")
             recorder.flush()
             progress(done, len(frames))
-            if signals.received:
+            if recorder.failure:
                 break
-    return {**report.as_dict(), "bag": str(record), "interrupted": signals.received}
+    if recorder.failure:
+        raise Failed(recorder.failure)
+    return {**report.as_dict(), "bag": str(record)}
 
 
 def _is_out(report: Report, frames: int, recorder: Recorder, frame: list[BagMessage]) -> bool:
@@ -105,25 +123,15 @@ def _is_out(report: Report, frames: int, recorder: Recorder, frame: list[BagMess
     return report.frames >= frames and recorder.has(stamp, also=same)
 
 
-def read_input(
-    bag: Path, images: bool, namespace: str | None = None
-) -> tuple[dict[str, type], list[list[BagMessage]], str]:
-    """What is to be sent: relative topics and their types, frames as `read_frames` makes them, and whose namespace they are from.
+def read_input(bag: Path, found: Input) -> tuple[dict[str, type], list[list[BagMessage]]]:
+    """What is to be sent of a bag: topics of the pipeline and their types, and frames as `read_frames` makes them.
 
-    Of the two image topics it is the compressed one where the bag has it; a calibration may have come on any topic, if there is
-    but one. Topics without a message are left out: a stage would wait for what never comes. Raises ValueError where the bag lacks
-    all that could start the stages.
+    Raises ValueError where no frame is whole.
     """
-    kinds: dict[str, type] = dict(FROM_IMAGES if images else FROM_PEOPLE)
-    starters = (topics.IMAGE_COMPRESSED, topics.IMAGE) if images else (topics.PEOPLE2D,)
-    held = topics_with_messages(bag)
-    robot = namespace_of(bag, held, starters, namespace)
-    if images and f"{robot}/{topics.IMAGE_COMPRESSED}" in held:
-        del kinds[topics.IMAGE]
-    names = {f"{robot}/{topic}": topic for topic in kinds if f"{robot}/{topic}" in held}
-    if camera := camera_topic_of(held, robot):
-        names = {camera: topics.CAMERA_INFO, **names}
-    return {topic: kinds[topic] for topic in names.values()}, read_frames(bag, names), robot
+    frames = read_frames(bag, found.names)
+    if not frames:
+        raise ValueError(f"{bag} has no whole frame of {' and '.join(found.names)}; nothing can be replayed")
+    return {topic: KINDS[topic] for topic in found.names.values()}, frames
 
 
 def read_frames(bag: Path, names: Mapping[str, str]) -> list[list[BagMessage]]:
@@ -147,10 +155,10 @@ def read_frames(bag: Path, names: Mapping[str, str]) -> list[list[BagMessage]]:
     return whole
 
 
-def _await(graph: Graph, condition: Callable[[], bool], frame: list[BagMessage]) -> None:
+def _await(graph: Graph, condition: Callable[[], bool], frame: list[BagMessage], signals: Signals) -> None:
     deadline = time.monotonic() + ANSWER_S
-    graph.spin_until(lambda: condition() or time.monotonic() > deadline)
-    if not condition() and graph.context.ok():
+    graph.spin_until(lambda: condition() or signals.received or time.monotonic() > deadline)
+    if not condition() and not signals.received and graph.context.ok():
         raise TimeoutError(
             f"the image of stamp {frame[-1].stamp} ns did not come out of the stages in {ANSWER_S:.0f} s; see their log above"
         )

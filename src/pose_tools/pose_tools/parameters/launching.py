@@ -56,6 +56,14 @@ def stated(place: str, given: Mapping[str, str]) -> Values:
     return chosen(place, said, shlex.split(given.get(SET, "")))
 
 
+def flag(name: str, text: str) -> bool:
+    """The value of an argument that is true or false. Raises ValueError for anything else."""
+    found = {"true": True, "1": True, "false": False, "0": False}.get(text.strip().lower())
+    if found is None:
+        raise ValueError(f"{name} must be true or false, got '{text}'")
+    return found
+
+
 def as_sets(values: Values) -> list[str]:
     """The same as words for `--set`."""
     return [

@@ -47,4 +47,9 @@ class ProcessParams:
 class RecordParams:
     """Parameters of whatever records a bag."""
 
-    images: bool = param(False, "also record the compressed images")
+    images: bool = param(False, "also record the images")
+    image_transport: str = param(
+        "compressed",
+        "which images to record: those of image_raw/compressed, or of image_raw where a driver has no others",
+        choices=("compressed", "raw"),
+    )

@@ -1,0 +1,1 @@
+"""What the launch files share: their arguments, how processes are kept alive, and how a launch ends."""
