@@ -30,6 +30,7 @@ from pose2d_node.sources import (
     open_source,
 )
 from pose2d_node.testing import HEIGHT, WIDTH, image_of, index_of
+from pose_core.system.inbox import Inbox
 
 MS = 1_000_000
 PERIOD = 40 * MS  # 25 frames per second
@@ -314,7 +315,7 @@ def watched(film: SlowFilm, monkeypatch: pytest.MonkeyPatch, loop: bool = False)
     monkeypatch.setattr(Inbox, "pause", pause)
     handover = source._new_handover()
     source._grab(handover)
-    seen.skipped = handover.dropped
+    seen.skipped = handover.skipped
     return seen
 
 
