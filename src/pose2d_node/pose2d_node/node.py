@@ -54,7 +54,8 @@ class Pose2DNode(Stage[Pose2DParams]):
 
     A source of its own is read by a thread of the node. `gate`, where given, is called before each of its images
     and ends the reading by returning False. `finished` is set when the reading has ended by itself: the
-    source had no more images, or the gate said so. `frames_read` counts the images read since activation.
+    source had no more images, or the gate said so. `frames_read` counts the images read since activation, `last_stamp` is that of
+    the last one (ns; 0: none).
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class Pose2DNode(Stage[Pose2DParams]):
         self._gate = gate or _always
         self._make_estimator = make_estimator
         self.finished = threading.Event()
-        self.frames_read = 0
+        self.frames_read = self.last_stamp = 0
         self._source: Source | None = None
         self._reader: threading.Thread | None = None
         super().__init__("pose2d", Pose2DParams, **node_options)
@@ -111,7 +112,7 @@ class Pose2DNode(Stage[Pose2DParams]):
             return
         self.finished.clear()
         self.health.clear("source")
-        self.frames_read = 0
+        self.frames_read = self.last_stamp = 0
         self._stopping = threading.Event()
         self._reader = threading.Thread(target=self._work, args=(self._source,), name="pose2d", daemon=True)
         self._reader.start()
@@ -163,6 +164,7 @@ class Pose2DNode(Stage[Pose2DParams]):
             if frame is None:
                 break
             self.frames_read += 1
+            self.last_stamp = frame.stamp
             self.health.skip(source.skipped - skipped)
             skipped = source.skipped
             seen = self._see(frame)
