@@ -154,7 +154,7 @@ def record(
             executor.spin_once(timeout_sec=SETTLE_S)
     result = {"bag": str(out), "messages": writer.messages, "recording": told(recorder)}
     failure = recorder.failure
-    if not writer.messages:
+    if writer.is_empty:
         failure = (
             failure
             or f"no message came, there is no bag {out}; is a pipeline running that publishes on {people}?"
