@@ -45,7 +45,7 @@ WATCH_PERIOD = 0.2
 STOP_PATIENCE = 5.0
 """Seconds that the last image may take when the node stops."""
 
-LISTENERS_PERIOD, LISTENERS_PATIENCE = 0.05, 30.0
+LISTENERS_PERIOD, LISTENERS_PATIENCE = 0.05, 60.0
 """Seconds between two looks at who listens, and after which the first image is read without them."""
 
 SAME_SHAPE = 0.01
