@@ -8,11 +8,10 @@ from typing import Any
 
 from pose_msgs import msg as msgs
 from pose_msgs.srv import ResetPerson, SetSubject
-from rclpy.clock import Clock, ClockType
 from sensor_msgs.msg import CameraInfo
 
 from lift3d_node.intrinsics import Intrinsics
-from lift3d_node.pairing import SIZE, Pairing
+from lift3d_node.pairing import SIZE, Frame, Pairing
 from lift3d_node.params import TF, Lift3DParams
 from lift3d_node.pipeline import PeopleLifter
 from pose_core.people import People2D, People3D
@@ -29,6 +28,9 @@ from pose_ros.stage import Stage, now_ns, run
 
 INTRINSICS, TILT = "intrinsics", "camera tilt"
 """Names of the faults: the camera's intrinsics are guessed; tf does not tell how the camera is tilted."""
+
+WORST_JOINTS = 3
+"""How many joints diagnostics name that the lifter puts farthest from where they were seen."""
 
 
 class Lift3DNode(Stage[Lift3DParams]):
@@ -50,6 +52,7 @@ class Lift3DNode(Stage[Lift3DParams]):
         lifter = self._lifter.lifter
         self._pairing = Pairing(lifter.uses_world)
         self._intrinsics = Intrinsics(self.params.field_of_view_deg)
+        self._waiting: list[Frame] = []
         self._last_stamp = -1
         self._gravity: Gravity | None = None
         self._follow_tf(self.params)
@@ -62,16 +65,12 @@ class Lift3DNode(Stage[Lift3DParams]):
             self.publish_skeleton(topics.CENTRES_SKELETON, skeleton)
         self._camera_info = self.listen(CameraInfo, topics.CAMERA_INFO, self._on_camera_info, qos.IMAGES)
         if lifter.uses_world:
-            self.listen(msgs.People3D, topics.WORLD, self._on_world)
-        self.listen(msgs.People2D, topics.PEOPLE2D, self._on_people)
+            self.listen(msgs.People3D, topics.WORLD, self._on_world, needed="world landmarks", at_once=True)
+        self.listen(msgs.People2D, topics.PEOPLE2D, self._on_people, needed="people in 2D", at_once=True)
         self.serve(SetSubject, "~/set_subject", self._on_set_subject)
         self.serve(ResetPerson, "~/reset", self._on_reset)
-        self._timer = self.create_timer(
-            self.params.diagnostics_period, self._report, clock=Clock(clock_type=ClockType.STEADY_TIME)
-        )
 
     def on_stop(self) -> None:
-        self.destroy_timer(self._timer)
         self.health.clear(INTRINSICS)
         if self._gravity is not None:
             self._gravity.close()
@@ -86,7 +85,7 @@ class Lift3DNode(Stage[Lift3DParams]):
         """Listen to tf where it is to tell the camera's tilt. Raises ValueError where it cannot."""
         follow = params.camera_tilt == TF
         if follow and self._gravity is None:
-            self._gravity = Gravity(self, params.level_frame)
+            self._gravity = Gravity(self, params.level_frame, params.max_tf_age)
         elif not follow and self._gravity is not None:
             self._gravity.close()
             self._gravity = None
@@ -96,30 +95,25 @@ class Lift3DNode(Stage[Lift3DParams]):
         """Tell the lifter what tf says of the camera's tilt."""
         if self._gravity is None:
             return
-        self._lifter.lifter.up = up = self._gravity.up(people.frame_id, people.stamp)
-        if up is None:
-            frames = f"'{people.frame_id}' to '{self._gravity.level_frame}'"
-            self.health.fault(
-                TILT, f"tf does not tell the way from {frames}; publish it, or set level_frame", warn=True
-            )
+        self._lifter.lifter.up = self._gravity.up(people.frame_id, people.stamp)
+        if self._gravity.fault:
+            self.health.fault(TILT, self._gravity.fault, warn=True)
         else:
             self.health.clear(TILT)
+
+    # Messages of one image are brought together as they come: what counts is the newest image, not the newest message of each.
 
     def _on_people(self, msg: msgs.People2D) -> None:
         people = people2d_from_msg(msg)
         self._checked(self._lifter.check, people)
         self._pairing.put_people(people)
-        self._work()
+        self._hand_on()
 
     def _on_world(self, msg: msgs.People3D) -> None:
         world = people3d_from_msg(msg)
         self._checked(self._lifter.check_world, world)
         self._pairing.put_world(world)
-        self._work()
-
-    def _on_camera_info(self, msg: CameraInfo) -> None:
-        self._intrinsics.hear(camera_from_msg(msg))
-        self._work()
+        self._hand_on()
 
     def _checked(self, check: Callable[[Any], None], people: People2D | People3D) -> None:
         try:
@@ -127,19 +121,34 @@ class Lift3DNode(Stage[Lift3DParams]):
         except ValueError as error:
             raise MalformedMessage(str(error)) from error
 
-    def _work(self) -> None:
-        """Process what is complete, unless the camera's calibration is about to come."""
+    def _hand_on(self) -> None:
         for _ in range(self._pairing.take_lost()):
             self.health.drop("no world landmarks for this frame")
-        if self._pairing.complete() and not self._waits_for_camera():
-            for people, world in self._pairing.take():
+        for frame in self._pairing.take():
+            self.hand_over(self._on_frame, frame, topics.PEOPLE2D)
+
+    # All below is work on the newest frame.
+
+    def _on_camera_info(self, msg: CameraInfo) -> None:
+        self._intrinsics.hear(camera_from_msg(msg))
+        self._work()
+
+    def _on_frame(self, frame: Frame) -> None:
+        self._waiting.append(frame)
+        self._work()
+
+    def _work(self) -> None:
+        """Process what waits, unless the camera's calibration is about to come."""
+        if self._waiting and not self._waits_for_camera():
+            waiting, self._waiting = self._waiting, []
+            for people, world in waiting:
                 self._process(people, world)
 
     def _waits_for_camera(self) -> bool:
         if self._intrinsics.settled or not self.count_publishers(self._camera_info.topic_name):
             return False
         # What was held is published at once, which may not be more than the topic's queue holds.
-        if self._pairing.complete() < SIZE:
+        if len(self._waiting) < SIZE:
             return True
         self._intrinsics.give_up(self._camera_info.topic_name)
         return False
@@ -152,6 +161,7 @@ class Lift3DNode(Stage[Lift3DParams]):
         if people.stamp < self._last_stamp:
             self.get_logger().warning("stamps went back: people are lifted anew, as after a start")
         self._last_stamp = people.stamp
+        self.health.sees(people.frame_id)
         camera = self._intrinsics.of(people.width, people.height)
         if self._intrinsics.fault:
             self.health.fault(INTRINSICS, self._intrinsics.fault, warn=True)
@@ -179,19 +189,22 @@ class Lift3DNode(Stage[Lift3DParams]):
         response.success, response.message = True, f"forgot {', '.join(forgotten) or 'nobody'}"
         return response
 
-    def _report(self) -> None:
-        """What diagnostics show beyond what every stage shows."""
-        self.health.note("intrinsics", self._intrinsics.describe())
-        self.health.note("camera tilt", self._lifter.tilt_in_words())
-        self.health.note("scale", self._lifter.scales())
-        self.health.note("rewinds", self._lifter.rewinds)
-        self.health.note("swaps repaired", self._lifter.swapped)
-        quality = self._lifter.quality
-        self.health.note("reprojection_p50_px", quality.median_px())
-        for joint, error in quality.joint_median_px().items():
-            self.health.note(f"reprojection_p50_px: {joint}", error)
-        for reason, count in quality.unplaced.items():
-            self.health.note(f"not placed: {reason}", count)
+    def on_report(self) -> None:
+        health, lifter = self.health, self._lifter
+        health.note("intrinsics", self._intrinsics.describe())
+        health.note("camera tilt", lifter.tilt_in_words())
+        health.note("scale", lifter.scales())
+        health.note_if("rewinds", lifter.rewinds)
+        health.note_if("swaps repaired", lifter.swapped)
+        quality = lifter.quality
+        health.note("reprojection_p50_px", quality.median_px())
+        worst = sorted(quality.joint_median_px().items(), key=lambda one: -one[1])[:WORST_JOINTS]
+        health.note_if(
+            "reprojection_p50_px of the worst joints", ", ".join(f"{joint} {px:.3g}" for joint, px in worst)
+        )
+        health.note_if(
+            "not placed", ", ".join(f"{reason} {count}" for reason, count in quality.unplaced.items())
+        )
 
 
 def main() -> None:

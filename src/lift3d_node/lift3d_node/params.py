@@ -6,11 +6,7 @@ from dataclasses import dataclass
 
 from pose_core.config import TiltParams, param
 from pose_core.networks.runtime import DEVICES
-
-MIN_HEIGHT, MAX_HEIGHT = 0.5, 2.6
-"""Standing heights in metres that a person may have: a small child to just under the tallest person on record."""
-MIN_MASS, MAX_MASS = 2.0, 400.0
-"""Kilograms that a person may have."""
+from pose_core.statements import MAX_HEIGHT, MIN_HEIGHT
 
 BACKENDS = ("auto", "onnxruntime", "torch")
 UNKNOWN, STATED, TF = TILTS = ("unknown", "stated", "tf")
@@ -45,6 +41,13 @@ class Lift3DParams(TiltParams):
         live=True,
     )
     level_frame: str = param("odom", "camera_tilt tf: a frame whose z axis points up")
+    max_tf_age: float = param(
+        1.0,
+        "camera_tilt tf: time between an image and the newest transform beyond which it is not believed; static ones never age",
+        unit="s",
+        low=0.01,
+        high=3600.0,
+    )
 
     height: float = param(
         0.0,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from lift3d_node.params import MAX_HEIGHT, MAX_MASS, MIN_HEIGHT, MIN_MASS, Lift3DParams
+from lift3d_node.params import Lift3DParams
 from pose_core.people import ScaleSource, expect_id
+from pose_core.statements import MAX_HEIGHT, MAX_MASS, MIN_HEIGHT, MIN_MASS
 
 
 @dataclass(frozen=True)

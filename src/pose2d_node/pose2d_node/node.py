@@ -7,12 +7,13 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 from pose_msgs import msg as msgs
-from rclpy.clock import Clock, ClockType
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Header
 
 from pose2d_node.detection import BadImage
 from pose2d_node.estimator import Estimate, Pose2DEstimator, Sight
@@ -34,16 +35,10 @@ from pose_ros.conversions import (
 from pose_ros.images import compressed_to_msg, image_to_msg
 from pose_ros.listeners import Listeners, names_of
 from pose_ros.messages.images import compressed_from_msg, image_from_msg
-from pose_ros.stage import Stage, now_ns, run
+from pose_ros.stage import STOP_PATIENCE, Stage, now_ns, run
 
 OLDEST_CAPTURE = 10_000_000_000
 """ns; a stamp further back (a bag, simulated time) is no time at which this machine saw an image."""
-
-WATCH_PERIOD = 0.2
-"""Seconds between two looks at whether the worker thread has failed."""
-
-STOP_PATIENCE = 5.0
-"""Seconds that the last image may take when the node stops."""
 
 LISTENERS_PERIOD, LISTENERS_PATIENCE = 0.05, 60.0
 """Seconds between two looks at who listens, and after which the first image is read without them."""
@@ -55,7 +50,9 @@ SAME_SHAPE = 0.01
 class Pose2DNode(Stage[Pose2DParams]):
     """Publishes the people in each image, and the image itself where the node opens its source.
 
-    A source of its own is read by a worker thread. `gate`, where given, is called before each of its images
+    In both cases one thread detects and another one, at most one image behind, tracks and publishes.
+
+    A source of its own is read by a thread of the node. `gate`, where given, is called before each of its images
     and ends the reading by returning False. `finished` is set when the reading has ended by itself: the
     source had no more images, or the gate said so. `frames_read` counts the images read since activation.
     """
@@ -71,8 +68,7 @@ class Pose2DNode(Stage[Pose2DParams]):
         self.finished = threading.Event()
         self.frames_read = 0
         self._source: Source | None = None
-        self._worker: threading.Thread | None = None
-        self._failure: BaseException | None = None
+        self._reader: threading.Thread | None = None
         super().__init__("pose2d", Pose2DParams, **node_options)
 
     def on_start(self) -> None:
@@ -98,35 +94,39 @@ class Pose2DNode(Stage[Pose2DParams]):
         if self._source:
             self._image = self.publish_on(Image, topics.IMAGE, qos.IMAGES)
             self._compressed = self.publish_on(CompressedImage, topics.IMAGE_COMPRESSED, qos.OWN_IMAGES)
-            # A timer, as not every executor takes guard conditions.
-            steady = Clock(clock_type=ClockType.STEADY_TIME)
-            self._watch = self.create_timer(WATCH_PERIOD, self._raise_failure, clock=steady)
         elif params.image_transport == "raw":
-            self.listen(Image, topics.IMAGE, self._on_image, qos.IMAGES)
+            self.listen(Image, topics.IMAGE, self._on_image, qos.IMAGES, needed="images")
         else:
-            self.listen(CompressedImage, topics.IMAGE_COMPRESSED, self._on_compressed, qos.IMAGES)
+            self.listen(
+                CompressedImage,
+                topics.IMAGE_COMPRESSED,
+                self._on_compressed,
+                qos.IMAGES,
+                needed="compressed images",
+            )
 
     def on_run(self) -> None:
+        self._publisher = Behind("pose2d-publish")
         if self._source is None:
             return
         self.finished.clear()
         self.health.clear("source")
         self.frames_read = 0
         self._stopping = threading.Event()
-        self._worker = threading.Thread(target=self._work, args=(self._source,), name="pose2d", daemon=True)
-        self._worker.start()
+        self._reader = threading.Thread(target=self._work, args=(self._source,), name="pose2d", daemon=True)
+        self._reader.start()
 
     def on_pause(self) -> None:
-        if self._worker is None or self._source is None:
-            return
-        self._stopping.set()
-        self._source.close()
-        self._worker.join(STOP_PATIENCE)
-        if self._worker.is_alive():
-            raise RuntimeError(
-                f"the image in work did not end within {STOP_PATIENCE:g} s; start the node anew"
-            )
-        self._worker = None
+        if self._reader is not None and self._source is not None:
+            self._stopping.set()
+            self._source.close()
+            self._reader.join(STOP_PATIENCE)
+            if self._reader.is_alive():
+                raise RuntimeError(
+                    f"the image in work did not end within {STOP_PATIENCE:g} s; start the node anew"
+                )
+            self._reader = None
+        self._publisher.close()
 
     def on_stop(self) -> None:
         if self._listeners is not None:
@@ -134,17 +134,16 @@ class Pose2DNode(Stage[Pose2DParams]):
         if self._source is not None:
             self._source.close()
             self._source = None
-            self.destroy_timer(self._watch)
         self._estimator.close()
 
-    # A source of its own: everything below runs in the worker thread.
+    # A source of its own.
 
     def _work(self, source: Source) -> None:
         try:
             self._await_listeners()
             self._read(source, iter(source))
         except BaseException as error:  # noqa: BLE001 - a thread's boundary: the executor raises it again
-            self._failure = error
+            self.fail(error)
 
     def _await_listeners(self) -> None:
         """Return when those who are waited for can hear the first image."""
@@ -158,23 +157,20 @@ class Pose2DNode(Stage[Pose2DParams]):
             self.get_logger().warning(f"begins without {', '.join(missing)}, waited for in vain")
 
     def _read(self, source: Source, images: Iterator[Frame]) -> None:
-        """Detect in this thread; track and publish in another, at most one image behind."""
-        with ThreadPoolExecutor(1, "pose2d-publish") as publisher:
-            behind: Future[None] | None = None
-            while not self._stopping.is_set() and self._gate():
-                frame = next(images, None)
-                if frame is None:
-                    break
-                self.frames_read += 1
-                self.health.note("skipped", source.skipped)
-                seen = self._see(frame)
-                if behind is not None:
-                    behind.result()
-                behind = publisher.submit(self._finish, frame, *seen) if seen is not None else None
-            else:
-                source.close()
-            if behind is not None:
-                behind.result()
+        skipped = source.skipped
+        while not self._stopping.is_set() and self._gate():
+            frame = next(images, None)
+            if frame is None:
+                break
+            self.frames_read += 1
+            self.health.skip(source.skipped - skipped)
+            skipped = source.skipped
+            seen = self._see(frame)
+            if seen is not None:
+                self._publisher.do(partial(self._finish, frame, *seen))
+        else:
+            source.close()
+        self._publisher.wait()
         if self._stopping.is_set():
             return
         ended = f"{source.describe()} has no more images; activate the node again to start anew"
@@ -208,39 +204,36 @@ class Pose2DNode(Stage[Pose2DParams]):
             self.health.fault(name, sentence, warn=name != "camera")
             self.get_logger().warning(sentence)
 
-    # The image topic, and the executor's thread.
-
-    def _raise_failure(self) -> None:
-        if self._failure is not None:
-            raise self._failure
+    # The image topic.
 
     def _on_image(self, msg: Image) -> None:
-        received = now_ns()
-        self._hear(msg, image_from_msg(msg), received)
+        self._hear(msg.header, partial(image_from_msg, msg))
 
     def _on_compressed(self, msg: CompressedImage) -> None:
-        received = now_ns()
-        self._hear(msg, compressed_from_msg(msg), received)
+        self._hear(msg.header, partial(compressed_from_msg, msg))
 
-    def _hear(self, msg: Image | CompressedImage, bgr: np.ndarray, received: int) -> None:
-        stamp = stamp_to_ns(msg.header.stamp)
+    def _hear(self, of: Header, decode: Callable[[], np.ndarray]) -> None:
+        start, received, stamp = now_ns(), self.received_ns, stamp_to_ns(of.stamp)
         if stamp == 0:
             raise MalformedMessage(
                 "the image has no stamp; its driver must state the capture time in header.stamp"
             )
         captured = stamp if 0 <= received - stamp <= OLDEST_CAPTURE else received
-        start = now_ns()
+        bgr = decode()
         frames.put(self._image_topic, stamp, bgr)
         try:
             sight = self._estimator.see(stamp, bgr)
         except BadImage as error:
             raise MalformedMessage(str(error)) from error
         grabbed = StageTime("source", captured, received)
-        self._track(sight, msg.header.frame_id or self.params.frame_id, grabbed, start)
+        self._publisher.do(
+            partial(self._track, sight, of.frame_id or self.params.frame_id, grabbed, start), self.fail
+        )
 
     # Both.
 
     def _track(self, sight: Sight, frame_id: str, grabbed: StageTime, start: int) -> None:
+        self.health.sees(frame_id)
         estimate = self._estimator.track(sight, frame_id)
         if sight.restart_reason:
             self.health.note("restarts", sight.restarts)
@@ -283,6 +276,31 @@ class Pose2DNode(Stage[Pose2DParams]):
             return None
         self._report("camera_info", f"{sizes}: it is scaled, which is wrong where the image was cropped")
         return calibrated.scaled(width, height)
+
+
+class Behind:
+    """A thread that does what it is told while the next thing is prepared, and is never more than one thing behind."""
+
+    def __init__(self, name: str) -> None:
+        self._pool = ThreadPoolExecutor(1, name)
+        self._last: Future[None] | None = None
+
+    def do(self, work: Callable[[], None], failed: Callable[[BaseException], None] | None = None) -> None:
+        """Begin `work` when what came before is done, and raise what that raised; `failed` is told at once."""
+        self.wait()
+        self._last = self._pool.submit(work)
+        if failed is not None:
+            self._last.add_done_callback(lambda done: (error := done.exception()) and failed(error))
+
+    def wait(self) -> None:
+        """Return when everything is done; raises what it raised."""
+        last, self._last = self._last, None
+        if last is not None:
+            last.result()
+
+    def close(self) -> None:
+        """Finish what is begun, and end the thread."""
+        self._pool.shutdown()
 
 
 def _always() -> bool:

@@ -52,6 +52,12 @@ MAX_FPS = 1000.0
 MAX_LATE_IN_A_ROW = 10
 """Late images dropped one after another before one is shown all the same: slow is better than nothing."""
 
+MOST_BEHIND = NS_PER_S // 2
+"""ns that a recording in real time falls behind its clock before it leaps to the image that is due."""
+
+CALM = 10 * NS_PER_S
+"""ns without a leap after which a recording counts as fast enough again."""
+
 FIRST_RETRY, LAST_RETRY = 0.5, 5.0
 """Seconds until a lost camera is tried again, doubled up to the latter."""
 
@@ -346,6 +352,11 @@ class Shot(Protocol):
     def __call__(self) -> np.ndarray | None: ...
 
 
+def whole() -> int:
+    """Every image of a recording is wanted."""
+    return 0
+
+
 class Recording(ABC):
     """Images on disk with a time line: presentation times in ns, the first one 0, strictly increasing."""
 
@@ -354,8 +365,12 @@ class Recording(ABC):
     """Nominal time between two images, ns."""
 
     @abstractmethod
-    def shots(self, report: Report) -> Iterator[tuple[int, Shot]]:
-        """Presentation times and what decodes the image; each shot is valid until the next one."""
+    def shots(self, report: Report, wanted: Callable[[], int] = whole) -> Iterator[tuple[int, Shot]]:
+        """Presentation times and what decodes the image; each shot is valid until the next one.
+
+        `wanted()`, asked before each image, is the earliest time in the recording that is of any use: images before it may be
+        passed over.
+        """
 
     @abstractmethod
     def describe(self) -> str: ...
@@ -387,7 +402,7 @@ class Video(Recording):
     def describe(self) -> str:
         return f"{self.path.name}, {self._size[0]:.0f} x {self._size[1]:.0f} at {NS_PER_S / self.period:g} Hz"
 
-    def shots(self, report: Report) -> Iterator[tuple[int, Shot]]:
+    def shots(self, report: Report, wanted: Callable[[], int] = whole) -> Iterator[tuple[int, Shot]]:
         if not self._states_fps:
             report(
                 "frame_rate",
@@ -395,11 +410,24 @@ class Video(Recording):
             )
         capture = self._open()
         first, last, count = math.nan, -1, 0
+        can_leap, end = True, self._stated * self.period
         try:
-            while capture.grab():
+            while True:
+                goal = wanted() if count and can_leap and math.isfinite(first) else 0
+                leaps = goal > last + self.period
+                if leaps and goal >= end:
+                    return  # all that is left is too late; where no length is stated, that is not known
+                if leaps:
+                    capture.set(cv2.CAP_PROP_POS_MSEC, first + goal / PTS_MS)
+                if not capture.grab():
+                    break
                 raw = capture.get(cv2.CAP_PROP_POS_MSEC)
                 first = raw if count == 0 else first
-                last = next_time(last, (raw - first) * PTS_MS, self.period)
+                stated = (raw - first) * PTS_MS
+                if (leaps or not can_leap) and not stated > last:  # the container does not find its images
+                    can_leap = False
+                    continue
+                last = next_time(last, stated, self.period)
                 count += 1
                 yield last, partial(decoded, capture)
         finally:
@@ -450,7 +478,7 @@ class Folder(Recording):
     def describe(self) -> str:
         return f"{self.path.name}, {len(self._files)} images at {NS_PER_S / self.period:g} Hz"
 
-    def shots(self, report: Report) -> Iterator[tuple[int, Shot]]:
+    def shots(self, report: Report, wanted: Callable[[], int] = whole) -> Iterator[tuple[int, Shot]]:
         unreadable: list[str] = []
 
         def read(file: Path) -> np.ndarray | None:
@@ -464,14 +492,83 @@ class Folder(Recording):
             return bgr
 
         for index, file in enumerate(self._files):
-            yield index * self.period, partial(read, file)
+            if index * self.period >= wanted():
+                yield index * self.period, partial(read, file)
+
+
+class Playhead:
+    """When the images of a recording are due, for a reader that may be slower than the recording.
+
+    More than MOST_BEHIND behind its clock it leaps to the image that is due. Where that does not help, because a video is
+    decoded from the key image before the one that is wanted, the clock waits instead: all that follows is due later. So no
+    image is much older than MOST_BEHIND when it comes.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._start: tuple[int, int] | None = None
+        self._last = -1
+        self._leap: tuple[int, int] | None = None
+        self._leaps_pay = True
+        self._slow_until: float = -math.inf
+
+    def wanted(self) -> int:
+        """The earliest time of the recording (ns) that is of use: 0 unless the reader is far behind."""
+        self._leap = None
+        if self._start is None:
+            return 0
+        due = self._clock.steady() - self._start[0]
+        behind = due - self._last
+        if behind <= MOST_BEHIND:
+            return 0
+        self._leap = due, behind
+        return due if self._leaps_pay else 0
+
+    def arrive(self, at: int) -> int:
+        """How late (ns, negative: early) the image of this time comes, not yet decoded.
+
+        The clock starts with the first one, as opening a recording takes time, and may wait (see above).
+        """
+        steady = self._clock.steady()
+        if self._start is None:
+            self._start = steady, self._clock.system()
+        late = steady - self._start[0] - at
+        if self._leap is not None:
+            self._slow_until = steady + CALM
+            goal, behind = self._leap
+            self._leaps_pay = self._leaps_pay and (at < goal or late < behind)
+            if late > MOST_BEHIND:
+                self._start = self._start[0] + late, self._start[1] + late
+                late = 0
+        self._last = at
+        return late
+
+    def until(self, at: int) -> int:
+        """ns until the image of this time, which has arrived, is due."""
+        assert self._start is not None
+        return self._start[0] + at - self._clock.steady()
+
+    def due(self, at: int) -> int:
+        """System time (ns) at which the image of this time, which has arrived, is due."""
+        assert self._start is not None
+        return self._start[1] + at
+
+    @property
+    def leaps(self) -> bool:
+        """Whether the reader was told to leap to the next image."""
+        return self._leap is not None
+
+    @property
+    def slow(self) -> bool:
+        """Whether the reader was too slow for the recording of late."""
+        return self._clock.steady() < self._slow_until
 
 
 class Playback(Source):
     """Plays a recording, again and again where `loop`; the time line then goes on.
 
-    In real time an image that is late by more than a period is dropped. A recording that cannot be decoded
-    at its own rate falls behind all the same, which its stamps do not hide.
+    In real time an image that is late by more than a period is dropped as long as that helps. A recording that cannot be
+    decoded at its own rate is passed over in parts or slowed down (`Playhead`), and reported: its images stay young.
     """
 
     def __init__(
@@ -484,6 +581,7 @@ class Playback(Source):
     ) -> None:
         super().__init__(report, clock or Clock())
         self._recording, self._loop, self._real_time = recording, loop, real_time
+        self._told_slow = False
 
     def describe(self) -> str:
         return self._recording.describe()
@@ -499,11 +597,13 @@ class Playback(Source):
         return frame and replace(frame, grabbed_start=start, grabbed_end=self._clock.system())
 
     def _grab(self, handover: Handover) -> None:
-        show = self._when_due(handover) if self._real_time else self._at_once(handover)
+        playhead = Playhead(self._clock)
+        show = self._when_due(handover, playhead) if self._real_time else self._at_once(handover)
         offset = 0
         while True:
             shown, last = 0, 0
-            for time_in_recording, shot in self._recording.shots(self._report):
+            wanted = partial(_wanted_of_round, playhead, offset) if self._real_time else whole
+            for time_in_recording, shot in self._recording.shots(self._report, wanted):
                 last = offset + time_in_recording
                 if handover.closed:
                     return
@@ -519,17 +619,20 @@ class Playback(Source):
 
         return show
 
-    def _when_due(self, handover: Handover) -> Callable[[int, Shot], bool]:
-        start: tuple[int, int] | None = None
-        late_in_a_row = 0
+    def _when_due(self, handover: Handover, playhead: Playhead) -> Callable[[int, Shot], bool]:
+        period = self._recording.period
+        last, late_before, late_in_a_row = 0, 0, 0
 
         def show(at: int, shot: Shot) -> bool:
-            nonlocal start, late_in_a_row
-            if start is None:  # not before the recording is open, which takes time
-                start = self._clock.steady(), self._clock.system()
-            steady, system = start
-            late = self._clock.steady() - steady - at
-            if late > self._recording.period and late_in_a_row < MAX_LATE_IN_A_ROW:
+            nonlocal last, late_before, late_in_a_row
+            if playhead.leaps:
+                handover.dropped += max(round((at - last) / period) - 1, 0)
+            last = at
+            late = playhead.arrive(at)
+            self._report_slow(playhead.slow)
+            helps = late_in_a_row == 0 or late < late_before
+            if late > period and helps and late_in_a_row < MAX_LATE_IN_A_ROW:
+                late_before = late
                 late_in_a_row += 1
                 handover.dropped += 1
                 return True
@@ -537,12 +640,27 @@ class Playback(Source):
             bgr = shot()
             if bgr is None:
                 return False
-            early = steady + at - self._clock.steady()
+            early = playhead.until(at)
             if early > 0 and not handover.pause(early / NS_PER_S):
                 return False
-            return handover.put(Frame(system + at, bgr, system + at, self._clock.system()))
+            due = playhead.due(at)
+            return handover.put(Frame(due, bgr, due, self._clock.system()))
 
         return show
+
+    def _report_slow(self, slow: bool) -> None:
+        if slow == self._told_slow:
+            return
+        self._told_slow = slow
+        sentence = (
+            f"{self.describe()}, cannot be read in real time by this machine, so parts of it are passed over; take a smaller "
+            "video, or one with more key images"
+        )
+        self._report("real_time", sentence if slow else "")
+
+
+def _wanted_of_round(playhead: Playhead, offset: int) -> int:
+    return playhead.wanted() - offset
 
 
 def next_time(last: int, stated: float, period: int) -> int:
@@ -568,13 +686,18 @@ def read_image(file: Path) -> np.ndarray | None:
         return None
 
 
+def is_camera(source: str) -> bool:
+    """Whether `source` names a camera or a stream, which gives images when they come; else it is a recording."""
+    return source.isdecimal() or "://" in source or source.startswith("/dev/")
+
+
 def open_source(params: Pose2DParams, report: Report = silent) -> Source:
     """The source that `params.source` names.
 
     Raises ValueError, saying what to check, where it gives no image.
     """
     name = params.source
-    if name.isdecimal() or "://" in name or name.startswith("/dev/"):
+    if is_camera(name):
         address = int(name) if name.isdecimal() else name
         return CameraSource(address, params.camera_width, params.camera_height, params.camera_fps, report)
     path = Path(name).expanduser()

@@ -6,6 +6,7 @@ import struct
 import threading
 import zlib
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
@@ -238,13 +239,165 @@ def test_real_time_stamps_are_the_start_and_the_time_line(make_video):
 
 
 def test_real_time_drops_what_is_late_but_not_everything(make_video):
-    steady = itertools.chain([0], itertools.repeat(2_000 * MS))  # two seconds pass before the first image
+    steady = itertools.chain([0], itertools.repeat(400 * MS))  # so long does the first image take
     clock = Clock(system=lambda: 7_000 * MS, steady=lambda: next(steady))
-    source = Playback(Video(make_video(frames=24)), real_time=True, clock=clock)
+    source = Playback(Video(make_video(frames=24, fps=100.0)), real_time=True, clock=clock)
     images = played(source)
-    assert images[-1] == ((7_000 + 21 * 40) * MS, 21)  # 10 dropped, 10 shown, 10 dropped, 21 shown, 2 dropped
-    assert {index for _, index in images} <= {10, 21}
-    assert 22 <= source.skipped + len(images) <= 24  # the last two may be dropped afterwards
+    assert images[-1] == (
+        (7_000 + 22 * 10) * MS,
+        22,
+    )  # 0 shown, 10 dropped, 11 shown, 10 dropped, 22 shown, 23 dropped
+    assert {index for _, index in images} <= {0, 11, 22}
+    assert 23 <= source.skipped + len(images) <= 24  # the last one may be dropped afterwards
+
+
+class SlowFilm:
+    """A film of `length` images at 25 Hz, a key image every `key` of them, and the clocks of the machine that reads it.
+
+    Images are decoded in `cost` ns each; to find one means to decode all from the key image before it.
+    """
+
+    def __init__(self, length: int, cost: int, key: int, *, seeks: bool = True) -> None:
+        self.length, self.cost, self.key, self.seeks, self.now = length, cost, key, seeks, 0
+
+    def clock(self) -> Clock:
+        return Clock(system=lambda: 7_000 * MS + self.now, steady=lambda: self.now)
+
+    def open(self, _path: str) -> FakeCapture:
+        film = self
+
+        class Slow(FakeCapture):
+            def grab(self) -> bool:
+                film.now += film.cost
+                return super().grab()
+
+            def retrieve(self) -> tuple[bool, np.ndarray]:
+                return True, np.full((1, 1, 3), 0, np.uint8)
+
+            def set(self, prop: int, value: float) -> bool:
+                if prop != cv2.CAP_PROP_POS_MSEC or not film.seeks:
+                    return False
+                wanted = math.ceil(value / 40.0)
+                film.now += film.cost * (wanted % film.key)
+                self.index = wanted - 1
+                return True
+
+        return Slow([40.0 * i for i in range(self.length)], stated=self.length)
+
+
+@dataclass
+class Watched:
+    """What came of a film in real time: ages and stamps (ns) of its images as they are handed over, and what else was said."""
+
+    ages: list[int] = field(default_factory=list)
+    stamps: list[int] = field(default_factory=list)
+    reports: Reports = field(default_factory=Reports)
+    skipped: int = 0
+
+
+def watched(film: SlowFilm, monkeypatch: pytest.MonkeyPatch, loop: bool = False) -> Watched:
+    seen = Watched()
+    video = Video(Path("film.mp4"), film.open)
+    source = Playback(video, loop=loop, real_time=True, clock=film.clock(), report=seen.reports)
+
+    def put(self: Handover, frame: sources.Frame) -> bool:
+        seen.ages.append(film.now + 7_000 * MS - frame.stamp)
+        seen.stamps.append(frame.stamp)
+        if len(seen.stamps) == 3_000:
+            self.close()
+        return True
+
+    def pause(self: Handover, seconds: float) -> bool:
+        film.now += round(seconds * 1e9)
+        return True
+
+    monkeypatch.setattr(Handover, "put", put)
+    monkeypatch.setattr(Handover, "pause", pause)
+    handover = source._new_handover()
+    source._grab(handover)
+    seen.skipped = handover.dropped
+    return seen
+
+
+@pytest.mark.parametrize("key", [1, 10, 25, 250, 100_000])
+@pytest.mark.parametrize("slowness", [1.05, 1.5, 2.0, 5.0])
+@pytest.mark.parametrize("seeks", [True, False])
+def test_a_recording_that_cannot_be_decoded_in_time_does_not_lag(slowness, key, seeks, monkeypatch):
+    film = SlowFilm(20_000, round(PERIOD * slowness), key, seeks=seeks)
+    seen = watched(film, monkeypatch)
+    assert len(seen.ages) > 1_000
+    worst = sorted(seen.ages)[-3]  # that leaps do not pay shows when one was tried
+    assert worst <= sources.MOST_BEHIND + 3 * film.cost
+    assert seen.stamps == sorted(set(seen.stamps))
+    assert seen.skipped > 0
+    assert "cannot be read in real time" in seen.reports.about("real_time")[0]
+
+
+def test_where_key_images_are_near_a_slow_recording_keeps_its_own_pace(monkeypatch):
+    film = SlowFilm(20_000, 2 * PERIOD, 5)
+    seen = watched(film, monkeypatch)
+    assert seen.stamps[-1] - seen.stamps[0] == pytest.approx(film.now, abs=1e9)
+    assert (seen.stamps[-1] - seen.stamps[0]) % PERIOD == 0  # the clock never waited
+    assert len(seen.stamps) + seen.skipped == pytest.approx(film.now / PERIOD, abs=30)
+
+
+def test_a_recording_that_is_fast_enough_is_neither_passed_over_nor_reported(monkeypatch):
+    film = SlowFilm(500, PERIOD // 2, 250)
+    seen = watched(film, monkeypatch)
+    first = 7_000 * MS + 2 * film.cost  # one image to see that there are some, one to be the first
+    assert seen.stamps == [first + i * PERIOD for i in range(500)]
+    assert (seen.skipped, max(seen.ages), seen.reports) == (0, 0, [])
+
+
+def test_after_a_slow_moment_it_catches_up_and_the_report_ends(monkeypatch):
+    film = SlowFilm(2_000, PERIOD // 2, 10)
+    opened = film.open
+
+    def interrupted(path: str) -> FakeCapture:
+        capture, grab = opened(path), FakeCapture.grab
+
+        def with_pause() -> bool:
+            film.now += film.cost + (5_000 * MS if capture.index == 100 else 0)
+            return grab(capture)
+
+        capture.grab = with_pause  # type: ignore[method-assign]
+        return capture
+
+    film.open = interrupted  # type: ignore[method-assign]
+    seen = watched(film, monkeypatch)
+    assert seen.ages[-1] == 0
+    assert [bool(sentence) for sentence in seen.reports.about("real_time")] == [True, False]
+
+
+def test_a_slow_loop_stays_young_too(monkeypatch):
+    film = SlowFilm(100, 2 * PERIOD, 10)
+    seen = watched(film, monkeypatch, loop=True)
+    assert len(seen.stamps) == 3_000
+    assert sorted(seen.ages)[-3] <= sources.MOST_BEHIND + 3 * film.cost
+    assert seen.stamps == sorted(set(seen.stamps))
+
+
+@pytest.mark.parametrize(("name", "code"), [("film.avi", "MJPG"), ("film.mp4", "mp4v")])
+def test_a_leap_in_a_real_video_lands_on_the_image_of_its_time(make_video, name, code):
+    video = Video(make_video(name, frames=60, code=code))
+    goals = iter([0, 0, 0, 20 * PERIOD, 0, 0, 50 * PERIOD, 0])
+    seen = [
+        (at // PERIOD, index_of(shot())) for at, shot in video.shots(sources.silent, lambda: next(goals, 0))
+    ]
+    assert [at for at, _ in seen] == [0, 1, 2, 3, 20, 21, 22, *range(50, 60)]
+    assert all(at % 30 == index for at, index in seen)
+
+
+def test_what_is_due_after_the_end_ends_a_recording(make_video):
+    reports = Reports()
+    video = Video(make_video(frames=30))
+    assert len(list(video.shots(reports, lambda: 40 * PERIOD))) == 1
+    assert reports == []
+
+
+def test_a_folder_leaps_over_files(folder):
+    shots = Folder(folder, 25.0).shots(sources.silent, lambda: 5 * PERIOD)
+    assert [index_of(shot()) for _, shot in shots] == list(range(5, 12))
 
 
 def test_a_recording_read_at_once_is_grabbed_while_the_pipeline_waits(make_video):

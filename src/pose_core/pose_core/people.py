@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from pose_core.geometry import covariance as covariances
 from pose_core.geometry.rotations import is_unit
 from pose_core.skeleton import SKELETONS
 from pose_core.types import Array
@@ -48,6 +49,16 @@ class ScaleSource(enum.IntEnum):
     MODEL = 5
 
 
+class Posture(enum.IntEnum):
+    """How a person holds themselves; the numbers of pose_msgs/Person3D."""
+
+    OTHER = 0
+    STANDING = 1
+    SITTING = 2
+    CROUCHING = 3
+    LYING = 4
+
+
 @dataclass(frozen=True)
 class StageTime:
     """When a stage worked on an image, nanoseconds of the system clock."""
@@ -69,6 +80,8 @@ class Person2D:
     box_px: Array  # (4,) x_min, y_min, x_max, y_max
     xy_px: Array  # (J, 2)
     joint_confidence: Array  # (J,)
+    parent: str = ""
+    """Id of the person whom this one is a part of, as a hand is; empty for a whole person."""
 
     def __post_init__(self) -> None:
         joints = len(self.joint_confidence)
@@ -96,8 +109,9 @@ class People2D:
 class Person3D:
     """A person in 3D: metres, in the frame of the `People3D` that holds it.
 
-    `std` is the standard deviation along one axis of a joint relative to the root; `root_std` that of the root along
-    x, y and z, which all joints share. Raises ValueError where the arrays disagree about the number of joints.
+    `std` is the standard deviation along one axis of a joint relative to the root, root mean square of the axes, and
+    `covariance` its shape (see `pose_core.geometry.covariance`); `root_std` that of the root along x, y and z, which all joints
+    share. Raises ValueError where the arrays disagree about the number of joints.
     """
 
     id: str
@@ -110,9 +124,26 @@ class Person3D:
     height: float = float("nan")
     height_std: float = float("nan")
     scale_source: ScaleSource = ScaleSource.NONE
+    covariance: Array | None = None
+    """(J, 6) xx, xy, xz, yy, yz, zz in m2, NaN where `std` is; None where only `std` is known."""
+    parent: str = ""
+    """As in `Person2D`."""
+    root_velocity: Array = field(default_factory=lambda: np.full(3, math.nan))
+    """(3,) metres per second; NaN where not known."""
+    root_velocity_std: Array = field(default_factory=lambda: np.full(3, math.nan))
+    """(3,) metres per second."""
+    foot_contact: Array = field(default_factory=lambda: np.full(2, math.nan))
+    """(2,) how probable it is that the left, the right foot bears on something; NaN where not known."""
+    posture: Posture = Posture.OTHER
+    posture_confidence: float = 0.0
 
     def __post_init__(self) -> None:
         joints = len(self.state)
+        if self.covariance is not None:
+            _expect("covariance", self.covariance, (joints, 6))
+        _expect("root_velocity", self.root_velocity, (3,))
+        _expect("root_velocity_std", self.root_velocity_std, (3,))
+        _expect("foot_contact", self.foot_contact, (2,))
         _expect("xyz", self.xyz, (joints, 3))
         _expect("std", self.std, (joints,))
         _expect("root_std", self.root_std, (3,))
@@ -149,9 +180,18 @@ def with_missing(person: Person3D, missing: Array) -> Person3D:
         person,
         xyz=np.where(missing[:, None], np.nan, person.xyz),
         std=np.where(missing, np.nan, person.std),
+        covariance=None
+        if person.covariance is None
+        else np.where(missing[:, None], np.nan, person.covariance),
         joint_confidence=np.where(missing, 0.0, person.joint_confidence),
         state=np.where(missing, JointState.MISSING, person.state).astype(np.uint8),
     )
+
+
+def with_std(person: Person3D, std: Array) -> Person3D:
+    """`person` with other standard deviations (J,), and the shape of the doubt carried on."""
+    shape = person.covariance
+    return replace(person, std=std, covariance=None if shape is None else covariances.carried_on(shape, std))
 
 
 def expect_joints(skeleton: str, counts: list[int]) -> None:
@@ -169,7 +209,7 @@ def _expect(name: str, array: Array, shape: tuple[int, ...]) -> None:
 
 def within_reach(person: Person3D) -> Person3D:
     """`person` without what no message may say: joints farther than `FARTHEST`, or as unsure as that, are missing, deviations of
-    the root beyond it unknown.
+    the root beyond it unknown, and so is a velocity.
     """
     far = ~(np.abs(person.xyz).max(-1) <= FARTHEST) | (person.std > FARTHEST)
     far &= person.state != JointState.MISSING
@@ -177,6 +217,13 @@ def within_reach(person: Person3D) -> Person3D:
         person = with_missing(person, far)
     if (person.root_std > FARTHEST).any():
         person = replace(person, root_std=np.where(person.root_std > FARTHEST, math.nan, person.root_std))
+    fast = (np.abs(person.root_velocity) > FARTHEST) | (person.root_velocity_std > FARTHEST)
+    if fast.any():
+        person = replace(
+            person,
+            root_velocity=np.where(fast, math.nan, person.root_velocity),
+            root_velocity_std=np.where(fast, math.nan, person.root_velocity_std),
+        )
     return person
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from pose_core.files import write_whole
+from pose_core.geometry import covariance as covariances
 from pose_core.people import JointState, People2D, People3D, Person3D, ScaleSource, expect_joints
 from pose_core.reading.arrays import Archive, open_npz
 from pose_core.reading.damage import damage_told
@@ -29,6 +30,8 @@ ARRAYS = {
     "state": np.uint8,
     "person_confidence": np.float64,
 }
+COVARIANCE = "covariance"
+"""In a file, where a sequence has any."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +57,8 @@ class PoseSequence:
     person: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """Anything that JSON can say, such as height, source or licence."""
+    covariance: Array | None = None
+    """(T, J, 6) as in `Person3D`; None where only deviations are known. Where `std` says otherwise it is carried on to that."""
 
     def __post_init__(self) -> None:
         for name, kind in ARRAYS.items():
@@ -73,6 +78,13 @@ class PoseSequence:
         for name, shape in shapes.items():
             if getattr(self, name).shape != shape:
                 raise ValueError(f"{name} must have shape {shape}, got {getattr(self, name).shape}")
+        if self.covariance is not None:
+            given = np.asarray(self.covariance, np.float64)
+            if dims != 3 or given.shape != (frames, joints, 6):
+                raise ValueError(
+                    f"covariance must have shape {(frames, joints, 6)} and joints in 3D, got {given.shape} in {dims}D"
+                )
+            object.__setattr__(self, COVARIANCE, covariances.carried_on(given, self.std))
         back = np.flatnonzero(np.diff(self.stamps) <= 0)
         if back.size:
             before, after = self.stamps[back[0]], self.stamps[back[0] + 1]
@@ -84,6 +96,8 @@ class PoseSequence:
     def __getitem__(self, frames: slice) -> PoseSequence:
         """The frames of a slice with a positive step."""
         kept: dict[str, Any] = {name: getattr(self, name)[frames] for name in ARRAYS}
+        if self.covariance is not None:
+            kept[COVARIANCE] = self.covariance[frames]
         return replace(self, **kept)
 
     def between(self, start: int, end: int) -> PoseSequence:
@@ -118,11 +132,15 @@ class PoseSequence:
             raise ValueError(f"rate_hz must be positive, got {rate_hz}")
         count = int(self.duration * rate_hz + 1e-6) + 1 if len(self) else 0
         stamps = self.stamps[:1] + np.rint(np.arange(count) / (rate_hz * S_PER_NS)).astype(np.int64)
-        new = _blank(count, *self.xyz.shape[1:])
+        new: dict[str, Any] = _blank(count, *self.xyz.shape[1:])
+        if self.covariance is not None:
+            new[COVARIANCE] = np.full((count, self.xyz.shape[1], 6), np.nan)
         for joint in range(self.xyz.shape[1]):
             blend = _Blend.over(self.stamps, ~self.missing[:, joint], stamps, longest_gap)
             for name in ("xyz", "std", "confidence"):
                 new[name][blend.where, joint] = blend.of(getattr(self, name)[:, joint])
+            if self.covariance is not None:
+                new[COVARIANCE][blend.where, joint] = self.covariance[blend.before, joint]
             kept = self.state[blend.before, joint]
             new["state"][blend.where, joint] = np.where(blend.exact, kept, JointState.INTERPOLATED)
         blend = _Blend.over(self.stamps, np.isfinite(self.person_confidence), stamps, longest_gap)
@@ -147,7 +165,10 @@ class PoseSequence:
         except (TypeError, ValueError) as error:
             raise ValueError(f"metadata must be what JSON can say: {error}") from error
         content = io.BytesIO()
-        np.savez_compressed(content, header=np.array(text), **{name: getattr(self, name) for name in ARRAYS})
+        arrays = {name: getattr(self, name) for name in ARRAYS}
+        if self.covariance is not None:
+            arrays[COVARIANCE] = self.covariance
+        np.savez_compressed(content, header=np.array(text), **arrays)
         write_whole(path, content.getvalue())
 
     @classmethod
@@ -173,13 +194,17 @@ class PoseSequence:
             raise ValueError(f"person '{person}' is in none of the {len(frames)} images")
         example = next(iter(shown.values()))
         dims = 3 if isinstance(example, Person3D) else 2
-        new = _blank(len(frames), len(example.joint_confidence), dims)
+        new: dict[str, Any] = _blank(len(frames), len(example.joint_confidence), dims)
+        if any(isinstance(one, Person3D) and one.covariance is not None for one in shown.values()):
+            new[COVARIANCE] = np.full((*new["state"].shape, 6), np.nan)
         metadata: dict[str, Any] = {}
         for i, one in shown.items():
             new["person_confidence"][i], new["confidence"][i] = one.confidence, one.joint_confidence
             if isinstance(one, Person3D):
                 for name in ("xyz", "std", "root_std", "state"):
                     new[name][i] = getattr(one, name)
+                if one.covariance is not None:
+                    new[COVARIANCE][i] = one.covariance
                 metadata["scale_source"] = one.scale_source.name
                 sizes = {"height": one.height, "height_std": one.height_std}
                 metadata |= {name: float(size) for name, size in sizes.items() if np.isfinite(size)}
@@ -210,7 +235,8 @@ class PoseSequence:
         for i, stamp in enumerate(self.stamps.tolist()):
             confidence = float(self.person_confidence[i])
             arrays = (self.xyz[i], self.std[i], self.root_std[i], self.confidence[i], self.state[i])
-            person = Person3D(self.person, confidence, *arrays, height, height_std, source)
+            shape = None if self.covariance is None else self.covariance[i]
+            person = Person3D(self.person, confidence, *arrays, height, height_std, source, shape)
             people = () if gone[i] else (person,)
             frames.append(People3D(stamp, self.frame_id, self.skeleton, people))
         return frames
@@ -274,7 +300,8 @@ def _members(archive: Archive) -> dict[str, Any]:
     if header["format"] != FORMAT:
         raise ValueError(f"its format is '{header['format']}', this program reads '{FORMAT}'")
     names = {name: header[name] for name in ("skeleton", "frame_id", "person", "metadata")}
-    return names | {name: _exactly(archive[name], name, kind) for name, kind in ARRAYS.items()}
+    kinds = ARRAYS | ({COVARIANCE: np.float64} if COVARIANCE in archive else {})
+    return names | {name: _exactly(archive[name], name, kind) for name, kind in kinds.items()}
 
 
 def _exactly(array: Array, name: str, kind: type) -> Array:

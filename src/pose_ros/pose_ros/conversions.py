@@ -15,11 +15,15 @@ from pose_ros.messages.names import type_name
 from pose_ros.messages.reading import (
     MalformedMessage,
     angles_from_msg,
+    bodies_from_msg,
     camera_from_msg,
+    identity_change_from_msg,
     people2d_from_msg,
     people3d_from_msg,
+    run_from_msg,
     skeleton_from_msg,
     stamp_to_ns,
+    subjects_from_msg,
 )
 from pose_ros.messages.writing import MessageWriter
 
@@ -28,17 +32,25 @@ __all__ = [
     "angles_from_msg",
     "angles_to_joint_state",
     "angles_to_msg",
+    "bodies_from_msg",
+    "bodies_to_msg",
     "camera_from_msg",
     "camera_to_msg",
     "header",
+    "identity_change_from_msg",
+    "identity_change_to_msg",
     "people2d_from_msg",
     "people2d_to_msg",
     "people3d_from_msg",
     "people3d_to_msg",
+    "run_from_msg",
+    "run_to_msg",
     "skeleton_from_msg",
     "skeleton_to_msg",
     "stamp_from_ns",
     "stamp_to_ns",
+    "subjects_from_msg",
+    "subjects_to_msg",
 ]
 
 _GENERATED: dict[str, type] = {
@@ -48,14 +60,20 @@ _GENERATED: dict[str, type] = {
         Header,
         CameraInfo,
         JointState,
+        msgs.Bodies,
+        msgs.Body,
+        msgs.IdentityChange,
         msgs.JointAngles,
         msgs.People2D,
         msgs.People3D,
         msgs.Person2D,
         msgs.Person3D,
         msgs.PersonAngles,
+        msgs.Run,
         msgs.Skeleton,
         msgs.StageTimes,
+        msgs.Subject,
+        msgs.Subjects,
     )
 }
 _writer = MessageWriter(_GENERATED.__getitem__)
@@ -68,3 +86,7 @@ angles_to_msg = _writer.angles
 angles_to_joint_state = _writer.joint_state
 skeleton_to_msg = _writer.skeleton
 camera_to_msg = _writer.camera
+identity_change_to_msg = _writer.identity_change
+run_to_msg = _writer.run
+subjects_to_msg = _writer.subjects
+bodies_to_msg = _writer.bodies

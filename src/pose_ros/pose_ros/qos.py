@@ -5,6 +5,8 @@ Every topic of a stage takes the parameters of `pose_core.config.qos_overrides`.
 
 from __future__ import annotations
 
+import copy
+
 from rclpy.qos import DurabilityPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
@@ -24,6 +26,17 @@ def profile(offered: Delivery) -> QoSProfile:
 
 RESULTS, LATCHED = profile(delivery.RESULTS), profile(delivery.LATCHED)
 IMAGES, OWN_IMAGES = profile(delivery.IMAGES), profile(delivery.OWN_IMAGES)
+
+DEEP_RESULTS, DEEP_IMAGES = 1000, 60
+"""Depth of a subscription that may lose nothing: what comes while it works waits there. 60 raw images of 720p take 166 MB."""
+
+
+def lossless(profile: QoSProfile) -> QoSProfile:
+    """A profile that waits for a slow stage, as far as its depth goes; reliability stays, or it might not match any more."""
+    reliable = profile.reliability == ReliabilityPolicy.RELIABLE
+    deep = copy.copy(profile)
+    deep.depth = max(profile.depth, DEEP_RESULTS if reliable else DEEP_IMAGES)
+    return deep
 
 
 def overridable() -> QoSOverridingOptions:

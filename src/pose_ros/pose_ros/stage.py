@@ -21,23 +21,26 @@ def main():
 from __future__ import annotations
 
 import copy
+import socket
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any, Generic, NoReturn, TypeVar
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from pose_msgs import msg as msgs
 from rcl_interfaces.msg import SetParametersResult
-from rclpy.clock import Clock, ClockType
+from rclpy.clock import Clock, ClockType, ROSClock
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecyclePublisher, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.serialization import deserialize_message
 from rclpy.service import Service
 from rclpy.signals import SignalHandlerOptions
 from rclpy.subscription import Subscription
@@ -46,6 +49,7 @@ from pose_core.config import StageParams
 from pose_core.people import StageTime
 from pose_core.skeleton import SKELETONS
 from pose_core.system import exits
+from pose_core.system.inbox import Worker
 from pose_core.system.signals import Signals
 from pose_core.system.threads import one_blas_thread
 from pose_core.units import NS_PER_S
@@ -58,6 +62,18 @@ P = TypeVar("P", bound=StageParams)
 
 WARN_PERIOD = NS_PER_S
 """Nanoseconds between two warnings about malformed messages of one topic."""
+
+WATCH_PERIOD = 0.2
+"""Seconds between two looks at whether a thread of the stage has failed."""
+
+STOP_PATIENCE = 5.0
+"""Seconds that the message in work may take when the stage is paused."""
+
+WAITING = 10
+"""Messages of a topic that wait for a lossless stage before its executor waits with them."""
+
+PIPELINE = "pipeline"
+"""What a stage's diagnostics are about, in the usual form `node: task` of diagnostic_updater."""
 
 _ANY_STATE = LifecycleState(label="", state_id=0)
 """Publishers do not look at the state that their switching on and off comes with."""
@@ -76,6 +92,11 @@ class Stage(LifecycleNode, Generic[P]):
     `on_start` or `on_run` fails, that is logged and the state stays; where `on_pause` or `on_stop` fails, the
     stage ends up unconfigured. Cleanup destroys what `publish_on`, `listen`, `serve` and `publish_skeleton`
     made; `on_stop` destroys what `on_start` made in another way.
+
+    While the stage is active, one thread of its own works on what comes: on the newest message of each topic, where those that
+    came before it are skipped and counted, or with `lossless` on all of them in order, while the executor waits with what
+    does not fit. Services and live parameters have their turn between two messages, in the executor. What work raises is
+    raised again by the executor. A further thread publishes diagnostics, so that they are on time whatever the others do.
     """
 
     # Private names are mangled (two underscores), so that a subclass cannot meet them by accident.
@@ -89,13 +110,22 @@ class Stage(LifecycleNode, Generic[P]):
     def __init__(self, name: str, params: type[P], **node_options: Any) -> None:
         """`params`: the stage's dataclass. Raises ValueError for parameters that it does not allow."""
         super().__init__(name, **node_options)
-        self.health = Health(self.get_fully_qualified_name())
+        # Without the slash, and the namespace before it: robots that share a domain must not share names.
+        self.health = Health(
+            f"{self.get_fully_qualified_name().removeprefix('/')}: {PIPELINE}", socket.gethostname()
+        )
         self.__name = self.get_name()
         self.__steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.__configured = self.__running = self.__destroyed = self.__autostarting = False
         self.__failure: Exception = RuntimeError(f"{self.__name} cannot change its lifecycle state")
         self.__made = ExitStack()
-        self.__inputs: list[str] = []
+        self.__worker: Worker | None = None
+        self.__broken: BaseException | None = None
+        self.__received = 0
+        self.__ending = threading.Event()
+        self.__reporter = threading.Thread(
+            target=self.__report, name=f"{self.__name}-diagnostics", daemon=True
+        )
         self.__held: dict[str, Callable[[], None]] = {}
         self.__warned: dict[str, int] = {}
         try:
@@ -105,7 +135,9 @@ class Stage(LifecycleNode, Generic[P]):
             self.__diagnostics = self.create_publisher(
                 DiagnosticArray, topics.DIAGNOSTICS, 10, qos_overriding_options=qos.overridable()
             )
-            self.create_timer(self.params.diagnostics_period, self.__publish_diagnostics, clock=self.__steady)
+            # A timer, as not every executor takes guard conditions.
+            self.create_timer(WATCH_PERIOD, self.__raise_broken, clock=self.__steady)
+            self.__reporter.start()
             if self.params.autostart:
                 self.__autostart()
         except BaseException:
@@ -129,6 +161,9 @@ class Stage(LifecycleNode, Generic[P]):
     def on_params(self, params: P) -> None:
         """Live parameters changed while configured. ValueError, raised before any change, refuses them."""
 
+    def on_report(self) -> None:
+        """Note what diagnostics are to say. Called between two messages, in the thread of diagnostics."""
+
     # What a stage uses.
 
     def publish_on(self, kind: type, topic: str, qos_profile: QoSProfile = qos.RESULTS) -> Publisher:
@@ -142,41 +177,76 @@ class Stage(LifecycleNode, Generic[P]):
         return publisher
 
     def listen(
-        self, kind: type, topic: str, callback: Callable[[Any], None], qos_profile: QoSProfile = qos.RESULTS
+        self,
+        kind: type,
+        topic: str,
+        callback: Callable[[Any], None],
+        qos_profile: QoSProfile = qos.RESULTS,
+        *,
+        needed: str = "",
+        at_once: bool = False,
     ) -> Subscription:
-        """Subscription that delivers while the stage is active.
+        """Subscription that delivers while the stage is active, to the thread that works.
 
         What arrives earlier is dropped, but the last message of a latched topic waits for activation: it
         would not come again. MalformedMessage raised by `callback` drops the message; anything else ends the
-        node.
+        node. `needed`: what the messages are (`images`), where the stage can do nothing without; diagnostics say so when none
+        come. `at_once`: `callback` is called for every message, in the executor, to put together what belongs together and
+        `hand_over` it; it takes next to no time.
         """
-        profile = copy.copy(qos_profile)
+        profile = qos.lossless(qos_profile) if self.params.lossless else copy.copy(qos_profile)
         resolved = self.resolve_topic_name(topic)
 
-        def deliver(msg: Any) -> None:
+        def receive(msg: Any) -> None:
             if not self.__running:
                 if latched:
-                    self.__held[resolved] = lambda: deliver(msg)
+                    self.__held[resolved] = lambda: self.__do(deliver, msg, resolved)
                 return
-            self.health.heard()
-            try:
-                callback(msg)
-            except MalformedMessage as error:
-                self.__drop(resolved, error)
+            self.health.heard(resolved)
+            if at_once:
+                self.__do(callback, msg, resolved)
+            else:
+                self.hand_over(deliver, msg, resolved)
 
+        def deliver(msg: bytes) -> None:
+            callback(_parsed(msg, kind))
+
+        # Serialized: what is skipped need not be read, and images of a camera's rate would keep the executor busy.
         subscription = self.create_subscription(
-            kind, topic, deliver, profile, qos_overriding_options=qos.overridable()
+            kind, topic, receive, profile, qos_overriding_options=qos.overridable(), raw=not at_once
         )
         self.__made.callback(self.destroy_subscription, subscription)
         latched = profile.durability == DurabilityPolicy.TRANSIENT_LOCAL
-        if not latched:
-            self.__inputs.append(resolved)
+        if needed:
+            self.health.needs(resolved, needed)
+            self.__made.callback(self.health.needs_no_more, resolved)
         return subscription
+
+    def hand_over(self, work: Callable[[Any], None], item: Any, topic: str) -> None:
+        """Let the thread that works call `work(item)`. It takes the place of what came by `topic` before and still waits, unless
+        the stage is lossless. MalformedMessage counts as one of `topic`.
+        """
+        received, resolved = now_ns(), self.resolve_topic_name(topic)
+
+        def begin() -> None:
+            self.__received = received
+            self.__do(work, item, resolved)
+
+        if self.__worker is not None:
+            self.__worker.bring(begin, resolved)
+
+    @property
+    def received_ns(self) -> int:
+        """System time at which the message in work was received."""
+        return self.__received
+
+    def fail(self, error: BaseException) -> None:
+        """A thread of the stage's own has failed: the executor raises `error`."""
+        self.__broken = error
 
     def unlisten(self, subscription: Subscription) -> None:
         """End what `listen` began, before cleanup would."""
-        if subscription.topic_name in self.__inputs:
-            self.__inputs.remove(subscription.topic_name)
+        self.health.needs_no_more(subscription.topic_name)
         self.destroy_subscription(subscription)
 
     def serve(self, kind: type, name: str, callback: Callable[[Any, Any], Any]) -> Service:
@@ -187,7 +257,8 @@ class Stage(LifecycleNode, Generic[P]):
 
         def answer(request: Any, response: Any) -> Any:
             try:
-                return callback(request, response)
+                with self.__between_messages():
+                    return callback(request, response)
             except ValueError as error:
                 response.success, response.message = False, str(error)
                 return response
@@ -226,6 +297,9 @@ class Stage(LifecycleNode, Generic[P]):
         try:
             self.__wind_down()
         finally:
+            self.__ending.set()
+            if self.__reporter.ident is not None:
+                self.__reporter.join(STOP_PATIENCE)
             super().destroy_node()
             # rclpy forgets this one, which keeps the node on the graph for as long as Python keeps the object.
             self._state_machine.destroy_when_not_in_use()
@@ -293,21 +367,42 @@ class Stage(LifecycleNode, Generic[P]):
         except BaseException:
             super().on_deactivate(_ANY_STATE)
             raise
-        self.__running = True
         held, self.__held = self.__held, {}
+        self.__running = True
         try:
             for deliver in held.values():
                 deliver()
         except BaseException:
             self.__leave_active()
             raise
+        lossless = self.params.lossless
+        self.__worker = Worker(
+            f"{self.__name}-work",
+            length=WAITING if lossless else 1,
+            newest=not lossless,
+            on_skip=self.health.skip,
+        )
 
     def __leave_active(self) -> None:
         self.__running = False
         try:
-            self.on_pause()
+            self.__end_work()
         finally:
-            super().on_deactivate(_ANY_STATE)
+            try:
+                self.on_pause()
+            finally:
+                super().on_deactivate(_ANY_STATE)
+
+    def __end_work(self) -> None:
+        worker, self.__worker = self.__worker, None
+        if worker is None:
+            return
+        ended = worker.close(STOP_PATIENCE)
+        with worker.held(STOP_PATIENCE) as held:  # whoever looks at the stage between two messages has gone
+            if not (ended and held):
+                raise RuntimeError(
+                    f"the message in work did not end within {STOP_PATIENCE:g} s; start the node anew"
+                )
 
     def __leave_inactive(self) -> None:
         self.__configured = False
@@ -326,7 +421,6 @@ class Stage(LifecycleNode, Generic[P]):
 
     def __release(self) -> None:
         self.__made.close()
-        self.__inputs.clear()
         self.__held.clear()
 
     # Parameters, malformed input, diagnostics.
@@ -336,7 +430,8 @@ class Stage(LifecycleNode, Generic[P]):
         try:
             self.params = parameters.changed(before, changes)
             if self.__configured and self.params != before:
-                self.on_params(self.params)
+                with self.__between_messages():
+                    self.on_params(self.params)
         except ValueError as error:
             self.params = before
             return SetParametersResult(successful=False, reason=str(error))
@@ -349,12 +444,69 @@ class Stage(LifecycleNode, Generic[P]):
             self.__warned[topic] = now
             self.get_logger().warning(f"dropped a message on {topic}: {error}")
 
-    def __publish_diagnostics(self) -> None:
+    def __do(self, work: Callable[[Any], None], item: Any, topic: str) -> None:
+        try:
+            work(item)
+        except MalformedMessage as error:
+            self.__drop(topic, error)
+
+    def __between_messages(self) -> AbstractContextManager[Any]:
+        worker = self.__worker
+        return nullcontext() if worker is None else worker.held()
+
+    def __raise_broken(self) -> None:
+        worker = self.__worker
+        error = self.__broken or (worker.failure if worker is not None else None)
+        if error is not None:
+            raise error
+
+    def __report(self) -> None:
+        """The thread of diagnostics."""
+        waits_for: dict[str, str] = {}
+        while not self.__ending.wait(self.params.diagnostics_period):
+            try:
+                self.__note()
+                waits_for = self.__publish_diagnostics(waits_for)
+            except Exception as error:  # noqa: BLE001 - a thread's boundary: the executor raises it again
+                if self.context.ok():
+                    self.fail(error)
+                return
+
+    def __note(self) -> None:
+        worker = self.__worker
+        if worker is None:
+            return
+        with worker.held(0.5 * self.params.diagnostics_period) as held:
+            if held and worker is self.__worker:
+                self.on_report()
+
+    def __publish_diagnostics(self, waited_for: dict[str, str]) -> dict[str, str]:
         state = "active" if self.__running else "inactive" if self.__configured else "unconfigured"
-        now = self.__steady.now().nanoseconds
-        msg = DiagnosticArray(status=[self.health.report(now, state, self.__running, self.__inputs)])
-        msg.header.stamp = self.get_clock().now().to_msg()
+        clock = self.get_clock()
+        simulated = isinstance(clock, ROSClock) and clock.ros_time_is_active
+        aged = not (self.params.lossless or simulated)
+        status = self.health.report(
+            self.__steady.now().nanoseconds,
+            state,
+            self.__running,
+            self.count_publishers,
+            self.params.max_age if aged else 0.0,
+        )
+        msg = DiagnosticArray(status=[status])
+        msg.header.stamp = clock.now().to_msg()
         self.__diagnostics.publish(msg)
+        waits_for = self.health.waits_for()
+        for topic, sentence in waits_for.items():
+            if topic not in waited_for:
+                self.get_logger().warning(sentence)
+        return waits_for
+
+
+def _parsed(msg: bytes, kind: type) -> Any:
+    try:
+        return deserialize_message(msg, kind)
+    except RuntimeError as error:  # RMWError, which rclpy does not export
+        raise MalformedMessage(f"it is no {kind.__name__}") from error
 
 
 def run(stage_class: Callable[[], Stage[Any]]) -> None:

@@ -16,8 +16,26 @@ from sensor_msgs.msg import CameraInfo
 
 from pose_core.angles import PELVIS_SEQUENCES, AngleFlag, PeopleAngles, PersonAngles
 from pose_core.geometry.camera import Camera
-from pose_core.people import JointState, People2D, People3D, Person2D, Person3D, ScaleSource, StageTime
+from pose_core.people import (
+    JointState,
+    People2D,
+    People3D,
+    Person2D,
+    Person3D,
+    Posture,
+    ScaleSource,
+    StageTime,
+)
 from pose_core.skeleton import SKELETONS, Skeleton
+from pose_core.statements import (
+    BodyStatement,
+    BodyStatements,
+    ChangeReason,
+    IdentityChange,
+    RunStatement,
+    SubjectStatement,
+    SubjectStatements,
+)
 from pose_ros import conversions
 from pose_ros.conversions import MalformedMessage
 
@@ -79,18 +97,28 @@ def people3d(draw) -> People3D:
     for person in draw(ids):
         state = draw(arrays(np.uint8, JOINTS, elements=st.integers(0, max(JointState))))
         missing = state == JointState.MISSING
+        std = np.where(missing, np.nan, draw(float32(JOINTS, size)))
+        round_ = np.square(std)[:, None] * np.array([1.0, 0.0, 0.0, 1.0, 0.0, 1.0])
+        shape = draw(st.none() | st.just(round_.astype(np.float32).astype(float)))
         people.append(
             Person3D(
                 id=person,
                 confidence=draw(unit),
                 xyz=np.where(missing[:, None], np.nan, draw(float32((JOINTS, 3), position))),
-                std=np.where(missing, np.nan, draw(float32(JOINTS, size))),
+                std=std,
+                covariance=shape,
                 root_std=draw(float32(3, size | st.just(NAN))),
                 joint_confidence=np.where(missing, 0.0, draw(float32(JOINTS, unit))),
                 state=state,
                 height=draw(height | st.just(NAN)),
                 height_std=draw(size | st.just(NAN)),
                 scale_source=draw(st.sampled_from(ScaleSource)),
+                parent=draw(st.sampled_from(["", "owner"])),
+                root_velocity=draw(float32(3, position | st.just(NAN))),
+                root_velocity_std=draw(float32(3, size | st.just(NAN))),
+                foot_contact=draw(float32(2, unit | st.just(NAN))),
+                posture=draw(st.sampled_from(Posture)),
+                posture_confidence=draw(unit),
             )
         )
     up = draw(st.none() | st.sampled_from([np.array([0.0, -1.0, 0.0]), np.array([0.6, 0.0, -0.8])]))
@@ -265,6 +293,9 @@ def person3d(**changes) -> Person3D:
         height=1.75,
         height_std=0.125,
         scale_source=ScaleSource.SUBJECT,
+        covariance=np.tile([0.03125, 0.0, 0.015625, 0.03125, 0.0, 0.125], (JOINTS, 1)),
+        root_velocity=np.array([0.5, 0.0, -1.0]),
+        root_velocity_std=np.array([0.25, 0.25, 0.5]),
     )
     return replace(person, **changes)
 
@@ -315,6 +346,10 @@ def test_numbers_of_states_and_scale_sources_are_those_of_the_message():
         assert getattr(msgs.Person3D, state.name) == state
     for source in ScaleSource:
         assert getattr(msgs.Person3D, f"SCALE_{source.name}") == source
+    for posture in Posture:
+        assert getattr(msgs.Person3D, f"POSTURE_{posture.name}") == posture
+    for reason in ChangeReason:
+        assert getattr(msgs.IdentityChange, reason.name) == reason
 
 
 def with_value(values, index, value):
@@ -421,7 +456,161 @@ BROKEN_3D = {
         p, "height_std", np.inf
     ),
     "two people have the id 'p1'": lambda m, p: m.people.append(p),
+    "covariance of 'p1' must have 102 values, got 101": lambda m, p: p.covariance.pop(),
+    "covariance of 'p1' must be from -3e+08 to 3e+08 m2": lambda m, p: setattr(
+        p, "covariance", with_value(p.covariance, 0, 1e38)
+    ),
+    "covariance of joint 2 of 'p1' must be one whose trace is three times the square of std, which is 0.25": (
+        lambda m, p: setattr(p, "covariance", with_value(p.covariance, 12, 0.5))
+    ),
+    "covariance of joint 1 of 'p1' must be one": lambda m, p: setattr(
+        p,
+        "covariance",
+        with_value(p.covariance, 8, 0.0650),  # xz: more than xx and zz allow
+    ),
+    "covariance of joint 3 of 'p1' must be one whose trace": lambda m, p: setattr(
+        p, "covariance", with_value(p.covariance, 19, NAN)
+    ),
+    "covariance of joint 4 of 'p1' must be one whose trace": lambda m, p: setattr(
+        p, "std", with_value(p.std, 4, NAN)
+    ),
+    "root_velocity of 'p1' must be from -10000 to 10000 m/s, or NaN": lambda m, p: setattr(
+        p, "root_velocity", np.array([0.0, np.inf, 0.0], np.float32)
+    ),
+    "root_velocity_std of 'p1' must be from 1e-06": lambda m, p: setattr(
+        p, "root_velocity_std", np.array([0.0, -1.0, 0.0], np.float32)
+    ),
+    "foot_contact of 'p1' must be from 0 to 1, or NaN": lambda m, p: setattr(
+        p, "foot_contact", np.array([1.5, 0.0], np.float32)
+    ),
+    "posture of 'p1' must be at most 4, got 5": lambda m, p: setattr(p, "posture", 5),
+    "posture_confidence of 'p1' must be from 0 to 1, got 2.0": lambda m, p: setattr(
+        p, "posture_confidence", 2.0
+    ),
+    "person 'p1' must not be a part of themselves": lambda m, p: setattr(p, "parent", "p1"),
+    "a person's id must start with a letter, got '7'": lambda m, p: setattr(p, "parent", "7"),
 }
+
+
+STATED: dict[str, tuple[object, object, object]] = {
+    "identity change": (
+        IdentityChange(7, "camera", "p1", "p3", ChangeReason.TAKEN_OVER, 0.75),
+        conversions.identity_change_to_msg,
+        conversions.identity_change_from_msg,
+    ),
+    "run": (
+        RunStatement("pose2d", "k7f2", {"mediapipe": "0.10.14"}, {"num_poses": "2", "source": "''"}),
+        conversions.run_to_msg,
+        conversions.run_from_msg,
+    ),
+    "subjects": (
+        SubjectStatements(3, (SubjectStatement("", 1.75), SubjectStatement("p1", 1.5, 48.0))),
+        conversions.subjects_to_msg,
+        conversions.subjects_from_msg,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STATED)
+def test_statements_come_back_through_bytes(name):
+    stated, write, read = STATED[name]
+    msg = write(stated)
+    assert read(deserialize_message(serialize_message(msg), type(msg))) == stated
+
+
+def test_bodies_come_back_through_bytes():
+    bones = len(SKELETONS.get("coco17").bones)
+    length = np.linspace(0.125, 0.5, bones).astype(np.float32).astype(float)
+    length[2] = NAN
+    stated = BodyStatements("coco17", 9, (BodyStatement("p1", length, np.arange(bones) > 4),))
+    msg = conversions.bodies_to_msg(stated)
+    back = conversions.bodies_from_msg(deserialize_message(serialize_message(msg), msgs.Bodies))
+    assert (back.skeleton, back.revision, back.bodies[0].id) == ("coco17", 9, "p1")
+    np.testing.assert_array_equal(back.bodies[0].length, length)
+    np.testing.assert_array_equal(back.bodies[0].settled, np.arange(bones) > 4)
+
+
+def bodies() -> msgs.Bodies:
+    bones = len(SKELETONS.get("coco17").bones)
+    body = BodyStatement("p1", np.full(bones, 0.25), np.ones(bones, bool))
+    return conversions.bodies_to_msg(BodyStatements("coco17", 1, (body,)))
+
+
+BROKEN_STATEMENTS = {
+    "a person's id must start with a letter, got ''": (
+        lambda: msgs.IdentityChange(new_id="p1"),
+        conversions.identity_change_from_msg,
+    ),
+    "reason must be at most 4, got 5": (
+        lambda: msgs.IdentityChange(old_id="p1", reason=5),
+        conversions.identity_change_from_msg,
+    ),
+    "confidence must be from 0 to 1, got nan": (
+        lambda: msgs.IdentityChange(old_id="p1", confidence=NAN),
+        conversions.identity_change_from_msg,
+    ),
+    "run of 'lift3d' has lists of different lengths": (
+        lambda: msgs.Run(stage="lift3d", parameters=["height"]),
+        conversions.run_from_msg,
+    ),
+    "run of 'lift3d' must have at most 1024 entries": (
+        lambda: msgs.Run(stage="lift3d", parameters=["a"] * 1025, values=["1"] * 1025),
+        conversions.run_from_msg,
+    ),
+    "a token must have a name of at most 256 characters, got 257": (
+        lambda: msgs.Run(token="a" * 257),
+        conversions.run_from_msg,
+    ),
+    "height of 'p1' must be from 0.5 to 2.6 m, or 0, got 2.75": (
+        lambda: msgs.Subjects(subjects=[msgs.Subject(person_id="p1", height=2.75)]),
+        conversions.subjects_from_msg,
+    ),
+    "mass of '' must be from 2 to 400 kg, or 0, got nan": (
+        lambda: msgs.Subjects(subjects=[msgs.Subject(mass=NAN)]),
+        conversions.subjects_from_msg,
+    ),
+    "statements must be of different people, got 'p1' twice": (
+        lambda: msgs.Subjects(subjects=[msgs.Subject(person_id="p1")] * 2),
+        conversions.subjects_from_msg,
+    ),
+    "statements must be of at most 256 people, got 257": (
+        lambda: msgs.Subjects(subjects=[msgs.Subject(person_id=f"p{i}") for i in range(257)]),
+        conversions.subjects_from_msg,
+    ),
+    "skeleton 'coco18' is unknown here": (
+        lambda: msgs.Bodies(skeleton="coco18"),
+        conversions.bodies_from_msg,
+    ),
+    "skeleton 'coco17' has 18 bones, got 17 of 'p1'": (
+        lambda: _changed(bodies(), lambda body: (body.length.pop(), body.settled.pop())),
+        conversions.bodies_from_msg,
+    ),
+    "length and settled must have one value per bone, got (18,) and (17,)": (
+        lambda: _changed(bodies(), lambda body: body.settled.pop()),
+        conversions.bodies_from_msg,
+    ),
+    "length of 'p1' must be from 0.001 to 10000 m, or NaN": (
+        lambda: _changed(bodies(), lambda body: setattr(body, "length", with_value(body.length, 3, 0.0))),
+        conversions.bodies_from_msg,
+    ),
+    "settled of 'p1' must be 0 or 1, got 2": (
+        lambda: _changed(bodies(), lambda body: setattr(body, "settled", with_value(body.settled, 3, 2))),
+        conversions.bodies_from_msg,
+    ),
+}
+
+
+def _changed(msg: msgs.Bodies, change) -> msgs.Bodies:
+    change(msg.bodies[0])
+    return msg
+
+
+@pytest.mark.parametrize("sentence", BROKEN_STATEMENTS)
+def test_malformed_statements(sentence):
+    make, read = BROKEN_STATEMENTS[sentence]
+    with pytest.raises(MalformedMessage) as error:
+        read(make())
+    assert sentence in str(error.value)
 
 
 @pytest.mark.parametrize("sentence", BROKEN_2D)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -23,6 +24,7 @@ from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import ReliabilityPolicy
+from rclpy.serialization import deserialize_message, serialize_message
 from rclpy.subscription import Subscription
 
 from pose_core.config import StageParams, param
@@ -66,7 +68,7 @@ class Echo(Stage[Params]):
 
     def on_start(self):
         self.output = self.publish_on(msgs.People2D, "echo/people")
-        self.input = self.listen(msgs.People2D, topics.PEOPLE2D, self.on_people)
+        self.input = self.listen(msgs.People2D, topics.PEOPLE2D, self.on_people, needed="people in 2D")
         self.description = self.listen(msgs.Skeleton, topics.SKELETON2D, self.on_skeleton, qos.LATCHED)
         self.serve(SetSubject, "echo/set_subject", self.on_subject)
         self.publish_skeleton("echo/skeleton", "coco17")
@@ -199,7 +201,7 @@ def test_a_namespace_moves_everything(ros_context):
     with executing(Echo(**options), Peer(**options)) as executor:
         node, peer = sorted(executor.get_nodes(), key=lambda n: n.get_name())
         assert spin_until(executor, lambda: peer.connected() and peer.status)
-        assert node.health.name == peer.status[0].name == "/robot/echo"
+        assert node.health.name == peer.status[0].name == "robot/echo: pipeline"
         assert {name for name, _ in peer.get_topic_names_and_types()} >= {
             "/robot/echo/people",
             "/diagnostics",
@@ -214,9 +216,14 @@ def test_a_malformed_message_is_dropped_and_the_next_one_works(graph, capfd, mon
     monkeypatch.setattr(stage, "WARN_PERIOD", 10**18)
     broken = people2d_to_msg(people())
     broken.skeleton = "coco18"
-    for _ in range(3):
-        peer.input.publish(broken)
-    assert spin_until(executor, lambda: sum(node.health.dropped().values()) == 3)
+
+    def refused(count: int) -> None:
+        for _ in range(count):
+            before = sum(node.health.dropped().values())
+            peer.input.publish(broken)
+            assert spin_until(executor, lambda before=before: sum(node.health.dropped().values()) > before)
+
+    refused(3)
     assert node.health.dropped() == {"malformed message on /pose2d/people": 3}
     peer.input.publish(people2d_to_msg(people()))
     assert spin_until(executor, lambda: peer.people)
@@ -224,10 +231,15 @@ def test_a_malformed_message_is_dropped_and_the_next_one_works(graph, capfd, mon
     assert capfd.readouterr().err.count(warning) == 1
 
     monkeypatch.setattr(stage, "WARN_PERIOD", 0)
-    for _ in range(2):
-        peer.input.publish(broken)
-    assert spin_until(executor, lambda: sum(node.health.dropped().values()) == 5)
+    refused(2)
     assert capfd.readouterr().err.count(warning) == 2
+
+
+def test_damage_that_no_message_can_be_read_from_is_malformed(graph):
+    node, peer, executor = graph
+    peer.input.publish(serialize_message(people2d_to_msg(people()))[:40])
+    assert spin_until(executor, node.health.dropped)
+    assert node.health.dropped() == {"malformed message on /pose2d/people": 1}
 
 
 def test_a_bug_in_a_callback_ends_the_executor(graph):
@@ -314,7 +326,10 @@ def test_a_latched_message_waits_for_activation(ros_context):
         assert spin_until(executor, latched.get_subscription_count)
         for name in ("first", "last"):
             latched.publish(msgs.Skeleton(name=name))
-            assert spin_until(executor, lambda name=name: messages and messages[-1].name == name)
+            assert spin_until(
+                executor,
+                lambda name=name: messages and deserialize_message(messages[-1], msgs.Skeleton).name == name,
+            )
         assert node.skeletons == []
         node.trigger_activate()
         assert node.skeletons == ["last"]
@@ -524,14 +539,174 @@ def test_diagnostics_are_published_when_nothing_moves(ros_context, monkeypatch):
             executor, lambda: any(status.level == DiagnosticStatus.WARN for status in peer.status)
         )
         status = peer.status[-1]
-        assert (status.name, status.hardware_id) == ("/echo", "none")
-        assert status.message == "no input for 0 s on /pose2d/people"
+        assert (status.name, status.hardware_id) == ("echo: pipeline", socket.gethostname())
+        assert status.message.startswith(
+            "waits for people in 2D on /pose2d/people, none for 0 s; somebody publishes"
+        )
         shown = {item.key: item.value for item in status.values}
         assert (shown["state"], shown["frames"], shown["dropped"]) == ("active", "0", "0")
         node.trigger_deactivate()
         peer.status.clear()
         assert spin_until(executor, lambda: peer.status)
         assert (peer.status[-1].level, peer.status[-1].message) == (DiagnosticStatus.OK, "inactive")
+
+
+def test_diagnostics_come_while_a_message_is_in_work_and_nobody_spins_the_stage(ros_context):
+    node, peer = Slow(overrides(diagnostics_period=0.1)), Peer()
+    try:
+        with executing(peer) as executor:
+            node.begin(1)
+            count = len(peer.status)
+            assert spin_until(executor, lambda: len(peer.status) > count + 3)
+            assert not node.reports
+            node.go_on.release()
+            assert spin_until(executor, lambda: node.reports)
+    finally:
+        node.go_on.release()
+        node.destroy_node()
+
+
+# Work in a thread of its own.
+
+
+class Slow(Stage[Params]):
+    """Works on a message for as long as the test likes."""
+
+    def __init__(self, parameters=()):
+        self.begun, self.go_on = threading.Semaphore(0), threading.Semaphore(0)
+        self.working = False
+        self.seen: list[int] = []
+        self.asked: list[tuple[str, bool]] = []
+        self.reports = 0
+        super().__init__("slow", Params, parameter_overrides=list(parameters))
+
+    def on_start(self):
+        self.output = self.publish_on(msgs.People2D, "echo/people")
+        self.listen(msgs.People2D, topics.PEOPLE2D, self.on_people)
+        self.serve(SetSubject, "slow/set_subject", self.on_subject)
+
+    def begin(self, stamp):
+        """Work on a message that came, and return when that has begun."""
+        self.hand_over(self.on_people, people2d_to_msg(people(stamp=stamp)), topics.PEOPLE2D)
+        assert self.begun.acquire(timeout=20.0)
+
+    def on_people(self, msg):
+        self.working = True
+        self.begun.release()
+        assert self.go_on.acquire(timeout=20.0)
+        received = people2d_from_msg(msg)
+        self.seen.append(received.stamp)
+        self.output.publish(people2d_to_msg(received))
+        self.working = False
+
+    def on_subject(self, request, response):
+        self.asked.append((request.person_id, self.working))
+        response.success = True
+        return response
+
+    def on_params(self, params):
+        self.asked.append((f"gain {params.gain}", self.working))
+
+    def on_report(self):
+        assert not self.working
+        self.reports += 1
+
+
+def connected_slow(executor, node, peer):
+    return spin_until(executor, lambda: peer.connected() and node.count_publishers(topics.PEOPLE2D))
+
+
+def test_a_slow_stage_works_on_the_newest_message_next_and_counts_what_it_skips(ros_context):
+    node, peer = Slow(), Peer()
+    with executing(node, peer) as executor:
+        assert connected_slow(executor, node, peer)
+        peer.input.publish(people2d_to_msg(people(stamp=1)))
+        assert spin_until(executor, lambda: node.working)
+        for stamp in range(2, 8):
+            peer.input.publish(people2d_to_msg(people(stamp=stamp)))
+        assert spin_until(executor, lambda: node.health.skipped() == 5)
+        node.go_on.release()
+        node.go_on.release()
+        assert spin_until(executor, lambda: len(peer.people) == 2)
+        assert [received.stamp for received in peer.people] == node.seen == [1, 7]
+        assert node.health.dropped() == {}
+
+
+def test_a_lossless_stage_works_on_every_message_in_order(ros_context):
+    node, peer = Slow(overrides(lossless=True)), Peer()
+    count = 3 * stage.WAITING
+
+    def let_go():
+        for _ in range(count):
+            assert node.begun.acquire(timeout=20.0)
+            node.go_on.release()
+
+    with executing(node, peer) as executor:
+        assert connected_slow(executor, node, peer)
+        peer.input.publish(people2d_to_msg(people(stamp=1)))
+        assert spin_until(executor, lambda: node.working)
+        for stamp in range(2, count + 1):
+            peer.input.publish(people2d_to_msg(people(stamp=stamp)))
+        letting = threading.Thread(target=let_go)
+        letting.start()
+        assert spin_until(executor, lambda: len(node.seen) == count)
+        letting.join()
+        assert node.seen == list(range(1, count + 1))
+        assert node.health.skipped() == 0
+
+
+def test_services_and_live_parameters_have_their_turn_between_two_messages(ros_context):
+    node, peer = Slow(overrides(lossless=True)), Peer()
+    with executing(node, peer) as executor:
+        node.begin(1)
+        node.hand_over(node.on_people, people2d_to_msg(people(stamp=2)), topics.PEOPLE2D)
+
+        def let_go():
+            while not node._Stage__worker._guests:  # the executor waits for its turn
+                pass
+            node.go_on.release()
+
+        letting = threading.Thread(target=let_go)
+        letting.start()
+        assert node.set_parameters(overrides(gain=2.0))[0].successful
+        letting.join()
+        assert node.asked == [("gain 2.0", False)]
+        assert node.seen == [1]
+        letting = threading.Thread(target=let_go)
+        letting.start()
+        assert peer.call(executor, SetSubject, "slow/set_subject", person_id="p1").success
+        letting.join()
+        assert node.asked[1:] == [("p1", False)]
+        assert node.seen == [1, 2]
+
+
+def test_what_waits_when_a_stage_is_paused_is_forgotten(ros_context):
+    node, peer = Slow(), Peer()
+    with executing(node, peer) as executor:
+        assert connected_slow(executor, node, peer)
+        node.begin(1)
+        node.hand_over(node.on_people, people2d_to_msg(people(stamp=2)), topics.PEOPLE2D)
+        node.go_on.release()
+        node.go_on.release()
+        node.trigger_deactivate()
+        assert node.seen in ([1], [1, 2])
+        seen = list(node.seen)
+        node.hand_over(node.on_people, people2d_to_msg(people(stamp=3)), topics.PEOPLE2D)
+        node.trigger_activate()
+        node.begin(4)
+        node.go_on.release()
+        assert spin_until(executor, lambda: len(node.seen) > len(seen))
+        assert node.seen == [*seen, 4]
+
+
+def test_work_that_does_not_end_is_said_when_the_stage_is_paused(ros_context, monkeypatch, capfd):
+    monkeypatch.setattr(stage, "STOP_PATIENCE", 0.01)
+    node = Slow()
+    node.begin(1)
+    assert node.trigger_deactivate() == ERROR
+    assert "the message in work did not end within 0.01 s; start the node anew" in capfd.readouterr().err
+    node.go_on.release()
+    node.destroy_node()
 
 
 # The process.

@@ -17,6 +17,7 @@ ROS = (
     "rclpy",
     "sensor_msgs",
     "std_msgs",
+    "tf2_msgs",
     "tf2_ros",
     "visualization_msgs",
 )

@@ -738,9 +738,12 @@ def test_result_topics_by_stage() -> None:
         "lift3d/skeleton",
         "lift3d/joint_centres",
         "lift3d/joint_centres/skeleton",
+        "lift3d/run",
+        "lift3d/subjects",
     }
     assert {topic.name for topic in result_topics(["pose2d"], images=True)} == {
         *("pose2d/people", "pose2d/world", "pose2d/skeleton", "camera_info", "image_raw/compressed"),
+        *("pose2d/run", "pose2d/identity"),
     }
     everything = result_topics()
     assert [topic.qos for topic in everything[:3]] == [LATCHED] * 3

@@ -147,7 +147,7 @@ def test_without_ros_its_checks_are_skipped_in_one_line(monkeypatch: pytest.Monk
     with_ros = len(report.checks())
     monkeypatch.setattr(report, "has_ros", lambda: False)
     without = report.checks()
-    assert len(without) == with_ros - 4
+    assert len(without) == with_ros - 5
     (skipped,) = without[5]()
     assert (skipped.name, skipped.level) == ("ROS 2", SKIPPED)
     assert "pose live" in skipped.detail

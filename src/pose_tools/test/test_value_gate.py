@@ -24,8 +24,18 @@ from lift3d_node.params import STATED, Lift3DParams
 from lift3d_node.pipeline import PeopleLifter
 from lift3d_node.subjects import Subjects
 from pose_core.geometry.camera import Camera
+from pose_core.geometry.covariance import along_rays, components
 from pose_core.geometry.standing import standing_joints
-from pose_core.people import MOST_PEOPLE, JointState, People2D, People3D, Person2D, Person3D, ScaleSource
+from pose_core.people import (
+    MOST_PEOPLE,
+    JointState,
+    People2D,
+    People3D,
+    Person2D,
+    Person3D,
+    Posture,
+    ScaleSource,
+)
 from pose_core.skeleton import SKELETONS
 from pose_ros import conversions
 from pose_ros.conversions import MalformedMessage
@@ -184,6 +194,7 @@ def message3d(stamp: int = SECOND) -> msgs.People3D:
         height=1.75,
         height_std=0.02,
         scale_source=ScaleSource.SUBJECT,
+        covariance=along_rays(posed(), np.full(JOINTS, 0.0055), np.full(JOINTS, 0.001)),
     )
     return conversions.people3d_to_msg(People3D(stamp, "camera", BODY, (person,)))
 
@@ -202,7 +213,7 @@ def changed(owner: object, field: str, value: float) -> Iterator[None]:
         yield
     else:
         values = np.array(before, float)
-        for places in ([0], range(len(values))):
+        for places in ([0], range(len(values))) if len(values) else ():
             some_changed = values.copy()
             some_changed[list(places)] = value
             setattr(owner, field, _like(before, some_changed))
@@ -219,6 +230,7 @@ def _like(before: object, values: np.ndarray) -> object:
 
 FIELDS_2D = ["confidence", "box_px", "xy_px", "joint_confidence"]
 FIELDS_3D = ["confidence", "xyz", "std", "root_std", "joint_confidence", "height", "height_std"]
+FIELDS_3D += ["covariance", "root_velocity", "root_velocity_std", "foot_contact", "posture_confidence"]
 SCALES = list(ScaleSource)
 
 
@@ -443,11 +455,24 @@ def stamps(draw: st.DrawFn) -> list[int]:
 def solid_person(draw: st.DrawFn, person: str, skeleton: str, body: np.ndarray) -> Person3D:
     xyz, missing = draw(places(skeleton, body, RANGES["Person3D.xyz"]))
     state = np.full(len(body), draw(st.sampled_from([s for s in JointState if s])), np.uint8)
+    std = draw(per_joint(len(body), RANGES["Person3D.std"], 0.05))
+    covariance = None
+    if draw(st.booleans()):
+        # Flat, long and round ones, of the size that the deviation says.
+        axes = draw(st.sampled_from([(1.0, 1.0, 1.0), (1e-6, 1e-6, 1.0), (1.0, 1.0, 0.0), (0.0, 0.0, 1.0)]))
+        shape = components(np.diag(axes) * 3.0 / sum(axes))
+        covariance = shape * np.square(std)[:, None]
     return Person3D(
         id=person,
         confidence=draw(legal(RANGES["Person3D.confidence"])),
         xyz=xyz,
-        std=draw(per_joint(len(body), RANGES["Person3D.std"], 0.05)),
+        std=std,
+        covariance=covariance,
+        root_velocity=np.array([draw(legal(RANGES["Person3D.root_velocity"])) for _ in range(3)]),
+        root_velocity_std=np.full(3, draw(legal(RANGES["Person3D.root_velocity_std"]))),
+        foot_contact=np.full(2, draw(legal(RANGES["Person3D.foot_contact"]))),
+        posture=draw(st.sampled_from(Posture)),
+        parent=draw(st.sampled_from(["", "", "q9"])),
         root_std=np.array([draw(st.just(0.1) | legal(RANGES["Person3D.root_std"])) for _ in range(3)]),
         joint_confidence=np.where(
             missing, 0.0, draw(per_joint(len(body), RANGES["Person3D.joint_confidence"], 0.9))

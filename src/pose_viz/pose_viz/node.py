@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 from builtin_interfaces.msg import Duration
-from geometry_msgs.msg import Point
+from geometry_msgs.msg import Point, Quaternion, Transform, TransformStamped, Vector3
 from pose_msgs.msg import People2D as People2DMsg
 from pose_msgs.msg import People3D as People3DMsg
+from rclpy.publisher import Publisher
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import ColorRGBA, Header
@@ -23,8 +25,9 @@ from pose_ros.images import compressed_to_msg
 from pose_ros.messages.images import compressed_from_msg, image_from_msg
 from pose_ros.qos import IMAGES
 from pose_ros.stage import Stage, now_ns, run
+from pose_viz.body_frames import BodyFrame, body_frames
 from pose_viz.overlay import draw
-from pose_viz.pairing import Pairing
+from pose_viz.pairing import Frame, Pairing
 from pose_viz.params import VizParams
 from pose_viz.scene import Key, MarkerSpec, Scene, SceneBuilder, Shape
 
@@ -42,6 +45,13 @@ SHAPES = {
 }
 
 
+class Picture(NamedTuple):
+    """An image that is decoded when it is drawn on, and the topic that it came from."""
+
+    topic: str
+    decode: Callable[[], np.ndarray]
+
+
 class VizNode(Stage[VizParams]):
     """Draws what the other stages publish. What nobody looks at is neither built nor subscribed to."""
 
@@ -50,15 +60,17 @@ class VizNode(Stage[VizParams]):
 
     def on_start(self) -> None:
         self._scene = SceneBuilder(self.params)
-        self._pairing = Pairing()
+        self._pairing: Pairing[Picture] = Pairing()
         self._camera: Camera | None = None
         self._imageless = 0
         self._followed: dict[str, Subscription] = {}
         self._image_topic = self.resolve_topic_name(topics.IMAGE)
         self._markers = self.publish_on(MarkerArray, topics.MARKERS)
         self._overlay = self.publish_on(CompressedImage, topics.OVERLAY, IMAGES)
-        self.listen(People3DMsg, PEOPLE[self.params.people], self._on_people3d)
-        self.listen(People2DMsg, topics.PEOPLE2D, self._on_people2d)
+        self._tf = self._open_tf() if self.params.body_frames else None
+        self._people_topic = PEOPLE[self.params.people]
+        self.listen(People3DMsg, self._people_topic, self._on_people3d, needed="people in 3D", at_once=True)
+        self.listen(People2DMsg, topics.PEOPLE2D, self._on_people2d, needed="people in 2D", at_once=True)
 
     def on_pause(self) -> None:
         self._stop_overlay()
@@ -66,16 +78,26 @@ class VizNode(Stage[VizParams]):
     def on_params(self, params: VizParams) -> None:
         self._scene.params = params
 
+    def _open_tf(self) -> Publisher:
+        """Raises ValueError where tf2_msgs is not installed."""
+        try:
+            from tf2_msgs.msg import TFMessage
+        except ImportError as error:
+            raise ValueError(
+                "frames of bodies on tf need tf2_msgs, which ROS 2 from PyPI lacks; install a ROS 2 distribution, or set "
+                "body_frames: false"
+            ) from error
+        return self.publish_on(TFMessage, topics.TF)
+
+    # What belongs to one image is brought together as it comes, so that the newest of what is complete is drawn.
+
     def _on_people3d(self, msg: People3DMsg) -> None:
-        start = now_ns()
         people = people3d_from_msg(msg)
-        if self._markers.get_subscription_count() > 0:
-            scene = self._scene.build(people)
-            self._markers.publish(scene_to_msg(scene, people, self.params.lifetime))
+        self.health.sees(people.frame_id)
         if self._overlay_wanted():
             self._pairing.put_people3d(people)
-            self._draw()
-        self.stamped(people.times, start)
+            self._hand_on()
+        self.hand_over(self._mark, people, self._people_topic)
 
     def _on_people2d(self, msg: People2DMsg) -> None:
         if not self._overlay_wanted():
@@ -88,34 +110,53 @@ class VizNode(Stage[VizParams]):
         self._follow(image_outside=image is None)
         self._pairing.put_people2d(people)
         if image is not None:
-            self._pairing.put_image(people.stamp, image)
+            self._pairing.put_image(people.stamp, Picture(topics.IMAGE, lambda: image))
         self._imageless += 1
         if self._imageless == IMAGELESS:
             self.health.fault("overlay", self._why_imageless(), warn=True)
-        self._draw()
+        self._hand_on()
 
     def _on_image(self, msg: Image) -> None:
-        self._receive(stamp_to_ns(msg.header.stamp), lambda: image_from_msg(msg))
+        self._receive(stamp_to_ns(msg.header.stamp), Picture(topics.IMAGE, lambda: image_from_msg(msg)))
 
     def _on_compressed(self, msg: CompressedImage) -> None:
-        self._receive(stamp_to_ns(msg.header.stamp), lambda: compressed_from_msg(msg))
+        self._receive(
+            stamp_to_ns(msg.header.stamp),
+            Picture(topics.IMAGE_COMPRESSED, lambda: compressed_from_msg(msg)),
+        )
 
-    def _receive(self, stamp: int, decode: Callable[[], Any]) -> None:
+    def _receive(self, stamp: int, picture: Picture) -> None:
         if self._pairing.due(stamp, self.params.overlay_rate):
-            self._pairing.put_image(stamp, decode())
-            self._draw()
+            self._pairing.put_image(stamp, picture)
+            self._hand_on()
+
+    def _hand_on(self) -> None:
+        frame = self._pairing.take(self.params.overlay_rate)
+        if frame is not None:
+            self._imageless = 0
+            self.health.clear("overlay")
+            self.hand_over(self._draw, frame, frame.image.topic)
+
+    # Work on the newest.
 
     def _on_camera_info(self, msg: CameraInfo) -> None:
         self._camera = camera_from_msg(msg)
 
-    def _draw(self) -> None:
-        frame = self._pairing.take(self.params.overlay_rate)
-        if frame is None:
-            return
-        self._imageless = 0
-        self.health.clear("overlay")
-        image = draw(frame.image, frame.people2d, frame.people3d, self._camera, self.params)
+    def _mark(self, people: People3D) -> None:
+        start = now_ns()
+        if self._markers.get_subscription_count() > 0:
+            scene = self._scene.build(people)
+            self._markers.publish(scene_to_msg(scene, people, self.params.lifetime))
+        if self._tf is not None and self._tf.get_subscription_count() > 0:
+            frames_of = body_frames(people, self.params.min_confidence, self.get_namespace())
+            transforms = [transform_to_msg(frame, people.stamp, people.frame_id) for frame in frames_of]
+            if transforms:
+                self._tf.publish(self._tf.msg_type(transforms=transforms))
+        self.stamped(people.times, start)
+
+    def _draw(self, frame: Frame[Picture]) -> None:
         people = frame.people2d
+        image = draw(frame.image.decode(), people, frame.people3d, self._camera, self.params)
         self._overlay.publish(
             compressed_to_msg(image, people.stamp, people.frame_id, self.params.overlay_quality)
         )
@@ -143,7 +184,7 @@ class VizNode(Stage[VizParams]):
             self.unlisten(self._followed.pop(topic))
         for topic in wanted.keys() - self._followed.keys():
             kind, callback = wanted[topic]
-            self._followed[topic] = self.listen(kind, topic, callback, IMAGES)
+            self._followed[topic] = self.listen(kind, topic, callback, IMAGES, at_once=kind is not CameraInfo)
 
     def _compressed(self) -> bool:
         if self.params.image_transport != "auto":
@@ -156,6 +197,17 @@ class VizNode(Stage[VizParams]):
     def _why_imageless(self) -> str:
         topic = self.resolve_topic_name(topics.IMAGE_COMPRESSED if self._compressed() else topics.IMAGE)
         return f"no image on {topic} has the stamp of any 2D people; remap {topics.IMAGE} to their image"
+
+
+def transform_to_msg(frame: BodyFrame, stamp: int, frame_id: str) -> TransformStamped:
+    """The transform from the frame of the people, `frame_id`, to one of their bodies; `stamp` in ns."""
+    x, y, z, w = frame.quaternion.tolist()
+    translation = dict(zip("xyz", frame.origin.tolist(), strict=True))
+    return TransformStamped(
+        header=header(stamp, frame_id),
+        child_frame_id=frame.name,
+        transform=Transform(translation=Vector3(**translation), rotation=Quaternion(x=x, y=y, z=z, w=w)),
+    )
 
 
 def scene_to_msg(scene: Scene, people: People3D, lifetime: float) -> MarkerArray:
@@ -184,6 +236,8 @@ def _marker(stamp: Header, spec: MarkerSpec, lifetime: Duration) -> Marker:
         marker.points, marker.colors = points, colours
     else:
         marker.pose.position = points[0]
+        turn = marker.pose.orientation
+        turn.x, turn.y, turn.z, turn.w = spec.turn
     return marker
 
 

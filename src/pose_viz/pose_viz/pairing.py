@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar
-
-import numpy as np
+from typing import Generic, TypeVar
 
 from pose_core.people import People2D, People3D
 from pose_core.units import NS_PER_S
 
 T = TypeVar("T")
+Image = TypeVar("Image")
+"""An image, or what becomes one when it is drawn on."""
 
 KEEP = 8
 """Images that wait for their people, and people for their image. Older ones are dropped."""
@@ -21,15 +21,15 @@ EARLY = 0.9
 
 
 @dataclass(frozen=True)
-class Frame:
+class Frame(Generic[Image]):
     """One image and the people in it. `people3d` is None where nobody computes them, or not in time."""
 
-    image: np.ndarray
+    image: Image
     people2d: People2D
     people3d: People3D | None
 
 
-class Pairing:
+class Pairing(Generic[Image]):
     """Bounded buffers by exact stamp: the newest complete frame is handed out once, older ones go."""
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class Pairing:
 
     def reset(self) -> None:
         """Forget everything, as when the stamps go back."""
-        self._images: dict[int, np.ndarray] = {}
+        self._images: dict[int, Image] = {}
         self._people2d: dict[int, People2D] = {}
         self._people3d: dict[int, People3D] = {}
         self._taken: int | None = None
@@ -47,7 +47,7 @@ class Pairing:
         """Whether a frame of `stamp` may be drawn, at most `rate` frames per second of image time; 0: all."""
         return self._taken is None or rate <= 0.0 or not 0 <= stamp - self._taken < EARLY * NS_PER_S / rate
 
-    def put_image(self, stamp: int, image: np.ndarray) -> None:
+    def put_image(self, stamp: int, image: Image) -> None:
         """An image has arrived."""
         self._put(self._images, stamp, image)
 
@@ -64,7 +64,7 @@ class Pairing:
         self._last_3d = people.stamp
         self._put(self._people3d, people.stamp, people)
 
-    def take(self, rate: float = 0.0) -> Frame | None:
+    def take(self, rate: float = 0.0) -> Frame[Image] | None:
         """The newest frame that is complete and due, or None."""
         pairs = sorted(s for s in self._images.keys() & self._people2d.keys() if self.due(s, rate))
         complete = [stamp for stamp in pairs if stamp in self._people3d or not self._expects_3d(stamp)]
@@ -75,7 +75,7 @@ class Pairing:
     def _expects_3d(self, stamp: int) -> bool:
         return self._last_3d is not None and abs(stamp - self._last_3d) <= RECENT_NS
 
-    def _hand_out(self, stamp: int) -> Frame:
+    def _hand_out(self, stamp: int) -> Frame[Image]:
         frame = Frame(self._images[stamp], self._people2d[stamp], self._people3d.get(stamp))
         self._taken = stamp
         for waiting in (self._images, self._people2d, self._people3d):

@@ -29,6 +29,11 @@ class VizParams(StageParams):
         live=True,
     )
 
+    body_frames: bool = param(
+        False,
+        "also publish on tf a frame body_<id> for each person whose hips and shoulders are known: x forward, z towards the head",
+    )
+
     overlay: bool = param(True, "draw on the image while somebody subscribes to the overlay", live=True)
     overlay_max_size: int = param(
         1280,

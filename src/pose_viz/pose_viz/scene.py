@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pose_core.geometry import covariance as covariances
+from pose_core.geometry.rotations import quaternion_of_matrix
 from pose_core.people import People3D, Person3D, ScaleSource
 from pose_core.skeleton import SKELETONS, Skeleton, side
 from pose_viz.palette import person_colour, side_colour
@@ -24,6 +26,8 @@ FAINTEST = 0.15
 HALF_STD = 0.08
 """Metres of standard deviation at which a joint is half way to the faintest."""
 ELLIPSOID_ALPHA = 0.3
+MIN_DIAMETER_SHARE = 0.05
+"""Of the standard deviation, what an ellipsoid's thinnest axis has at least: RViz draws nothing that has no thickness."""
 
 LABEL_HEIGHT = 0.12
 """Metres, height of a capital letter."""
@@ -36,6 +40,8 @@ UP = np.array([0.0, -1.0, 0.0])
 
 PER_PERSON = 256
 """Marker numbers set apart for each person in a namespace; more than any skeleton has joints."""
+
+NO_TURN = (0.0, 0.0, 0.0, 1.0)
 
 Key = tuple[str, int]
 
@@ -60,6 +66,8 @@ class MarkerSpec:
     colours: np.ndarray  # (N, 4) red, green, blue, alpha in 0..1
     scale: tuple[float, float, float]  # diameters in metres; lines: width first; text: height last
     text: str = ""
+    turn: tuple[float, float, float, float] = NO_TURN
+    """Quaternion x, y, z, w of an ellipsoid's axes."""
 
     @property
     def key(self) -> Key:
@@ -180,16 +188,27 @@ def _ellipsoids(
 ) -> Iterator[MarkerSpec]:
     """One standard deviation about each joint, relative to the root, and of the root along each axis."""
     colour = np.array([[*person_colour(person.id), ELLIPSOID_ALPHA]])
-    for joint in range(len(skeleton)):
-        if visible[joint] and person.std[joint] > 0.0:
-            scale = (2.0 * float(person.std[joint]),) * 3
-            key = number * PER_PERSON + joint
-            yield MarkerSpec("uncertainty", key, Shape.ELLIPSOID, nodes[joint][None], colour, scale)
+    unsure = np.flatnonzero(visible[: len(skeleton)] & (person.std > 0.0))
+    scales, turns = _axes(person, unsure)
+    for joint, scale, turn in zip(unsure.tolist(), scales.tolist(), turns.tolist(), strict=True):
+        key = number * PER_PERSON + joint
+        place = nodes[joint][None]
+        yield MarkerSpec("uncertainty", key, Shape.ELLIPSOID, place, colour, tuple(scale), turn=tuple(turn))
     root = skeleton.index(skeleton.root)
     if visible[root] and (person.root_std > 0.0).all():
         x, y, z = (2.0 * person.root_std).tolist()
         key = number * PER_PERSON + PER_PERSON - 1
         yield MarkerSpec("uncertainty", key, Shape.ELLIPSOID, nodes[root][None], colour, (x, y, z))
+
+
+def _axes(person: Person3D, joints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(n, 3) diameters of one standard deviation of some joints (n,), and quaternions (n, 4) of their axes."""
+    if person.covariance is None or not len(joints):
+        return 2.0 * person.std[joints, None].repeat(3, 1), np.tile(NO_TURN, (len(joints), 1))
+    variance, axes = np.linalg.eigh(covariances.matrices(person.covariance[joints]))
+    axes[..., 2] *= np.linalg.det(axes)[:, None]  # a rotation, not a reflection
+    flat = MIN_DIAMETER_SHARE**2 * np.square(person.std[joints, None])
+    return 2.0 * np.sqrt(np.maximum(variance, flat)), quaternion_of_matrix(axes)
 
 
 def _head(skeleton: Skeleton, nodes: np.ndarray, visible: np.ndarray) -> np.ndarray:

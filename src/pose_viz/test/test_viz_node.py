@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import contextmanager
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from pose_ros.images import compressed_to_msg, image_to_msg
 from pose_ros.messages.images import compressed_from_msg
 from pose_ros.qos import IMAGES, RESULTS
 from pose_ros.testing import executing, spin_until
+from pose_viz.body_frames import body_frames
 from pose_viz.node import IMAGELESS, VizNode
 from pose_viz.overlay import REPROJECTED
 from pose_viz.palette import SIDES, bgr255
@@ -311,3 +313,76 @@ def test_bad_parameters_are_refused(ros_context):
     ):
         with pytest.raises(ValueError, match=sentence):
             VizNode(parameter_overrides=[Parameter(name, value=value)])
+
+
+class TFMessage:
+    """What tf2_msgs has, which ROS 2 from PyPI lacks."""
+
+    def __init__(self, transforms):
+        self.transforms = transforms
+
+
+class TF:
+    """A publisher on /tf that keeps what it is given."""
+
+    msg_type = TFMessage
+
+    def __init__(self):
+        self.sent, self.listeners = [], 1
+
+    def get_subscription_count(self):
+        return self.listeners
+
+    def publish(self, message):
+        self.sent.append(message.transforms)
+
+
+@pytest.fixture
+def tf(monkeypatch):
+    module, sent = ModuleType("tf2_msgs"), TF()
+    module.msg = ModuleType("tf2_msgs.msg")
+    module.msg.TFMessage = TFMessage
+    monkeypatch.setitem(sys.modules, "tf2_msgs", module)
+    monkeypatch.setitem(sys.modules, "tf2_msgs.msg", module.msg)
+    publish_on = VizNode.publish_on
+    monkeypatch.setattr(
+        VizNode,
+        "publish_on",
+        lambda self, kind, topic, *rest: sent if topic == "/tf" else publish_on(self, kind, topic, *rest),
+    )
+    return sent
+
+
+def test_bodies_have_frames_at_the_stamp_of_the_image(ros_context, studio, tf):
+    people = studio.people3d(studio.person3d(), stamp=3_000_000_007, frame_id="optical")
+    expected = body_frames(people, 0.1)[0]
+    with stage(body_frames=True) as made:
+        made.refined.publish(people3d_to_msg(people))
+        assert made.until(handled(made.viz, 1))
+    ((transform,),) = tf.sent
+    assert (transform.header.frame_id, transform.child_frame_id) == (
+        "optical",
+        f"room/body_{people.people[0].id}",
+    )
+    assert stamp_to_ns(transform.header.stamp) == 3_000_000_007
+    moved, turned = transform.transform.translation, transform.transform.rotation
+    np.testing.assert_allclose([moved.x, moved.y, moved.z], expected.origin, atol=1e-6)
+    np.testing.assert_allclose([turned.x, turned.y, turned.z, turned.w], expected.quaternion, atol=1e-6)
+
+
+def test_frames_that_nobody_wants_are_not_published(ros_context, studio, tf):
+    people = people3d_to_msg(studio.people3d(studio.person3d()))
+    with stage() as made:
+        made.refined.publish(people)
+        assert made.until(handled(made.viz, 1))
+    tf.listeners = 0
+    with stage(body_frames=True) as made:
+        made.refined.publish(people)
+        assert made.until(handled(made.viz, 1))
+    assert tf.sent == []
+
+
+def test_frames_of_bodies_without_tf2_msgs_are_refused_with_the_remedy(ros_context, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tf2_msgs", None)
+    with pytest.raises(ValueError, match="install a ROS 2 distribution, or set body_frames: false"):
+        VizNode(parameter_overrides=[Parameter("body_frames", value=True)])

@@ -54,6 +54,11 @@ class Coast:
         fading = -np.expm1(-self.elapsed(stamp) / self._coast)
         return self._place + self._coast * fading[:, None] * self._velocity
 
+    def fading(self, stamp: int) -> np.ndarray:
+        """(J,) share of its velocity that each still has at `stamp`."""
+        share: np.ndarray = np.exp(-self.elapsed(stamp) / self._coast)
+        return share
+
     def elapsed(self, stamp: int) -> np.ndarray:
         """(J,) seconds since each was last seen; 0 at times before that."""
         elapsed: np.ndarray = np.maximum(stamp - self.seen, 0) * S_PER_NS
@@ -98,6 +103,24 @@ class CoastingFilter:
         seen_since = (self._coast.seen > stamp)[:, None]
         return np.where(seen_since, position, self._coast.at(stamp)), std
 
+    def velocity(self, stamp: int) -> tuple[np.ndarray, np.ndarray]:
+        """Velocities (J, D) in metres per second expected at `stamp`, and their deviations (J,); changes nothing.
+
+        What has been lost of a velocity by coasting may still be there: it is added to the deviation.
+        """
+        kalman, fading = self._kalman, self._coast.fading(stamp)
+        velocity = kalman.velocity
+        lost = (1.0 - fading) * np.abs(velocity).max(-1)
+        ahead = max(stamp - kalman.moments.stamp, 0) * S_PER_NS
+        gained = kalman.acceleration_density.at(velocity) * ahead
+        return fading[:, None] * velocity, np.sqrt(kalman.velocity_std**2 + gained + lost**2)
+
+    def smoothed_velocity(self, back: int) -> tuple[np.ndarray, np.ndarray]:
+        """Velocities (J, D) and deviations (J,) `back` frames before the latest, in the light of all since."""
+        if self._smoother is None or not back:
+            return self.velocity(self._kalman.moments.stamp)
+        return self._smoother.velocity_at(back)
+
 
 class RootFilter:
     """The root's three coordinates, each with its own deviation, as a constant-velocity filter.
@@ -128,6 +151,16 @@ class RootFilter:
         """Position (3,) and deviation (3,) expected at `stamp`; changes nothing."""
         position, deviation = self._filter.ahead(stamp)
         return position[:, 0], np.hypot(deviation, self._biases[-1])
+
+    def velocity(self, stamp: int) -> tuple[np.ndarray, np.ndarray]:
+        """Velocity (3,) in metres per second and deviation (3,) expected at `stamp`; changes nothing."""
+        velocity, deviation = self._filter.velocity(stamp)
+        return velocity[:, 0], deviation
+
+    def smoothed_velocity(self, back: int) -> tuple[np.ndarray, np.ndarray]:
+        """Velocity (3,) and deviation (3,) `back` frames before the latest, in the light of all since."""
+        velocity, deviation = self._filter.smoothed_velocity(back)
+        return velocity[:, 0], deviation
 
     def smoothed(self, back: int) -> tuple[np.ndarray, np.ndarray]:
         """Position (3,) and deviation (3,) `back` frames before the latest, in the light of all since."""

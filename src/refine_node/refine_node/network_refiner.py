@@ -134,16 +134,25 @@ class NetworkRefiner(RootRelativeRefiner):
             frame = self._frames[-back]  # the newest is not among them yet
             earlier, deviation = self._apply(answers[back], self._views[-1 - back])
             frame.estimate = replace(frame.estimate, relative=earlier, std=deviation)
-        return Split(root, root_std, relative, std), view.given
+        return Split(root, root_std, relative, std, *self._centre.velocity(stamp)), view.given
 
     def _ahead(self, stamp: int) -> Split:
         root, root_std = self._centre.ahead(stamp)
         drift = DRIFT * self._coast.elapsed(stamp)
-        return Split(root, root_std, self._coast.at(stamp), np.hypot(self._std, drift))
+        return Split(
+            root, root_std, self._coast.at(stamp), np.hypot(self._std, drift), *self._centre.velocity(stamp)
+        )
 
     def _smoothed(self, back: int) -> Split:
         root, root_std = self._centre.smoothed(back)
-        return replace(self._frames[-1 - back].estimate, root=root, root_std=root_std)
+        velocity, velocity_std = self._centre.smoothed_velocity(back)
+        return replace(
+            self._frames[-1 - back].estimate,
+            root=root,
+            root_std=root_std,
+            velocity=velocity,
+            velocity_std=velocity_std,
+        )
 
     def _view(self, measured: Split, person: Person3D, stamp: int) -> _View:
         joints = encoding.encode(measured.relative, measured.std, person.joint_confidence, person.height)

@@ -39,11 +39,12 @@ class RefineNode(Stage[RefineParams]):
     def on_start(self) -> None:
         self._refiner = PeopleRefiner(self.params)
         self._skeleton = ""
+        self._seen = 0
         self._angles = AngleStage(self.params)
         self._output = self.publish_on(msgs.People3D, topics.REFINED)
         self._angle_output = self.publish_on(msgs.JointAngles, topics.ANGLES)
         self._state_output = self.publish_on(JointState, topics.JOINT_STATES)
-        self.listen(msgs.People3D, topics.LIFTED, self._on_people)
+        self.listen(msgs.People3D, topics.LIFTED, self._on_people, needed="people in 3D")
         self.serve(ResetPerson, "~/reset", self._on_reset)
         self.health.note("refiner", self.params.refiner)
 
@@ -63,7 +64,8 @@ class RefineNode(Stage[RefineParams]):
         if people.skeleton != self._skeleton:
             self._skeleton = people.skeleton
             self.publish_skeleton(topics.REFINED_SKELETON, people.skeleton)
-        self._report(people if refined is None else refined)
+        self._seen = len((people if refined is None else refined).people)
+        self.health.sees(people.frame_id)
         if refined is not None:  # the first frames wait for later ones
             refined = replace(refined, times=self.stamped(refined.times, start))
             self._output.publish(people3d_to_msg(refined))
@@ -86,16 +88,14 @@ class RefineNode(Stage[RefineParams]):
         response.success, response.message = True, f"forgot {', '.join(forgotten) or 'nobody'}"
         return response
 
-    def _report(self, people: People3D) -> None:
+    def on_report(self) -> None:
         refiner, health = self._refiner, self.health
-        health.note("people", len(people.people))
-        health.note("bridged", refiner.bridged)
-        health.note("swaps repaired", refiner.swapped)
-        health.note("resets", ", ".join(f"{reason} {n}" for reason, n in refiner.resets.items()) or "none")
+        health.note("people", self._seen)
+        health.note_if("bridged", refiner.bridged)
+        health.note_if("swaps repaired", refiner.swapped)
+        health.note_if("resets", ", ".join(f"{reason} {n}" for reason, n in refiner.resets.items()))
         settled = refiner.settled()
-        health.note(
-            "settled bones", ", ".join(f"{id} {n} of {of}" for id, (n, of) in settled.items()) or "none"
-        )
+        health.note_if("settled bones", ", ".join(f"{id} {n} of {of}" for id, (n, of) in settled.items()))
         if refiner.wrong_units:
             health.fault(UNIT, "; ".join(refiner.wrong_units.values()))
         else:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pose_core.filtering.swaps import SwapRepair, exchanged_person
+from pose_core.geometry.covariance import carried_on
 from pose_core.people import (
     LONGEST_DELAY,
     MOST_PEOPLE,
@@ -17,6 +18,7 @@ from pose_core.people import (
     Person3D,
     ScaleSource,
     with_missing,
+    with_std,
     within_reach,
 )
 from pose_core.skeleton import SKELETONS
@@ -390,11 +392,16 @@ def interpolated(
 
     xyz, std = between(a.xyz, b.xyz), between(a.std, b.std)
     known = np.isfinite(xyz).all(-1) & np.isfinite(std)
+    covariance = predicted.covariance
+    if covariance is not None and a.covariance is not None:
+        # The shape is that of the view before: the ray to a joint hardly turns in so short a time.
+        covariance = np.where(known[:, None], carried_on(a.covariance, std), covariance)
     return replace(
         predicted,
         confidence=(1.0 - share) * a.confidence + share * b.confidence,
         xyz=np.where(known[:, None], xyz, predicted.xyz),
         std=np.where(known, std, predicted.std),
+        covariance=covariance,
         root_std=between(a.root_std, b.root_std),
         joint_confidence=np.where(
             known, between(a.joint_confidence, b.joint_confidence), predicted.joint_confidence
@@ -413,7 +420,7 @@ def clean(person: Person3D) -> Person3D:
     usable = (person.std >= MIN_STD) & (person.std < np.inf)
     root_usable = (person.root_std >= MIN_STD) & (person.root_std < np.inf)
     if not (usable | ~there).all() or not root_usable.all():
-        person = replace(person, std=_usable(person.std), root_std=_usable(person.root_std))
+        person = replace(with_std(person, _usable(person.std)), root_std=_usable(person.root_std))
     return person if there.all() else with_missing(person, ~there)
 
 

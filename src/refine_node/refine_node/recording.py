@@ -10,6 +10,7 @@ import itertools
 import math
 import warnings
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from pose_core.filtering.filters import AccelerationDensity
 from pose_core.filtering.smoothing import rts_smooth
 from pose_core.geometry.kinematics import BoneTree, typical_lengths
 from pose_core.people import JointState, People3D
-from pose_core.sequence import ARRAYS, PoseSequence
+from pose_core.sequence import ARRAYS, COVARIANCE, PoseSequence
 from pose_core.skeleton import SKELETONS
 from pose_core.units import NS_PER_S
 from refine_node.coasting import JOINT_SPEED, ROOT_SPEED
@@ -62,6 +63,8 @@ def refine_live(
             refined.xyz[row], refined.std[row], refined.state[row] = person.xyz, person.std, person.state
             refined.confidence[row], refined.root_std[row] = person.joint_confidence, person.root_std
             refined.person_confidence[row] = person.confidence
+            if refined.covariance is not None and person.covariance is not None:
+                refined.covariance[row] = person.covariance
 
     for done, people in enumerate(frames, 1):
         published = stage.process(people)
@@ -140,6 +143,8 @@ def _pieces(sequence: PoseSequence, params: RefineParams) -> PoseSequence:
         first = int(np.searchsorted(sequence.stamps, start))
         for name in ARRAYS:
             getattr(refined, name)[first : first + len(piece)] = getattr(piece, name)
+        if refined.covariance is not None and piece.covariance is not None:
+            refined.covariance[first : first + len(piece)] = piece.covariance
     return refined
 
 
@@ -181,6 +186,7 @@ def _smoothed(sequence: PoseSequence, params: RefineParams) -> PoseSequence:
         confidence=np.where(there, confidence, 0.0),
         state=np.where(there, state, JointState.MISSING).astype(np.uint8),
         person_confidence=_held(sequence.person_confidence[:, None])[:, 0],
+        covariance=None if sequence.covariance is None else _held(sequence.covariance),
     )
 
 
@@ -245,9 +251,10 @@ def _extended(sequence: PoseSequence, frames: int) -> PoseSequence:
     step = int(np.median(np.diff(sequence.stamps))) if len(sequence) > 1 else NS_PER_S // 30
     later = {name: np.repeat(getattr(sequence, name)[-1:], frames, 0) for name in ARRAYS}
     later["stamps"] = sequence.stamps[-1] + step * np.arange(1, frames + 1)
-    return replace(
-        sequence, **{name: np.concatenate([getattr(sequence, name), later[name]]) for name in ARRAYS}
-    )
+    longer: dict[str, Any] = {name: np.concatenate([getattr(sequence, name), later[name]]) for name in ARRAYS}
+    if (shape := sequence.covariance) is not None:
+        longer[COVARIANCE] = np.concatenate([shape, np.repeat(shape[-1:], frames, 0)])
+    return replace(sequence, **longer)
 
 
 def _blank(sequence: PoseSequence) -> PoseSequence:
@@ -261,4 +268,5 @@ def _blank(sequence: PoseSequence) -> PoseSequence:
         confidence=np.zeros((frames, joints)),
         state=np.full((frames, joints), JointState.MISSING, np.uint8),
         person_confidence=np.full(frames, np.nan),
+        covariance=None if sequence.covariance is None else np.full((frames, joints, 6), np.nan),
     )

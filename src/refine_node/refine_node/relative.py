@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from pose_core.geometry import covariance as covariances
 from pose_core.people import JointState, Person3D
 from pose_core.units import S_PER_NS
 from refine_node.refiner import Refiner
@@ -34,6 +35,10 @@ class Split:
     root_std: np.ndarray  # (3,)
     relative: np.ndarray  # (J, 3)
     std: np.ndarray  # (J,)
+    velocity: np.ndarray = field(
+        default_factory=lambda: np.full(3, np.nan)
+    )  # (3,) of the root, metres per second
+    velocity_std: np.ndarray = field(default_factory=lambda: np.full(3, np.nan))  # (3,)
 
 
 @dataclass
@@ -65,6 +70,8 @@ class RootRelativeRefiner(Refiner):
         """(J, 3) metres and (J,) ns: where joints about the root were when they last were where they could be."""
         self._leaps = np.zeros(joints, int)
         """(J,) for how many frames each joint has been where it cannot be."""
+        self._covariance: np.ndarray | None = None
+        """(J, 6) of each joint when it was last measured; None as long as nobody stated any."""
 
     def refine(self, person: Person3D, stamp: int) -> Person3D:
         root = self._root(person, stamp)
@@ -72,9 +79,19 @@ class RootRelativeRefiner(Refiner):
         measured = Split(root, person.root_std, relative, person.std)
         estimate, used = self._update(measured, person, stamp)
         self._frames.append(Frame(stamp, person, measured, estimate, used))
+        self._remember(person.covariance, used)
         known = ~np.isnan(estimate.relative[:, 0])
         state = np.where(used, person.state, np.where(known, JointState.PREDICTED, JointState.MISSING))
-        return _together(person, estimate, state)
+        return _together(person, estimate, state, self._covariance)
+
+    def _remember(self, covariance: np.ndarray | None, used: np.ndarray) -> None:
+        """Note the shape (J, 6) of the doubt in those joints (J,) whose measurement was used."""
+        if covariance is None:
+            self._covariance = None
+        elif self._covariance is None:
+            self._covariance = np.where(used[:, None], covariance, np.nan)
+        else:
+            self._covariance = np.where(used[:, None], covariance, self._covariance)
 
     def _without_leaps(self, relative: np.ndarray, stamp: int) -> np.ndarray:
         """Joints about the root (J, 3), NaN where they cannot have gone since they were last believed."""
@@ -99,7 +116,7 @@ class RootRelativeRefiner(Refiner):
         between = np.any([other.used for other in later], axis=0) if later else np.zeros_like(known)
         inferred = np.where(between, JointState.INTERPOLATED, JointState.PREDICTED)
         state = np.where(frame.used, frame.person.state, np.where(known, inferred, JointState.MISSING))
-        person = _together(frame.person, estimate, state)
+        person = _together(frame.person, estimate, state, self._covariance_at(frame))
         return replace(person, joint_confidence=np.where(frame.used, person.joint_confidence, 0.0))
 
     def predict(self, stamp: int) -> Person3D | None:
@@ -108,7 +125,14 @@ class RootRelativeRefiner(Refiner):
         estimate = self._ahead(stamp)
         known = ~np.isnan(estimate.relative[:, 0])
         state = np.where(known, JointState.PREDICTED, JointState.MISSING)
-        return _together(self._frames[-1].person, estimate, state)
+        return _together(self._frames[-1].person, estimate, state, self._covariance)
+
+    def _covariance_at(self, frame: Frame) -> np.ndarray | None:
+        """(J, 6) as measured in one of the last frames; of joints that it did not show, as known now."""
+        measured = frame.person.covariance
+        if measured is None or self._covariance is None:
+            return measured
+        return np.where(frame.used[:, None], measured, self._covariance)
 
     def _root(self, person: Person3D, stamp: int) -> np.ndarray:
         """(3,) the root of `person`, measured or inferred."""
@@ -160,13 +184,20 @@ def _apart(root: np.ndarray, other: np.ndarray) -> bool:
     return bool((np.abs(root - other) > ASTRAY).any())
 
 
-def _together(person: Person3D, estimate: Split, state: np.ndarray) -> Person3D:
+def _together(
+    person: Person3D, estimate: Split, state: np.ndarray, covariance: np.ndarray | None
+) -> Person3D:
+    """The estimate as a person; its doubt has the shape of `covariance` (J, 6)."""
     missing = state == JointState.MISSING
+    std = np.where(missing, np.nan, estimate.std)
     return replace(
         person,
         xyz=np.where(missing[:, None], np.nan, estimate.relative + estimate.root),
-        std=np.where(missing, np.nan, estimate.std),
+        std=std,
+        covariance=None if covariance is None else covariances.carried_on(covariance, std),
         root_std=estimate.root_std,
+        root_velocity=estimate.velocity,
+        root_velocity_std=estimate.velocity_std,
         joint_confidence=np.where(missing, 0.0, person.joint_confidence),
         state=state.astype(np.uint8),
     )

@@ -86,9 +86,9 @@ class Graph:
 
 @contextmanager
 def graph(**params) -> Iterator[Graph]:
-    overrides = [
-        Parameter(name, value=value) for name, value in {"diagnostics_period": 0.1, **params}.items()
-    ]
+    """Where nothing is skipped."""
+    values = {"diagnostics_period": 0.1, "lossless": True, **params}
+    overrides = [Parameter(name, value=value) for name, value in values.items()]
     stage, probe = RefineNode(parameter_overrides=overrides), Probe()
     with executing(stage, probe) as executor:
         made = Graph(stage, probe, executor)
@@ -184,7 +184,7 @@ def test_bad_messages_are_dropped_and_the_next_good_one_works(figure):
         assert len(ros.refined(good[1]).people) == 1
         assert sum(ros.stage.health.dropped().values()) == 3
         status, _ = ros.report()
-        assert status.name == "/refine"
+        assert (status.name, status.hardware_id) == ("refine: pipeline", good[0].frame_id)
 
 
 def test_a_stamp_that_goes_back_is_a_new_start(figure):
@@ -223,7 +223,8 @@ def test_diagnostics_say_what_the_stage_knows(figure):
         assert values["people"] == "1"
         assert values["bridged"] == "1"
         assert values["settled bones"] == "p1 0 of 34"
-        assert values["resets"] == "none"
+        assert "resets" not in values
+        assert len(values) <= 16  # a monitor shows all of them, each second
 
 
 def test_another_unit_is_a_fault_until_it_is_right(figure):

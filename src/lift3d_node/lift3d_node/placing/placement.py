@@ -20,7 +20,9 @@ from lift3d_node.placing.pnp import NU, Pose, Problem, linear_position
 from lift3d_node.stature import STATURE_STD
 from lift3d_node.subjects import Subject
 from pose_core.conversion import conversion
+from pose_core.filtering.joint_errors import DEPTH_SHARE
 from pose_core.filtering.missing_joints import visible
+from pose_core.geometry import covariance as covariances
 from pose_core.geometry.camera import Camera
 from pose_core.people import JointState, Person2D, Person3D, with_missing, within_reach
 from pose_core.skeleton import SKELETONS
@@ -136,12 +138,16 @@ class Placement:
         rigid = xyz = scale * shape.xyz @ pose.rotation.T + pose.position
         error_px = np.full(self._joints, np.nan)
         error_px[seen.joints] = np.hypot(*(camera.project(xyz[seen.joints]) - seen.xy_px).T)
-        xyz, std, across = _towards_keypoints(xyz, scale * shape.std, shape.depth_share, seen, variance, pose)
+        xyz, along, across = _towards_keypoints(
+            xyz, scale * shape.std, shape.depth_share, seen, variance, pose
+        )
+        std = np.sqrt((along + 2.0 * across) / 3.0)
         placed = Person3D(
             id=person.id,
             confidence=person.confidence,
             xyz=xyz,
             std=_with_scale(std, xyz - pose.position, subject),
+            covariance=_covariance(xyz, along, across, xyz - pose.position, subject),
             root_std=self._root_std(pose, seen, across, camera, subject),
             joint_confidence=np.array(shape.confidence, float),
             state=np.array(shape.state, np.uint8),
@@ -163,12 +169,17 @@ class Placement:
         shift, _ = self._of_centres.apply(np.nan_to_num(moved), np.ones(self._joints))
         xyz = scale * shape.centres @ pose.rotation.T + pose.position + np.nan_to_num(shift)
         std = _with_scale(scale * shape.centres_std, xyz - pose.position, subject)
+        along, across = _along_and_across(scale * shape.centres_std, DEPTH_SHARE)
+        covariance = _covariance(xyz, along, across, xyz - pose.position, subject)
         missing = ~np.isfinite(xyz).all(1) | ~np.isfinite(std)
         _, sure = self._of_centres.apply(np.zeros_like(placed.xyz), placed.joint_confidence)
         everyone = np.full(len(missing), JointState.LIFTED, np.uint8)
         confidence = np.where(np.isfinite(sure) & (sure > 0.0), sure, placed.joint_confidence.mean())
         return with_missing(
-            replace(placed, xyz=xyz, std=std, joint_confidence=confidence, state=everyone), missing
+            replace(
+                placed, xyz=xyz, std=std, covariance=covariance, joint_confidence=confidence, state=everyone
+            ),
+            missing,
         )
 
     def _see(self, person: Person2D, shape: Shape, camera: Camera) -> _Seen:
@@ -237,6 +248,7 @@ class Placement:
             confidence=person.confidence,
             xyz=np.full((self._joints, 3), np.nan),
             std=np.full(self._joints, np.nan),
+            covariance=np.full((self._joints, 6), np.nan),
             root_std=np.full(3, np.nan),
             joint_confidence=np.zeros(self._joints),
             state=np.full(self._joints, JointState.MISSING, np.uint8),
@@ -254,6 +266,7 @@ class Placement:
             person,
             xyz=np.full((joints, 3), np.nan),
             std=np.full(joints, np.nan),
+            covariance=np.full((joints, 6), np.nan),
             joint_confidence=np.zeros(joints),
             state=np.full(joints, JointState.MISSING, np.uint8),
         )
@@ -266,6 +279,20 @@ def _with_scale(std: np.ndarray, from_root: np.ndarray, subject: Subject) -> np.
     return doubt
 
 
+def _covariance(
+    xyz: np.ndarray, along: np.ndarray, across: np.ndarray, from_root: np.ndarray, subject: Subject
+) -> np.ndarray:
+    """(J, 6) of joints (J, 3) with variances (J,) along and across their rays; a wrong height moves them from or to the root."""
+    doubt = (subject.height_std / subject.height) ** 2 * covariances.outer(from_root)
+    return covariances.along_rays(xyz, along, across) + doubt
+
+
+def _along_and_across(std: np.ndarray, depth_share: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
+    """Variances (J,) along the view, and on each axis across it, of deviations (J,), root mean square of the axes."""
+    whole = 3.0 * std**2
+    return depth_share * whole, (1.0 - depth_share) / 2.0 * whole
+
+
 def _towards_keypoints(
     xyz: np.ndarray,
     std: np.ndarray,
@@ -276,9 +303,9 @@ def _towards_keypoints(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Joints (J, 3) moved across their rays by the best linear estimate of shape and keypoint.
 
-    `std` (J,) is of all axes, `depth_share` (J,) what of its square lies along the ray. Also their standard deviation (J,),
-    root mean square of the axes, and their variance (J,) across the ray. Along the ray nothing changes. What weight a keypoint
-    lost in the robust fit is how far it is as wrong as it looks.
+    `std` (J,) is of all axes, `depth_share` (J,) what of its square lies along the ray. Also their variances (J,) along the ray,
+    where nothing changes but the doubt in joints that are not seen, and across it. What weight a keypoint lost in the robust fit
+    is how far it is as wrong as it looks.
     """
     joints = seen.joints
     depth = _depth(xyz[joints], seen.rays)
@@ -287,15 +314,14 @@ def _towards_keypoints(
     lost = np.maximum(1.0 - (NU + 2.0) / (NU + off2 / (depth**2 * variance * pose.tau)), 0.0)
     unseen = np.full(len(std), UNSEEN)
     unseen[joints] = 1.0
-    whole = 3.0 * (unseen * std) ** 2
-    along, across = depth_share * whole, (1.0 - depth_share) / 2.0 * whole
+    along, across = _along_and_across(unseen * std, depth_share)
     of_shape = across[joints]
     of_keypoint = seen.noise * depth**2 / seen.confidence + lost * off2
     share = of_shape / (of_shape + of_keypoint)
     across[joints] *= 1.0 - share
     moved = xyz.copy()
     moved[joints] -= share[:, None] * off
-    return moved, np.sqrt((along + 2.0 * across) / 3.0), across
+    return moved, along, across
 
 
 def _depth(xyz: np.ndarray, rays: np.ndarray) -> np.ndarray:

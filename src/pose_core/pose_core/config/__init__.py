@@ -165,8 +165,23 @@ class StageParams:
     stage_times: bool = param(
         True, "state in each message when each stage worked; false gives reproducible bytes"
     )
+    lossless: bool = param(
+        False,
+        "work on every message, in order, as for files and replay, however late; false: on the newest one, and skip what came "
+        "before it",
+    )
     diagnostics_period: float = param(
         1.0, "time between two diagnostics messages", unit="s", low=0.1, high=60.0
+    )
+    # Twice what overloaded stages need with four times the images they can work on (docs/performance.md).
+    max_age: float = param(
+        1.0,
+        "age of results, from the capture of their image, above which diagnostics warn; 0: never. A lossless stage, or one on "
+        "simulated time, does not know it",
+        unit="s",
+        low=0.0,
+        high=3600.0,
+        live=True,
     )
 
 

@@ -95,10 +95,21 @@ class FixedLagSmoother:
 
         Raises ValueError for one that is not kept.
         """
+        place = self._place(back)
+        return self._stamps[place], self._mean[place, :, 0], np.sqrt(self._covariance[place, :, 0, 0])
+
+    def velocity_at(self, back: int) -> tuple[Joints, JointStd]:
+        """Velocities (J, D) per second and their deviations (J,) of the frame `back` frames before the newest.
+
+        Raises ValueError for one that is not kept.
+        """
+        place = self._place(back)
+        return self._mean[place, :, 1], np.sqrt(self._covariance[place, :, 1, 1])
+
+    def _place(self, back: int) -> int:
         if self._newest is None or not 0 <= back < len(self._stamps):
             raise ValueError(f"the frame {back} before the newest is not known")
-        place = -1 - back
-        return self._stamps[place], self._mean[place, :, 0], np.sqrt(self._covariance[place, :, 0, 0])
+        return -1 - back
 
 
 def _matrices(moments: Moments) -> tuple[Array, Array]:

@@ -350,6 +350,7 @@ def exchanged_person(person: Person3D, skeleton: Skeleton, swapped: Array) -> Pe
         person,
         xyz=exchanged(person.xyz, skeleton, swapped),
         std=exchanged(person.std, skeleton, swapped),
+        covariance=None if person.covariance is None else exchanged(person.covariance, skeleton, swapped),
         joint_confidence=exchanged(person.joint_confidence, skeleton, swapped),
         state=exchanged(person.state, skeleton, swapped),
     )

@@ -110,6 +110,7 @@ def evenly_posed(
         root_std=mix.of(sequence.root_std),
         state=np.where(there, state, JointState.MISSING).astype(np.uint8),
         person_confidence=mix.of(sequence.person_confidence),
+        covariance=None if sequence.covariance is None else sequence.covariance[mix.nearest],
     )
 
 

@@ -13,6 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from pose_core.people import FARTHEST, LONGEST_DELAY
+from pose_core.statements import MAX_HEIGHT, MAX_MASS, MIN_HEIGHT, MIN_MASS
 
 MOST_STAGES = 64
 """Entries of StageTimes."""
@@ -82,12 +83,27 @@ RANGES: dict[str, Range] = {
     "Person3D.confidence": Range(0.0, 1.0, "", "a share"),
     "Person3D.xyz": Range(-FARTHEST, FARTHEST, "m", "no camera sees people farther off", missing=True),
     "Person3D.std": Range(_LEAST_STD, FARTHEST, "m", "0 is exact; between is no measurement", True, True),
+    "Person3D.covariance": Range(
+        -3.0 * FARTHEST**2,
+        3.0 * FARTHEST**2,
+        "m2",
+        "what std allows; a third of its trace is std squared",
+        missing=True,
+    ),
     "Person3D.root_std": Range(_LEAST_STD, FARTHEST, "m", "as std", True, True),
+    "Person3D.root_velocity": Range(-FARTHEST, FARTHEST, "m/s", "no one is faster", missing=True),
+    "Person3D.root_velocity_std": Range(_LEAST_STD, FARTHEST, "m/s", "as std", True, True),
     "Person3D.joint_confidence": Range(0.0, 1.0, "", "a share"),
     "Person3D.height": Range(
         0.01, FARTHEST, "m", "0 and NaN: not known; stages scale by it", zero=True, missing=True
     ),
     "Person3D.height_std": Range(_LEAST_STD, FARTHEST, "m", "as std", True, True),
+    "Person3D.foot_contact": Range(0.0, 1.0, "", "a probability", missing=True),
+    "Person3D.posture_confidence": Range(0.0, 1.0, "", "a share"),
+    "IdentityChange.confidence": Range(0.0, 1.0, "", "a share"),
+    "Subject.height": Range(MIN_HEIGHT, MAX_HEIGHT, "m", "0: not stated", zero=True),
+    "Subject.mass": Range(MIN_MASS, MAX_MASS, "kg", "0: not stated", zero=True),
+    "Body.length": Range(1e-3, FARTHEST, "m", "NaN: not known yet", missing=True),
     "PersonAngles.angle": Range(-1e6, 1e6, "rad", "the pelvis turns without end", missing=True),
     "PersonAngles.std": Range(1e-9, 1e6, "rad", "0 is exact; between is no measurement", True, True),
     "CameraInfo.width": Range(1, 65535, "px", "of the image, after binning and region of interest"),

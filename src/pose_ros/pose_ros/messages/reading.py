@@ -9,12 +9,14 @@ MalformedMessage, whose text says in one sentence what is wrong. Which values me
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from pose_core.angles import AngleFlag, PeopleAngles, PersonAngles, expect_pelvis_sequence
+from pose_core.geometry import covariance as covariances
 from pose_core.geometry.camera import Camera
 from pose_core.geometry.rotations import is_unit
 from pose_core.people import (
@@ -24,16 +26,31 @@ from pose_core.people import (
     People3D,
     Person2D,
     Person3D,
+    Posture,
     ScaleSource,
     StageTime,
     expect_id,
 )
 from pose_core.skeleton import SKELETONS, Skeleton
+from pose_core.statements import (
+    MOST_ENTRIES,
+    BodyStatement,
+    BodyStatements,
+    ChangeReason,
+    IdentityChange,
+    RunStatement,
+    SubjectStatement,
+    SubjectStatements,
+)
 from pose_core.units import NS_PER_S
 from pose_ros.messages.ranges import LONGEST_NAME, MOST_STAGES, RANGES
 
 LAST_STATE = int(max(JointState))
 LAST_SCALE_SOURCE = int(max(ScaleSource))
+LAST_POSTURE = int(max(Posture))
+LAST_REASON = int(max(ChangeReason))
+SAME_VARIANCE = 1e-2
+"""Relative difference up to which a third of a covariance's trace is the square of the standard deviation beside it."""
 ALL_FLAGS = int(sum(AngleFlag))
 UNKNOWN_ANGLE = int(AngleFlag.JOINT_MISSING | AngleFlag.UNOBSERVABLE)
 """Flags of which an angle that is NaN has one, and an angle that is a number none."""
@@ -107,6 +124,65 @@ def angles_from_msg(msg: Any) -> PeopleAngles:
         times=_times_from_msg(msg.times),
         pelvis_sequence=msg.pelvis_sequence,
     )
+
+
+def identity_change_from_msg(msg: Any) -> IdentityChange:
+    """An id that was wrong. Raises MalformedMessage."""
+    if msg.reason > LAST_REASON:
+        raise MalformedMessage(f"reason must be at most {LAST_REASON}, got {msg.reason}")
+    if (valid := RANGES["IdentityChange.confidence"]).refuses_one(msg.confidence):
+        raise MalformedMessage(f"confidence must be {valid}, got {msg.confidence}")
+    with _malformed():
+        return IdentityChange(
+            stamp=stamp_to_ns(msg.header.stamp),
+            frame_id=_name("frame_id", msg.header.frame_id),
+            old_id=msg.old_id,
+            new_id=msg.new_id,
+            reason=ChangeReason(msg.reason),
+            confidence=msg.confidence,
+        )
+
+
+def run_from_msg(msg: Any) -> RunStatement:
+    """What a stage is made of. Raises MalformedMessage."""
+    if len(msg.software) != len(msg.versions) or len(msg.parameters) != len(msg.values):
+        raise MalformedMessage(f"run of '{msg.stage}' has lists of different lengths")
+    if max(len(msg.software), len(msg.parameters)) > MOST_ENTRIES:
+        raise MalformedMessage(f"run of '{msg.stage}' must have at most {MOST_ENTRIES} entries")
+    for name in (*msg.software, *msg.parameters):
+        _name("an entry", name)
+    return RunStatement(
+        stage=_name("a stage", msg.stage),
+        token=_name("a token", msg.token),
+        versions=dict(zip(msg.software, msg.versions, strict=True)),
+        parameters=dict(zip(msg.parameters, msg.values, strict=True)),
+    )
+
+
+def subjects_from_msg(msg: Any) -> SubjectStatements:
+    """What was stated of people. Raises MalformedMessage."""
+    for one in msg.subjects:
+        for name, value in (("height", one.height), ("mass", one.mass)):
+            if (valid := RANGES[f"Subject.{name}"]).refuses_one(value):
+                raise MalformedMessage(f"{name} of '{one.person_id}' must be {valid}, got {value}")
+    with _malformed():
+        stated = tuple(SubjectStatement(one.person_id, one.height, one.mass) for one in msg.subjects)
+        return SubjectStatements(int(msg.revision), stated)
+
+
+def bodies_from_msg(msg: Any) -> BodyStatements:
+    """Bone lengths of people. Raises MalformedMessage."""
+    _joints(msg.skeleton)
+    for body in msg.bodies:
+        _check_range(body.id, "Body", "length", np.array(body.length, float))
+        if len(body.settled) and max(body.settled) > 1:
+            raise MalformedMessage(f"settled of '{body.id}' must be 0 or 1, got {max(body.settled)}")
+    with _malformed():
+        bodies = tuple(
+            BodyStatement(body.id, np.array(body.length, float), np.array(body.settled, bool))
+            for body in msg.bodies
+        )
+        return BodyStatements(msg.skeleton, int(msg.revision), bodies)
 
 
 def skeleton_from_msg(msg: Any) -> Skeleton:
@@ -210,7 +286,7 @@ def _person2d_from_msg(msg: Any, joints: int) -> Person2D:
     if any(map(RANGES["Person2D.box_px"].refuses_one, box)):
         raise MalformedMessage(f"box_px of '{msg.id}' must be {RANGES['Person2D.box_px']}, got {box}")
     _check_range(msg.id, "Person2D", "xy_px", xy_px)
-    return Person2D(msg.id, msg.confidence, np.array(box), xy_px, joint_confidence)
+    return Person2D(msg.id, msg.confidence, np.array(box), xy_px, joint_confidence, _parent(msg))
 
 
 def _person3d_from_msg(msg: Any, joints: int) -> Person3D:
@@ -223,8 +299,23 @@ def _person3d_from_msg(msg: Any, joints: int) -> Person3D:
     if (most := np.maximum.reduce(state)) > LAST_STATE:
         raise MalformedMessage(f"state of '{msg.id}' must be at most {LAST_STATE}, got {most}")
     _check_joints(msg, xyz, joint_confidence, state)
-    for name, values in (("xyz", xyz), ("std", std), ("root_std", root_std)):
+    velocity, velocity_std = np.array(msg.root_velocity, float), np.array(msg.root_velocity_std, float)
+    contact = np.array(msg.foot_contact, float)
+    for name, values in (
+        ("xyz", xyz),
+        ("std", std),
+        ("root_std", root_std),
+        ("root_velocity", velocity),
+        ("root_velocity_std", velocity_std),
+        ("foot_contact", contact),
+    ):
         _check_range(msg.id, "Person3D", name, values)
+    if (valid := RANGES["Person3D.posture_confidence"]).refuses_one(msg.posture_confidence):
+        raise MalformedMessage(
+            f"posture_confidence of '{msg.id}' must be {valid}, got {msg.posture_confidence}"
+        )
+    if msg.posture > LAST_POSTURE:
+        raise MalformedMessage(f"posture of '{msg.id}' must be at most {LAST_POSTURE}, got {msg.posture}")
     for name, size in (("height", msg.height), ("height_std", msg.height_std)):
         if (valid := RANGES[f"Person3D.{name}"]).refuses_one(size):
             raise MalformedMessage(f"{name} of '{msg.id}' must be {valid}, got {size}")
@@ -243,7 +334,39 @@ def _person3d_from_msg(msg: Any, joints: int) -> Person3D:
         height=msg.height or math.nan,  # a height of 0 is not known, which inside is NaN
         height_std=msg.height_std,
         scale_source=ScaleSource(msg.scale_source),
+        covariance=_covariance(msg, std),
+        parent=_parent(msg),
+        root_velocity=velocity,
+        root_velocity_std=velocity_std,
+        foot_contact=contact,
+        posture=Posture(msg.posture),
+        posture_confidence=msg.posture_confidence,
     )
+
+
+def _covariance(msg: Any, std: np.ndarray) -> np.ndarray | None:
+    """(J, 6) of a person whose joints have deviations `std` (J,); None where it is not stated."""
+    if not len(msg.covariance):
+        return None
+    _check_lengths(msg, len(std), covariance=6)
+    covariance = np.array(msg.covariance, float).reshape(-1, 6)
+    _check_range(msg.id, "Person3D", "covariance", covariance)
+    unknown = np.isnan(covariance)
+    known = ~np.isnan(std)
+    bad = np.where(known, unknown.any(-1), ~unknown.all(-1))
+    if not bad.any():
+        square = np.square(std)
+        trace = covariance[:, [0, 3, 5]].sum(-1) / 3.0
+        with np.errstate(invalid="ignore"):
+            bad = known & (np.abs(trace - square) > SAME_VARIANCE * np.maximum(trace, square))
+        bad |= known & ~covariances.is_valid(covariance)
+    if bad.any():
+        joint = _first(bad)
+        raise MalformedMessage(
+            f"covariance of joint {joint} of '{msg.id}' must be one whose trace is three times the square of std, which is "
+            f"{std[joint]:g}, or NaN where that is, got {covariance[joint].tolist()}"
+        )
+    return covariance
 
 
 def _person_angles_from_msg(msg: Any, names: list[str]) -> PersonAngles:
@@ -308,6 +431,28 @@ def _name(what: str, name: str) -> str:
             f"{what} must have a name of at most {LONGEST_NAME} characters, got {len(name)}"
         )
     return name
+
+
+def _parent(msg: Any) -> str:
+    """Id of the person whom a message's one is a part of; empty for none."""
+    if not msg.parent:
+        return ""
+    with _malformed():
+        expect_id(msg.parent)
+    if msg.parent == msg.id:
+        raise MalformedMessage(f"person '{msg.id}' must not be a part of themselves")
+    return str(msg.parent)
+
+
+@contextmanager
+def _malformed() -> Iterator[None]:
+    """Within it a value that pose_core refuses is one of a malformed message."""
+    try:
+        yield
+    except MalformedMessage:
+        raise
+    except ValueError as error:
+        raise MalformedMessage(str(error)) from error
 
 
 def _check_ids(ids: Sequence[str]) -> None:

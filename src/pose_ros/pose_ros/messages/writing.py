@@ -12,11 +12,14 @@ from pose_core.angles import PeopleAngles
 from pose_core.geometry.camera import Camera
 from pose_core.people import People2D, People3D, Person2D, Person3D, StageTime
 from pose_core.skeleton import Skeleton
+from pose_core.statements import BodyStatements, IdentityChange, RunStatement, SubjectStatements
 from pose_core.units import NS_PER_S
 from pose_ros.messages import names
 
 Constructor = Callable[..., Any]
 """Makes a message of one type from some of its fields, by their names; the others are zero or empty."""
+
+_EMPTY = np.zeros(0, np.float32)
 
 
 class MessageWriter:
@@ -39,6 +42,12 @@ class MessageWriter:
         self._skeleton = constructor(names.SKELETON)
         self._stage_times = constructor(names.STAGE_TIMES)
         self._camera_info = constructor(names.CAMERA_INFO)
+        self._identity_change = constructor(names.IDENTITY_CHANGE)
+        self._run = constructor(names.RUN)
+        self._subject = constructor(names.SUBJECT)
+        self._subjects = constructor(names.SUBJECTS)
+        self._body = constructor(names.BODY)
+        self._bodies = constructor(names.BODIES)
 
     def stamp(self, stamp: int) -> Any:
         """Time message of nanoseconds. Raises ValueError beyond its 32 bit seconds."""
@@ -134,9 +143,52 @@ class MessageWriter:
         """CameraInfo message of a camera that nobody calibrated: K is all zero (sensor_msgs/CameraInfo)."""
         return self._camera_info(header=self.header(stamp, frame_id), width=width, height=height)
 
+    def identity_change(self, change: IdentityChange) -> Any:
+        """IdentityChange message."""
+        return self._identity_change(
+            header=self.header(change.stamp, change.frame_id),
+            old_id=change.old_id,
+            new_id=change.new_id,
+            reason=int(change.reason),
+            confidence=float(change.confidence),
+        )
+
+    def run(self, run: RunStatement) -> Any:
+        """Run message."""
+        return self._run(
+            stage=run.stage,
+            token=run.token,
+            software=list(run.versions),
+            versions=list(run.versions.values()),
+            parameters=list(run.parameters),
+            values=list(run.parameters.values()),
+        )
+
+    def subjects(self, stated: SubjectStatements) -> Any:
+        """Subjects message."""
+        return self._subjects(
+            revision=stated.revision,
+            subjects=[
+                self._subject(person_id=one.person, height=float(one.height), mass=float(one.mass))
+                for one in stated.subjects
+            ],
+        )
+
+    def bodies(self, stated: BodyStatements) -> Any:
+        """Bodies message."""
+        return self._bodies(
+            revision=stated.revision,
+            skeleton=stated.skeleton,
+            bodies=[
+                self._body(id=body.id, length=_floats(body.length), settled=_bytes(body.settled))
+                for body in stated.bodies
+            ],
+        )
+
     def _flat(self, person: Person2D) -> Any:
         return self._person2d(
             id=person.id,
+            parent=person.parent,
             confidence=float(person.confidence),
             box_px=np.asarray(person.box_px, np.float32),
             xy_px=_floats(person.xy_px),
@@ -146,15 +198,22 @@ class MessageWriter:
     def _solid(self, person: Person3D) -> Any:
         return self._person3d(
             id=person.id,
+            parent=person.parent,
             confidence=float(person.confidence),
             xyz=_floats(person.xyz),
             std=_floats(person.std),
+            covariance=_floats(_EMPTY if person.covariance is None else person.covariance),
             root_std=np.asarray(person.root_std, np.float32),
+            root_velocity=np.asarray(person.root_velocity, np.float32),
+            root_velocity_std=np.asarray(person.root_velocity_std, np.float32),
             joint_confidence=_floats(person.joint_confidence),
             state=_bytes(person.state),
             height=float(person.height),
             height_std=float(person.height_std),
             scale_source=int(person.scale_source),
+            foot_contact=np.asarray(person.foot_contact, np.float32),
+            posture=int(person.posture),
+            posture_confidence=float(person.posture_confidence),
         )
 
     def _times(self, times: tuple[StageTime, ...]) -> Any:

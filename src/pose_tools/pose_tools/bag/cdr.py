@@ -17,10 +17,11 @@ from typing import Any
 
 from rosbags.interfaces import Nodetype
 from rosbags.interfaces.typing import FieldDesc
+from rosbags.typesys.store import Typestore
 
 from pose_core.units import NS_PER_S
 from pose_ros.messages import names
-from pose_tools.bag.definitions import fields
+from pose_tools.bag.definitions import fields, store
 
 HEADER = 4
 """Bytes of the encapsulation header."""
@@ -39,20 +40,20 @@ _COUNT: Field = (4, 4)
 _HEADER_FIELD = (Nodetype.NAME, names.HEADER)
 
 
-def _stamp_place(name: str) -> tuple[int | None, bool]:
+def _stamp_place(name: str, known: Typestore) -> tuple[int | None, bool]:
     """Offset of the first header's stamp, and whether it is that of the first element of a sequence."""
-    first = _first_field(name)
+    first = _first_field(name, known)
     if first == _HEADER_FIELD:
         return HEADER, False
     if first is not None and first[0] == Nodetype.SEQUENCE:
         element: Any = first[1][0]
-        if element[0] == Nodetype.NAME and _first_field(element[1]) == _HEADER_FIELD:
+        if element[0] == Nodetype.NAME and _first_field(element[1], known) == _HEADER_FIELD:
             return HEADER + _COUNT[1], True
     return None, False
 
 
-def _first_field(name: str) -> FieldDesc | None:
-    return next((field for _, field in fields(name)), None)
+def _first_field(name: str, known: Typestore) -> FieldDesc | None:
+    return next((field for _, field in fields(name, known)), None)
 
 
 def _order(cdr: bytes) -> str:
@@ -64,11 +65,15 @@ def _order(cdr: bytes) -> str:
 class Layout:
     """Where the padding lies in serialized messages of one type."""
 
-    def __init__(self, name: str) -> None:
-        """`name`: of the type, such as pose_msgs/msg/People2D. Raises ValueError where it is not known here."""
+    def __init__(self, name: str, known: Typestore | None = None) -> None:
+        """`name`: of the type, such as pose_msgs/msg/People2D; `known`: where it is defined, by default as of today.
+
+        Raises ValueError where it is not known here.
+        """
+        known = known or store()
         self._name = name.rpartition("/")[2]
-        self._steps = _steps(_flatten(name))
-        self._stamp_at, self._in_sequence = _stamp_place(name)
+        self._steps = _steps(_flatten(name, known))
+        self._stamp_at, self._in_sequence = _stamp_place(name, known)
 
     def stamp(self, cdr: bytes) -> int | None:
         """Nanoseconds of the std_msgs/Header that the message, or the first in the sequence that it is,
@@ -102,9 +107,9 @@ class Layout:
 
 
 @cache
-def layout(name: str) -> Layout:
-    """The layout of a message type, built once."""
-    return Layout(name)
+def layout(name: str, known: Typestore | None = None) -> Layout:
+    """The layout of a message type, built once; `known` as in `Layout`."""
+    return Layout(name, known)
 
 
 _UNPACK = {order: struct.Struct(f"{order}I").unpack_from for order in "<>"}
@@ -198,16 +203,16 @@ def _steps(parts: Iterator[Any]) -> list[Any]:
     return [*steps, _Fixed(tuple(run))] if run else steps
 
 
-def _flatten(name: str) -> Iterator[Any]:
+def _flatten(name: str, known: Typestore) -> Iterator[Any]:
     """Fixed fields as (alignment, size), the rest as steps, in order; nested messages dissolved."""
-    for _, field in fields(name):
-        yield from _parts(field)
+    for _, field in fields(name, known):
+        yield from _parts(field, known)
 
 
-def _parts(field: Any) -> Iterator[Any]:
+def _parts(field: Any, known: Typestore) -> Iterator[Any]:
     kind, about = field
     if kind == Nodetype.NAME:
-        yield from _flatten(about)
+        yield from _flatten(about, known)
     elif kind == Nodetype.BASE and about[0] == "string":
         yield _COUNT
         yield _Bytes(1)
@@ -215,15 +220,15 @@ def _parts(field: Any) -> Iterator[Any]:
         yield _SIZES[about[0]], _SIZES[about[0]]
     else:
         element, length = about
-        yield from _several(element, length if kind == Nodetype.ARRAY else None)
+        yield from _several(element, length if kind == Nodetype.ARRAY else None, known)
 
 
-def _several(element: Any, count: int | None) -> Iterator[Any]:
+def _several(element: Any, count: int | None, known: Typestore) -> Iterator[Any]:
     """A fixed array of `count` elements, or a sequence (None)."""
     if count is None:
         yield _COUNT
     if element[0] != Nodetype.BASE or element[1][0] == "string":
-        yield _Structs(_steps(_parts(element)), count)
+        yield _Structs(_steps(_parts(element, known)), count)
     elif count is None:
         yield _Bytes(_SIZES[element[1][0]])
     else:

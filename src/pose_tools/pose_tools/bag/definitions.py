@@ -90,13 +90,14 @@ def _named(field: FieldDesc) -> list[str]:
     return _named(about[0]) if kind in (Nodetype.ARRAY, Nodetype.SEQUENCE) else []  # type: ignore[arg-type]
 
 
-def fields(name: str) -> list[tuple[str, FieldDesc]]:
-    """Names and types of the fields of a message. Raises ValueError for a type that is not known here."""
-    if name not in store().fielddefs:
+def fields(name: str, known: Typestore | None = None) -> list[tuple[str, FieldDesc]]:
+    """Names and types of the fields of a message, by default as of today. Raises ValueError for a type that is not known."""
+    known = known or store()
+    if name not in known.fielddefs:
         raise ValueError(
             f"message type {name} is not known here; this version of pose-pipeline has no definition of it"
         )
-    return list(store().fielddefs[name][1])
+    return list(known.fielddefs[name][1])
 
 
 @cache

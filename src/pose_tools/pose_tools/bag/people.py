@@ -16,7 +16,7 @@ import numpy as np
 from pose_core.angles import AngleSequence, PeopleAngles, PersonAngles
 from pose_core.callbacks import Progress, Say
 from pose_core.people import JointState, People2D, People3D, Person2D, Person3D
-from pose_core.sequence import PoseSequence
+from pose_core.sequence import COVARIANCE, PoseSequence
 from pose_core.skeleton import SKELETONS
 from pose_core.units import S_PER_NS
 from pose_ros import topics
@@ -293,7 +293,12 @@ def _row_kind(person: Person2D | Person3D | PersonAngles) -> np.dtype[Any]:
     flat = [("image", "i8"), ("person_confidence", "f4"), ("confidence", "f4", (joints,))]
     if isinstance(person, Person2D):
         return np.dtype([*flat, ("xyz", "f4", (joints, 2))])
-    solid = [("xyz", "f4", (joints, 3)), ("std", "f4", (joints,)), ("root_std", "f4", (3,))]
+    solid = [
+        ("xyz", "f4", (joints, 3)),
+        ("std", "f4", (joints,)),
+        (COVARIANCE, "f4", (joints, 6)),
+        ("root_std", "f4", (3,)),
+    ]
     return np.dtype([*flat, *solid, ("state", "u1", (joints,))])
 
 
@@ -304,7 +309,8 @@ def _values(person: Person2D | Person3D | PersonAngles) -> tuple[Any, ...]:
     flat = (person.confidence, person.joint_confidence)
     if isinstance(person, Person2D):
         return *flat, person.xy_px
-    return *flat, person.xyz, person.std, person.root_std, person.state
+    covariance = np.nan if person.covariance is None else person.covariance
+    return *flat, person.xyz, person.std, covariance, person.root_std, person.state
 
 
 def _about(person: Person3D) -> dict[str, Any]:
@@ -334,6 +340,8 @@ def _sequence(
         "state": np.full((len(images), joints), JointState.MISSING, np.uint8),
         "person_confidence": np.full(len(images), np.nan),
     }
+    if dims == 3 and np.isfinite(rows[COVARIANCE]).any():
+        arrays[COVARIANCE] = np.full((len(images), joints, 6), np.nan)
     for name in arrays:
         if name in (rows.dtype.names or ()):
             arrays[name][at] = rows[name]

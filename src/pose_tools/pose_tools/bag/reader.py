@@ -20,6 +20,7 @@ from pose_core.reading.damage import DAMAGE, sentence
 from pose_tools.bag.cdr import layout
 from pose_tools.bag.definitions import type_hash
 from pose_tools.bag.files import is_cut_short, locate
+from pose_tools.bag.generations import generation_of, upgraded
 from pose_tools.bag.messages import deserialize
 from pose_tools.bag.recovery import recover
 
@@ -51,23 +52,29 @@ def read(bag: Path | str, topics: Iterable[str] | None = None, *, warn: Say = _w
     differently here, or a file that cannot be read. Damage in the middle of a file raises ValueError when it
     is reached.
     """
-    reader, connections, scratch = _opened(bag, topics, warn)
-    return _messages(reader, connections, scratch)
+    return _messages(_opened(bag, topics, warn))
 
 
 def topics_with_messages(bag: Path | str) -> dict[str, str]:
     """Full names of the topics that have a message, and their types, as the bag's index states them. Raises as `read`."""
-    reader, connections, scratch = _opened(bag, None, silent)
-    reader.close()
-    if scratch is not None:
-        scratch.cleanup()
-    return {connection.topic: connection.msgtype for connection in connections if connection.msgcount}
+    opened = _opened(bag, None, silent)
+    opened.reader.close()
+    if opened.scratch is not None:
+        opened.scratch.cleanup()
+    return {connection.topic: connection.msgtype for connection in opened.connections if connection.msgcount}
 
 
-def _opened(
-    bag: Path | str, topics: Iterable[str] | None, warn: Say
-) -> tuple[Reader, list[Connection], tempfile.TemporaryDirectory[str] | None]:
-    """A reader, what it shall read, and the folder with the copy of a bag that was cut short. Raises as `read`."""
+class _Opened(NamedTuple):
+    """A reader, what it shall read, type hashes by connection, and the folder with the copy of a bag that was cut short."""
+
+    reader: Reader
+    connections: list[Connection]
+    digests: dict[int, str]
+    scratch: tempfile.TemporaryDirectory[str] | None
+
+
+def _opened(bag: Path | str, topics: Iterable[str] | None, warn: Say) -> _Opened:
+    """Raises as `read`."""
     path = locate(Path(bag))
     scratch = None
     if is_cut_short(path):
@@ -84,20 +91,21 @@ def _opened(
     try:
         connections = _choose(reader.connections, topics, Path(bag))
         hashes = _type_hashes(path)
+        digests = {c.id: hashes.get(c.topic, c.digest) for c in connections}
         for connection in connections:
-            _check_type(connection, hashes.get(connection.topic, connection.digest))
+            _check_type(connection, digests[connection.id])
     except ValueError:
         reader.close()
         raise
     except (McapError, *DAMAGE) as error:
         reader.close()
         raise ValueError(sentence(bag, "cannot be read: {}", error)) from error
-    return reader, connections, scratch
+    return _Opened(reader, connections, digests, scratch)
 
 
-def _messages(
-    reader: Reader, connections: list[Connection], scratch: tempfile.TemporaryDirectory[str] | None
-) -> Iterator[BagMessage]:
+def _messages(opened: _Opened) -> Iterator[BagMessage]:
+    reader, connections, digests, scratch = opened
+    generations: dict[int, int | None] = {}
     try:
         messages = iter(reader.messages(connections) if connections else ())
         while True:
@@ -109,6 +117,13 @@ def _messages(
                 remedy = "`pose bag-recover` copies what comes before"
                 raise ValueError(sentence(str(reader.path), f"is damaged: {{}}; {remedy}", error)) from error
             cdr, kind = bytes(data), connection.msgtype
+            if connection.id not in generations:
+                generations[connection.id] = generation_of(kind, digests[connection.id], cdr)
+            if (number := generations[connection.id]) is not None:
+                try:
+                    cdr = upgraded(cdr, kind, number)
+                except ValueError as error:
+                    raise ValueError(sentence(str(reader.path), "is damaged: {}", error)) from error
             yield BagMessage(connection.topic, _captured(kind, cdr) or stamp, kind, cdr)
     finally:
         reader.close()
@@ -149,7 +164,8 @@ def _type_hashes(path: Path) -> dict[str, str]:
 def _check_type(connection: Connection, recorded: str) -> None:
     """Raise ValueError where this machine means something else by the type than the bag does."""
     installed = type_hash(connection.msgtype)
-    if recorded and installed and recorded != installed:
+    earlier = generation_of(connection.msgtype, recorded, b"") is not None
+    if recorded and installed and recorded != installed and not earlier:
         raise ValueError(
             f"{connection.topic} holds {connection.msgtype} with hash {recorded}, but here it has "
             f"{installed}; install the version of {connection.msgtype.split('/')[0]} that recorded the bag"

@@ -39,11 +39,17 @@ def result_topics(
     with the system clock, which would stretch the bag of a video from 1970 to today.
     """
     topics = [
+        Topic(names.RUN2D, types.RUN, LATCHED),
+        Topic(names.LIFTED_RUN, types.RUN, LATCHED),
+        Topic(names.REFINED_RUN, types.RUN, LATCHED),
+        Topic(names.SUBJECTS, types.SUBJECTS, LATCHED),
+        Topic(names.BODIES, types.BODIES, LATCHED),
         Topic(names.SKELETON2D, types.SKELETON, LATCHED),
         Topic(names.LIFTED_SKELETON, types.SKELETON, LATCHED),
         Topic(names.CENTRES_SKELETON, types.SKELETON, LATCHED),
         Topic(names.REFINED_SKELETON, types.SKELETON, LATCHED),
         Topic(names.CAMERA_INFO, types.CAMERA_INFO),
+        Topic(names.IDENTITY, types.IDENTITY_CHANGE),
         Topic(names.PEOPLE2D, types.PEOPLE2D),
         Topic(names.WORLD, types.PEOPLE3D),
         Topic(names.LIFTED, types.PEOPLE3D),

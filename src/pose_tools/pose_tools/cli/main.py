@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,7 +18,7 @@ from pose_tools.cli import files as cli_files
 from pose_tools.cli import train as cli_train
 from pose_tools.cli.doors import Commands
 from pose_tools.cli.options import Chosen, takes
-from pose_tools.missing import said_of
+from pose_tools.missing import has_ros, said_of
 from pose_tools.parameters.chosen import of_file, params_of
 from pose_tools.parameters.options import DEMO, LIVE, RECORD, REPLAY
 from pose_tools.terminal import Bar, Json, say, show
@@ -54,6 +55,7 @@ def live(
     as_json: Json = False,
 ) -> None:
     """Run all stages in one process on a camera, video, image folder or image topic."""
+    from pose2d_node.sources import is_camera
     from pose_tools.graph.graph import Setup
     from pose_tools.graph.live import Run, run
     from pose_tools.graph.workspace import config_file
@@ -67,7 +69,7 @@ def live(
     setup = Setup(
         params_file=file,
         overrides=values,
-        live=pose2d.real_time or pose2d.source.isdigit() or not pose2d.source,
+        live=pose2d.real_time or is_camera(pose2d.source) or not pose2d.source,
         ros_args=tuple(ros_args),
     )
     with Bar("live") as progress:
@@ -125,7 +127,7 @@ def replay(
         of_file(file)  # names the first thing wrong with it
     if "pose2d" in values and not images:
         raise WrongConfiguration("pose2d looks at images; add --images, or leave what is stated for it out")
-    setup = Setup(params_file=file, overrides=values, live=True, ros_args=tuple(ros_args))
+    setup = Setup(params_file=file, overrides=values, ros_args=tuple(ros_args))
     with Bar("replay") as progress:
         result = run_replay(
             bag,
@@ -256,6 +258,10 @@ def bag_recover(
     say(f"{recover(bag, out, say)} messages recovered to {out}")
 
 
+WITH_NODES = ("live", "demo", "replay", "record", "bench")
+"""Commands that make ROS nodes which send or get images."""
+
+
 cli_files.add_to(app)
 cli_train.add_to(app)
 
@@ -268,6 +274,10 @@ def main() -> None:
         ros_args[:] = arguments[at + 1 :]
         arguments = arguments[:at]
     try:
+        if arguments[:1] and arguments[0] in WITH_NODES and has_ros():
+            from pose_tools.graph import middleware
+
+            middleware.prepare(os.environ)
         code = app(arguments, prog_name="pose", standalone_mode=False)
     except UsageError as error:
         say(_sentence(error.format_message()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection
 
-from pose_tools.doctor import doors, machine, ros
+from pose_tools.doctor import doors, machine, ros, transport
 from pose_tools.doctor.finding import FAIL, OK, SKIPPED, WARN, Check, Checks, as_dict, exit_code, run
 from pose_tools.missing import has_ros
 
@@ -22,6 +22,7 @@ def checks(*, open_cameras: bool = False, own_commands: Collection[str] = ()) ->
     of_ros: list[Callable[[], Checks]] = [
         ros.ros,
         ros.discovery,
+        transport.raw_images,
         lambda: ros.cameras(open_them=open_cameras),
         lambda: ros.config(ros.installed_config()),
     ]

@@ -257,5 +257,6 @@ def _scaled(joints: PoseSequence, height: float) -> PoseSequence:
         xyz=factor * joints.xyz,
         std=factor * joints.std,
         root_std=factor * joints.root_std,
+        covariance=None if joints.covariance is None else factor**2 * joints.covariance,
         metadata=about,
     )

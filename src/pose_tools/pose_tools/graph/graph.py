@@ -173,7 +173,8 @@ class Setup:
     namespace: str = ""
     executor: str = DEFAULT_EXECUTOR
     live: bool = False
-    """The source drops images itself, as a camera does; otherwise every image is processed."""
+    """Images come when they come, as from a camera: each stage works on the newest. Otherwise every image is processed, and the
+    source waits for the stages."""
     ros_args: tuple[str, ...] = ()
     """Remappings and the like, as after --ros-args."""
     private: bool = False
@@ -220,11 +221,13 @@ class Graph:
             context=self.context,
             namespace=self.setup.namespace or None,
             cli_args=["--ros-args", *arguments] if arguments else None,
-            parameter_overrides=[
-                Parameter(k, value=v) for k, v in self.setup.overrides.get(name, {}).items()
-            ],
+            parameter_overrides=[Parameter(k, value=v) for k, v in self._values(name).items()],
             **extra,
         )
+
+    def _values(self, name: str) -> dict[str, bool | int | float | str]:
+        lossless = {} if self.setup.live else {"lossless": True}
+        return lossless | self.setup.overrides.get(name, {})
 
     def add(self, node: Node) -> None:
         """Spin a further node, such as a recorder, with the stages."""

@@ -94,7 +94,7 @@ def replay(
     with (
         Signals() as signals,
         Recording(record, keep=False) as writer,
-        running(replace(setup, stages=stages, private=True)) as graph,
+        running(replace(setup, stages=stages, private=True, live=False)) as graph,
     ):
         graph.monitor.observers.append(report)
         player = Player(kinds, **graph.node_options)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lift3d_node.params import MAX_MASS, MIN_MASS, Lift3DParams
+from lift3d_node.params import Lift3DParams
 from pose_biomechanics.params import MAX_CYCLES
 from pose_core.config import param
+from pose_core.statements import MAX_MASS, MIN_MASS
 
 
 @dataclass(frozen=True)

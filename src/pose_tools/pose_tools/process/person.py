@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from lift3d_node.params import MAX_HEIGHT, MAX_MASS, MIN_HEIGHT, MIN_MASS
 from pose_biomechanics.angle_refiner import AngleRefiner
 from pose_biomechanics.angles import AngleOptions, angles_of, angles_of_markers
 from pose_biomechanics.augmentation import HEIGHTS, MASSES, MarkerAugmenter, marker_errors
@@ -23,6 +22,7 @@ from pose_core.formats.trc import write_trc
 from pose_core.markers import MarkerSequence
 from pose_core.sequence import PoseSequence
 from pose_core.skeleton import SKELETONS
+from pose_core.statements import MAX_HEIGHT, MAX_MASS, MIN_HEIGHT, MIN_MASS
 from pose_core.units import S_PER_NS
 from pose_tools.parameters.own import ProcessParams
 from pose_tools.process.stages import Track

@@ -25,7 +25,6 @@ from typing import Any
 import cv2
 
 from lift3d_node.intrinsics import Intrinsics
-from lift3d_node.params import MAX_HEIGHT, MIN_HEIGHT
 from lift3d_node.pipeline import PeopleLifter
 from pose2d_node.detector import identity
 from pose_biomechanics.angle_refiner import AngleRefiner
@@ -35,6 +34,7 @@ from pose_core.formats.rate import rate_of
 from pose_core.geometry.calibration import read_camera
 from pose_core.measures.quality import id_changes, quality_of
 from pose_core.sequence import PoseSequence
+from pose_core.statements import MAX_HEIGHT, MIN_HEIGHT
 from pose_core.system.signals import Signals
 from pose_core.system.threads import one_blas_thread
 from pose_core.units import S_PER_NS

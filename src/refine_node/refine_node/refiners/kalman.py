@@ -48,12 +48,24 @@ class Kalman(RootRelativeRefiner):
         relative, std, used = self._joints.update(stamp, measured.relative, share * measured.std)
         root, root_std = self._centre.update(stamp, measured.root, measured.root_std)
         self._biases.append(np.where(used, math.sqrt(1.0 - share**2) * measured.std, self._biases[-1]))
-        return Split(root, root_std, relative, np.hypot(std, self._biases[-1])), used
+        return Split(
+            root, root_std, relative, np.hypot(std, self._biases[-1]), *self._centre.velocity(stamp)
+        ), used
 
     def _ahead(self, stamp: int) -> Split:
         relative, std = self._joints.ahead(stamp)
-        return Split(*self._centre.ahead(stamp), relative, np.hypot(std, self._biases[-1]))
+        return Split(
+            *self._centre.ahead(stamp),
+            relative,
+            np.hypot(std, self._biases[-1]),
+            *self._centre.velocity(stamp),
+        )
 
     def _smoothed(self, back: int) -> Split:
         relative, std = self._joints.smoothed(back)
-        return Split(*self._centre.smoothed(back), relative, np.hypot(std, self._biases[-1 - back]))
+        return Split(
+            *self._centre.smoothed(back),
+            relative,
+            np.hypot(std, self._biases[-1 - back]),
+            *self._centre.smoothed_velocity(back),
+        )
