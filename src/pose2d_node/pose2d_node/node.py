@@ -50,7 +50,7 @@ LOST = "images lost"
 MANY_LOST, FEW = 0.1, 30
 """Share of the announced images beyond which losses are a fault, and how many must have been announced to tell."""
 
-LISTENERS_PERIOD, LISTENERS_PATIENCE = 0.05, 30.0
+LISTENERS_PERIOD, LISTENERS_PATIENCE = 0.05, 60.0
 """Seconds between two looks at who listens, and after which the first image is read without them."""
 
 SAME_SHAPE = 0.01
