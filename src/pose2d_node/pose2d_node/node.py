@@ -50,7 +50,7 @@ LOST = "images lost"
 MANY_LOST, FEW = 0.1, 30
 """Share of the announced images beyond which losses are a fault, and how many must have been announced to tell."""
 
-LISTENERS_PERIOD, LISTENERS_PATIENCE = 0.05, 30.0
+LISTENERS_PERIOD, LISTENERS_PATIENCE = 0.05, 60.0
 """Seconds between two looks at who listens, and after which the first image is read without them."""
 
 SAME_SHAPE = 0.01
@@ -64,7 +64,8 @@ class Pose2DNode(Stage[Pose2DParams]):
 
     A source of its own is read by a thread of the node. `gate`, where given, is called before each of its images
     and ends the reading by returning False. `finished` is set when the reading has ended by itself: the
-    source had no more images, or the gate said so. `frames_read` counts the images read since activation.
+    source had no more images, or the gate said so. `frames_read` counts the images read since activation, `last_stamp` is that of
+    the last one (ns; 0: none).
     """
 
     def __init__(
@@ -76,7 +77,7 @@ class Pose2DNode(Stage[Pose2DParams]):
         self._gate = gate or _always
         self._make_estimator = make_estimator
         self.finished = threading.Event()
-        self.frames_read = 0
+        self.frames_read = self.last_stamp = 0
         self._source: Source | None = None
         self._input: ImageInput | None = None
         self._reader: threading.Thread | None = None
@@ -120,7 +121,7 @@ class Pose2DNode(Stage[Pose2DParams]):
             return
         self.finished.clear()
         self.health.clear("source")
-        self.frames_read = 0
+        self.frames_read = self.last_stamp = 0
         self._stopping = threading.Event()
         self._reader = threading.Thread(target=self._work, args=(self._source,), name="pose2d", daemon=True)
         self._reader.start()
@@ -188,6 +189,7 @@ class Pose2DNode(Stage[Pose2DParams]):
             if frame is None:
                 break
             self.frames_read += 1
+            self.last_stamp = frame.stamp
             self.health.skip(source.skipped - skipped)
             skipped = source.skipped
             seen = self._see(frame)
@@ -355,9 +357,5 @@ def _read_calibration(path: str) -> Camera | None:
 
 
 def main() -> None:
-    """Entry point of `ros2 run pose2d_node pose2d`."""
+    """What `python -m pose2d_node` does, once it knows what to do on a signal."""
     run(Pose2DNode)
-
-
-if __name__ == "__main__":
-    main()

@@ -18,6 +18,9 @@ from pose_core.units import MS_PER_NS, NS_PER_S
 WINDOW = 512
 """Frames that the percentiles look back on."""
 
+TASK = "pipeline"
+"""What a stage's status is about."""
+
 SILENCE = 2.0
 """Seconds without a message of a needed input after which an active stage warns."""
 
@@ -31,6 +34,20 @@ def percentile(values: Sequence[float], percent: float) -> float:
     if not values:
         return math.nan
     return sorted(values)[max(math.ceil(percent / 100.0 * len(values)) - 1, 0)]
+
+
+def status_name(node: str) -> str:
+    """Of the status of the node with this full name, in the usual form `node: task` of diagnostic_updater.
+
+    The namespace stays, without the first slash: robots that share a domain must not share names.
+    """
+    return f"{node.removeprefix('/')}: {TASK}"
+
+
+def node_of(status: str) -> str:
+    """The inverse of `status_name`: full name of the node; empty for a status that is none of a stage's."""
+    node, _, task = status.partition(": ")
+    return f"/{node}" if task == TASK else ""
 
 
 @dataclass

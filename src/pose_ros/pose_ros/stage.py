@@ -55,7 +55,7 @@ from pose_core.system.threads import one_blas_thread
 from pose_core.units import NS_PER_S
 from pose_ros import parameters, qos, topics
 from pose_ros.conversions import MalformedMessage, skeleton_to_msg
-from pose_ros.diagnostics import Health
+from pose_ros.diagnostics import Health, status_name
 from pose_ros.signals import spin
 
 P = TypeVar("P", bound=StageParams)
@@ -71,9 +71,6 @@ STOP_PATIENCE = 5.0
 
 WAITING = 10
 """Messages of a topic that wait for a lossless stage before its executor waits with them."""
-
-PIPELINE = "pipeline"
-"""What a stage's diagnostics are about, in the usual form `node: task` of diagnostic_updater."""
 
 _ANY_STATE = LifecycleState(label="", state_id=0)
 """Publishers do not look at the state that their switching on and off comes with."""
@@ -110,10 +107,7 @@ class Stage(LifecycleNode, Generic[P]):
     def __init__(self, name: str, params: type[P], **node_options: Any) -> None:
         """`params`: the stage's dataclass. Raises ValueError for parameters that it does not allow."""
         super().__init__(name, **node_options)
-        # Without the slash, and the namespace before it: robots that share a domain must not share names.
-        self.health = Health(
-            f"{self.get_fully_qualified_name().removeprefix('/')}: {PIPELINE}", socket.gethostname()
-        )
+        self.health = Health(status_name(self.get_fully_qualified_name()), socket.gethostname())
         self.__name = self.get_name()
         self.__steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.__configured = self.__running = self.__destroyed = self.__autostarting = False

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pose_core.units import NS_PER_S
-from pose_ros.diagnostics import WINDOW, Health, percentile
+from pose_ros.diagnostics import WINDOW, Health, node_of, percentile, status_name
 
 MS = 1_000_000
 
@@ -177,6 +177,15 @@ def test_what_is_skipped_is_counted_and_no_fault():
         "0",
     )
     assert health.skipped() == 4
+
+
+@pytest.mark.parametrize(
+    ("node", "status"), [("/lift3d", "lift3d: pipeline"), ("/a/b/refine", "a/b/refine: pipeline")]
+)
+def test_a_status_is_named_after_its_node(node, status):
+    assert status_name(node) == status
+    assert node_of(status) == node
+    assert node_of(node) == node_of("lift3d: camera") == ""
 
 
 def test_the_camera_is_the_hardware():

@@ -237,9 +237,5 @@ def _marker(stamp: Header, spec: MarkerSpec, lifetime: Duration) -> Marker:
 
 
 def main() -> None:
-    """Entry point of `ros2 run pose_viz viz`."""
+    """What `python -m pose_viz` does, once it knows what to do on a signal."""
     run(VizNode)
-
-
-if __name__ == "__main__":
-    main()

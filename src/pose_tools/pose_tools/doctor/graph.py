@@ -21,6 +21,7 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from pose_ros.diagnostics import node_of
 from pose_ros.domains import own_context
 from pose_ros.messages.images import compressed_from_msg
 from pose_ros.messages.reading import MalformedMessage
@@ -260,7 +261,7 @@ def diagnostics(guest: Visit) -> Checks:
     subscription = guest.node.create_subscription(DiagnosticArray, DIAGNOSTICS, collect, ANY_PUBLISHER)
     guest.wait(lambda: False, SETTLE_S)
     guest.node.destroy_subscription(subscription)
-    ours = {name: status for name, status in worst.items() if name.rpartition("/")[2] in STAGES}
+    ours = {name: status for name, status in worst.items() if node_of(name).rpartition("/")[2] in STAGES}
     if not ours:
         remedy = f"ros2 topic echo {DIAGNOSTICS}"
         return [Check("diagnostics", WARN, "no stage reported within two seconds", remedy)]

@@ -26,7 +26,7 @@ from launch_ros.parameter_descriptions import ParameterFile, ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
 from pose_core.config import Value
-from pose_core.system.exits import FAILED, code_of
+from pose_core.system.exits import FAILED, code_of, refusing
 from pose_tools.launching.given import Given
 from pose_tools.launching.restarts import Restarts
 from pose_tools.middleware import PROFILE, helps, variable
@@ -179,7 +179,8 @@ def describe(
 
     def begin(context: LaunchContext) -> Actions:
         try:
-            expect_known(place, [one.name for one in declared], sys.argv)
+            with refusing():
+                expect_known(place, [one.name for one in declared], sys.argv)
             given = Given.read(place, said, context.launch_configurations)
             return [*ours.watch(), *middleware_for_images(), *start(ours, given)]
         except (ValueError, OSError) as error:
