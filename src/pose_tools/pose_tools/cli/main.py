@@ -53,12 +53,20 @@ MaxFrames = Annotated[int, typer.Option(help="stop after this many images; 0: al
 def live(
     chosen: Chosen,
     record: Annotated[Path | None, typer.Option(help="folder of the bag to record")] = None,
+    image_topic: Annotated[
+        str, typer.Option(help="image topic to read, or to publish on with a source [default: image_raw]")
+    ] = "",
+    camera_info: Annotated[
+        str, typer.Option(help="CameraInfo topic beside the image topic [default: camera_info]")
+    ] = "",
     max_frames: MaxFrames = 0,
     stay: Annotated[bool, typer.Option(help="keep the nodes up after the source has ended")] = False,
     as_json: Json = False,
 ) -> None:
     """Run all stages in one process on a camera, video, image folder or image topic."""
     from pose2d_node.sources import is_camera
+    from pose_ros import topics
+    from pose_tools.bag.topics import remapped
     from pose_tools.graph.graph import Setup
     from pose_tools.graph.live import Run, run
     from pose_tools.graph.workspace import config_file
@@ -69,11 +77,12 @@ def live(
     values.setdefault("pose2d", {}).setdefault("real_time", False)
     with refusing():
         pose2d = params_of("pose2d", of_file(file), values)
+        renamed = remapped({topics.IMAGE: image_topic, topics.CAMERA_INFO: camera_info})
     setup = Setup(
         params_file=file,
         overrides=values,
         live=pose2d.real_time or is_camera(pose2d.source) or not pose2d.source,
-        ros_args=tuple(ros_args),
+        ros_args=(*ros_args, *renamed),
     )
     with Bar("live") as progress:
         job = Run(
