@@ -27,6 +27,7 @@ from pose_ros.messages.delivery import IMAGES
 from pose_tools.bag.messages import constructor, serialize
 from pose_tools.bag.topics import Topic
 from pose_tools.bag.writer import BagWriter
+from pose_tools.middleware import CHOSEN, ENOUGH, VARIABLE
 from pose_tools.parameters.launching import SET, arguments_of
 from pose_tools.parameters.options import LAUNCH_FILES, LIVE_LAUNCH, REPLAY_LAUNCH, options_of
 from pose_tools.parameters.table import STAGES
@@ -338,7 +339,12 @@ class Log:
 STAND_INS: dict[str, dict[str, Any]] = {
     "launch.logging": {"get_logger": lambda name: Log()},
     "launch.actions": kinds(
-        "DeclareLaunchArgument", "OpaqueFunction", "RegisterEventHandler", "Shutdown", "TimerAction"
+        "DeclareLaunchArgument",
+        "OpaqueFunction",
+        "RegisterEventHandler",
+        "SetEnvironmentVariable",
+        "Shutdown",
+        "TimerAction",
     ),
     "launch.event_handlers": kinds("OnProcessExit", "OnProcessStart"),
     "launch.substitutions": {
@@ -359,6 +365,8 @@ class Launched:
 
     declared: dict[str, Made] = field(default_factory=dict)
     started: list[Made] = field(default_factory=list)
+    environment: dict[str, str] = field(default_factory=dict)
+    """Variables that everything is started with."""
     ended: tuple[int, str] | None = None
     """Exit code and sentence, where it ended before anything started."""
     context: SimpleNamespace = field(default_factory=SimpleNamespace)
@@ -410,6 +418,9 @@ def launched(monkeypatch: pytest.MonkeyPatch) -> Any:
                 for one in action.function(found.context) or []:
                     by_kind.setdefault(type(one).__name__, []).append(one)
                 found.started += by_kind.get("Node", [])
+                for one in by_kind.get("SetEnvironmentVariable", []):
+                    name, value = one.positional
+                    found.environment[name] = performed(value, found.context)
                 for end in by_kind.get("EndWith", []):
                     found.ended = end.code, by_kind["Shutdown"][0].reason
             else:
@@ -424,6 +435,18 @@ def launched(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 ACTIONS = "pose_tools.launching.actions"
+
+
+@pytest.mark.parametrize("file", LAUNCH_FILES)
+def test_everything_is_started_with_our_profile_of_fast_dds_unless_one_is_chosen(
+    launched: Any, required: Any, file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in (*CHOSEN, "RMW_IMPLEMENTATION", "ROS_DISTRO"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pose_tools.middleware.shared_memory_free", lambda: ENOUGH)
+    assert launched(file, **required[file]).environment == {VARIABLE: str(ROOT / "config" / "fastdds.xml")}
+    monkeypatch.setenv(VARIABLE, "/mine.xml")
+    assert launched(file, **required[file]).environment == {}
 
 
 @pytest.fixture
