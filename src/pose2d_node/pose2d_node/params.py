@@ -21,7 +21,9 @@ class Pose2DParams(StageParams):
         "images; empty: the image topic",
     )
     image_transport: str = param(
-        "raw", "which topic to listen to: image_raw, or image_raw/compressed", choices=TRANSPORTS
+        "raw",
+        "which images to take: of image_raw, or of image_raw/compressed; compressed ones on image_raw itself are taken anyway",
+        choices=TRANSPORTS,
     )
     frame_id: str = param(
         "camera_optical_frame",
