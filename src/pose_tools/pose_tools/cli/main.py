@@ -258,7 +258,7 @@ def bag_recover(
     say(f"{recover(bag, out, say)} messages recovered to {out}")
 
 
-WITH_NODES = ("live", "demo", "replay", "record", "bench")
+WITH_NODES = ("live", "demo", "replay", "play", "record", "bench")
 """Commands that make ROS nodes which send or get images."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +15,7 @@ from launch.actions import (
     DeclareLaunchArgument,
     OpaqueFunction,
     RegisterEventHandler,
+    SetEnvironmentVariable,
     Shutdown,
     TimerAction,
 )
@@ -25,6 +27,8 @@ from launch_ros.substitutions import FindPackageShare
 
 from pose_core.config import Value
 from pose_core.system.exits import FAILED, code_of, refusing
+from pose_tools.graph.middleware import PROFILE, environment
+from pose_tools.graph.workspace import config_file
 from pose_tools.launching.given import Given
 from pose_tools.launching.restarts import Restarts
 from pose_tools.parameters.launching import arguments_of, expect_known
@@ -179,11 +183,16 @@ def describe(
             with refusing():
                 expect_known(place, [one.name for one in declared], sys.argv)
             given = Given.read(place, said, context.launch_configurations)
-            return [*ours.watch(), *start(ours, given)]
+            return [*ours.watch(), *_middleware(), *start(ours, given)]
         except (ValueError, OSError) as error:
             return ours.end(str(error), code_of(error))
 
     return LaunchDescription([OpaqueFunction(function=note), *declared, OpaqueFunction(function=begin)])
+
+
+def _middleware() -> Actions:
+    found = environment(os.environ, config_file(PROFILE))
+    return [SetEnvironmentVariable(name, value) for name, value in found.items()]
 
 
 def stage(
@@ -202,7 +211,8 @@ def stage(
     """
 
     def make(on_exit: Any, first: bool) -> Action:
-        own = {**(always or {}), **((at_first or {}) if first else {}), **given.values.get(name, {})}
+        own: dict[str, Value] = {"lossless": True} if given.is_lossless else {}
+        own |= {**(always or {}), **((at_first or {}) if first else {}), **given.values.get(name, {})}
         typed = {
             key: ParameterValue(TextSubstitution(text=value), value_type=str)
             if isinstance(value, str)
