@@ -221,6 +221,10 @@ def fetch(
 
 @app.command()
 def bench(
+    part: Annotated[
+        str,
+        typer.Argument(help="start: how long nodes and commands take to start, alone [default: all else]"),
+    ] = "",
     minutes: Annotated[
         float, typer.Option(help="length of the memory loop in minutes; 0 skips it", min=0)
     ] = 10.0,
@@ -228,6 +232,13 @@ def bench(
     as_json: Json = False,
 ) -> None:
     """Measure throughput, latency, message cost, executors, pose process and memory on the demo video, side by side."""
+    if part == "start":
+        from pose_tools.bench.start import start
+
+        show(start(rounds, say), as_json)
+        return
+    if part:
+        raise WrongConfiguration(f"there is no part '{part}' of the bench; there is start")
     from pose_tools.bench.graph import bench as run_bench
 
     show(run_bench(minutes=minutes, rounds=rounds, say=say), as_json)
