@@ -195,7 +195,7 @@ def _video_args() -> tuple[str, str]:
 _FIRST: dict[str, Callable[[], tuple[float, float]]] = {
     SMALLEST: lambda: _first(["-c", SMALLEST_NODE], Empty, "smallest"),
     "pose2d": lambda: _first(
-        ["-m", "pose2d_node", "--ros-args", *_video_args(), "-p", "real_time:=true"],
+        ["-m", "pose2d_node", "--ros-args", *_video_args(), "-p", "real_time:=true", "-p", "loop:=true"],
         People2DMsg,
         topics.PEOPLE2D,
     ),
