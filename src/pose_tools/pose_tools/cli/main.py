@@ -44,7 +44,7 @@ ImageTopic = Annotated[
 ]
 CameraInfo = Annotated[str, typer.Option(help="CameraInfo topic in the bag, where it holds several")]
 LOAD, START = "load", "start"
-"""The one measurement of `pose bench` that can be asked for by itself."""
+"""Measurements of `pose bench` that can be asked for by themselves."""
 MaxFrames = Annotated[int, typer.Option(help="stop after this many images; 0: all", min=0)]
 
 
