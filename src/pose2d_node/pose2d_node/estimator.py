@@ -86,6 +86,8 @@ class Pose2DEstimator:
     @classmethod
     def from_params(cls, params: Pose2DParams) -> Pose2DEstimator:
         """Raises ValueError where the detector, its model or the GPU cannot be used, or the token in no id."""
+        if params.num_poses > 1:
+            import scipy.optimize  # noqa: F401  (the tracker does, when the second person comes, and must not make anybody wait then)
         tracker = Tracker(params.max_track_gap, params.min_track_similarity, run_token(params))
         return cls(open_detector(params), tracker, software(params))
 
