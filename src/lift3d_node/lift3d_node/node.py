@@ -53,6 +53,11 @@ class Lift3DNode(Stage[Lift3DParams]):
         """Name of the lifter that runs; the node must have been configured."""
         return self._lifter.lifter.name
 
+    @property
+    def stated_revision(self) -> int:
+        """Of what was published last of heights and masses; 0 where nothing was."""
+        return self._lifter.subjects.author.stated.revision
+
     def on_start(self) -> None:
         self._lifter = PeopleLifter(self.params)
         lifter = self._lifter.lifter

@@ -44,6 +44,11 @@ class RefineNode(Stage[RefineParams]):
     def __init__(self, **node_options: Any) -> None:
         super().__init__("refine", RefineParams, **node_options)
 
+    @property
+    def stated_revision(self) -> int:
+        """Of what was published last of bones; 0 where nothing was."""
+        return self._author.stated.revision
+
     def on_start(self) -> None:
         self._refiner = PeopleRefiner(self.params)
         self._skeleton = ""
