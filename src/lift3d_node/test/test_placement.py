@@ -13,6 +13,7 @@ from lift3d_node.placing.placement import UNSEEN, Placed, Placement
 from lift3d_node.stature import STATURE_STD
 from lift3d_node.subjects import Subject
 from pose_core.geometry.camera import Camera
+from pose_core.geometry.covariance import matrices, std_of
 from pose_core.people import JointState, ScaleSource
 from pose_core.skeleton import H36M17, MEDIAPIPE33, remap
 
@@ -179,6 +180,56 @@ def test_deviation_of_joints(scene, depth_share: float) -> None:
     vague = place(replace(exact, subject=replace(truth.subject, height_std=0.1))).person
     arm = np.linalg.norm(truth.xyz - truth.root, axis=1)
     np.testing.assert_allclose(vague.std**2 - person.std**2, (0.1 / 1.75 * arm) ** 2 / 3.0, rtol=1e-3)
+
+
+def test_covariance_lies_along_the_ray_and_towards_the_root(scene) -> None:
+    """Of a wrist at the edge of the image: along its own ray the shape's doubt, across it what the keypoint leaves."""
+    truth = scene((1.0, -0.4, 3.0), camera=CAMERAS["straight"], std=0.06)
+    exact = replace(
+        truth,
+        subject=replace(truth.subject, height_std=0.0),
+        shape=replace(truth.shape, depth_share=0.8),
+    )
+    person = place(exact).person
+    assert person.covariance is not None
+    np.testing.assert_allclose(std_of(person.covariance), person.std, rtol=1e-9)
+    wrist = MEDIAPIPE33.index("left_wrist")
+    ray = person.xyz[wrist] / np.linalg.norm(person.xyz[wrist])
+    matrix = matrices(person.covariance[wrist])
+    along = ray @ matrix @ ray
+    assert along == pytest.approx(3.0 * 0.8 * 0.06**2, rel=1e-9)
+    np.testing.assert_allclose(matrix @ ray, along * ray, atol=1e-12)
+    across = (np.trace(matrix) - along) / 2.0
+    assert across < 0.1 * along
+    vague = place(replace(exact, subject=replace(truth.subject, height_std=0.1))).person
+    assert vague.covariance is not None
+    arm = person.xyz[wrist] - root_of(place(exact))
+    np.testing.assert_allclose(
+        matrices(vague.covariance[wrist]) - matrix,
+        (0.1 / 1.75) ** 2 * np.outer(arm, arm),
+        rtol=1e-3,
+        atol=1e-9,
+    )
+
+
+def test_covariances_hold_up_in_repeated_trials(scene) -> None:
+    """Shapes that err along and across the view as they say, keypoints as they are: nine of ten joints within their 90 %."""
+    draw = np.random.default_rng(4)
+    truth = scene((0.5, 0.2, 4.0), camera=CAMERAS["straight"], std=0.05)
+    along, across = np.sqrt(3.0 * 0.8) * 0.05, np.sqrt(1.5 * 0.2) * 0.05
+    hips = MEDIAPIPE33.indices("left_hip", "right_hip")
+    body = np.delete(np.arange(33), hips)
+    inside = []
+    for _ in range(60):
+        error = draw.normal(size=(33, 3)) * (across, across, along)
+        error[hips] = 0.0  # deviations are about the root
+        shape = replace(truth.shape, xyz=truth.shape.xyz + error, depth_share=0.8)
+        person = place(replace(truth, shape=shape)).person
+        assert person.covariance is not None
+        off = (person.xyz - root_of(place(replace(truth, shape=shape)))) - (truth.xyz - truth.root)
+        square = np.einsum("ji,jik,jk->j", off, np.linalg.inv(matrices(person.covariance)), off)
+        inside.append(square[body] < 6.2514)  # 90 % of three degrees of freedom
+    assert 0.8 < np.mean(inside) < 0.98
 
 
 @pytest.mark.parametrize("how", ["nan", "outside", "unsure"])

@@ -49,7 +49,7 @@ class Pose2DParams(StageParams):
     wait_for: str = param(
         "",
         "nodes, with blanks between, that must listen before the first image of a source is read: lift3d, refine, viz, "
-        "pose_recorder; after half a minute it begins without them",
+        "pose_recorder; after a minute it begins without them",
     )
     detector: str = param(
         "mediapipe",

@@ -496,6 +496,29 @@ def test_a_bag_that_starts_again_is_said(ros_context, monkeypatch):
     assert [msg.people[0].id for msg in listener.of(topics.PEOPLE2D)] == ["p1", "p1", "p3"]
 
 
+def test_images_that_camera_info_announces_and_that_do_not_come_are_counted_and_told(ros_context):
+    node, driver, listener = topic_node(ros_context, Image, topics.IMAGE)
+    announcing = driver.create_publisher(CameraInfo, topics.CAMERA_INFO, 50)
+    with executing(node, driver, listener) as executor:
+        assert spin_until(executor, lambda: driver.connected(node) and listener.connected(node))
+        assert spin_until(executor, announcing.get_subscription_count)
+        for index in range(46):
+            info = CameraInfo()
+            info.header.stamp = stamp_from_ns(NOW + index * PERIOD)
+            announcing.publish(info)
+            assert spin_until(executor, lambda index=index: node._lost.announced > index)
+            if index % 3 != 1:  # two of three come
+                before = node._lost.arrived
+                driver.output.publish(image_to_msg(image_of(index), NOW + index * PERIOD, "camera"))
+                assert spin_until(executor, lambda before=before: node._lost.arrived > before)
+        node.on_report()
+        assert node.health._notes["images lost"] == str(node._lost.lost)
+        assert node._lost.lost == 14  # 1 to 40; 43 has but one newer
+        assert node.health.faults()["images lost"].startswith(
+            "14 of the last 45 images that /camera_info announces did not arrive; pose doctor measures"
+        )
+
+
 def test_a_calibration_given_for_a_topic_is_published_beside_it(ros_context, calibration):
     node, driver, _ = topic_node(
         ros_context, Image, topics.IMAGE, calibration=str(calibration(WIDTH, HEIGHT))

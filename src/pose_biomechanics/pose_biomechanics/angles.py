@@ -32,6 +32,7 @@ from pose_biomechanics.segments import (
 )
 from pose_core.angles import PELVIS_SEQUENCES, AngleFlag, AngleSequence, PeopleAngles, PersonAngles
 from pose_core.filtering.joint_errors import JointErrors
+from pose_core.geometry import covariance as covariances
 from pose_core.markers import MarkerSequence, tilt_of, world_from_camera
 from pose_core.people import People3D, Person3D
 from pose_core.sequence import PoseSequence
@@ -395,8 +396,11 @@ class _Solver:
             if limb[turn.proximal] >= 0 and turn.distal in LOWER:
                 self._needs_if_straight[:, g] = carriers[limb[turn.proximal]]
 
-    def solve(self, xyz: Array, std: Array) -> tuple[Array, Array, Array]:
-        """Angles, their standard deviations and flags (T, A) of points (T, N, 3) with standard deviations (T, N)."""
+    def solve(self, xyz: Array, std: Array, covariance: Array | None = None) -> tuple[Array, Array, Array]:
+        """Angles, their standard deviations and flags (T, A) of points (T, N, 3) with standard deviations (T, N).
+
+        `covariance` (T, N, 6) says along which axes the points are unsure, in place of what `JointErrors` supposes.
+        """
         missing = ~np.isfinite(np.add.reduce(xyz, 2))
         some = bool(missing.any())
         if some:
@@ -414,7 +418,7 @@ class _Solver:
                 frames.axes.take(self._proximal, 2)[:, None] * frames.axes.take(self._distal, 2)[None], 2
             )
             both, sine = self._euler.both(turns, self._branches.previous)
-            deviation = self._deviation(frames, turns, sine, std)
+            deviation = self._deviation(frames, turns, sine, std, covariance)
         straight = frames.straight[self._straight_limb] & self._straight_rows[..., None]
         untold, undefined = straight | ~self._told[..., None], ~np.isfinite(both[0])
         missed = np.zeros((), np.uint8)
@@ -459,8 +463,12 @@ class _Solver:
         """(A, T) by angle, of values (3, G, T) by turn."""
         return values.reshape(-1, values.shape[-1]).take(self._rows, 0)
 
-    def _deviation(self, frames: Frames, turns: Array, sine: Array, std: Array) -> Array:
+    def _deviation(
+        self, frames: Frames, turns: Array, sine: Array, std: Array, covariance: Array | None
+    ) -> Array:
         """(3, G, T) standard deviations of the angles, from those of the points (T, N), which err as `JointErrors` says.
+
+        Along which axes, their covariances (T, N, 6) say where they are known.
 
         To first order. With u1, u2, u3 the axes that the three angles turn about, a small turn w of the distal segment changes
         them by (u2 x u3) w / s, u2 w and (u1 x u2) w / s, where s is the sine between u1 and u3. How a line's end turns a frame
@@ -497,15 +505,31 @@ class _Solver:
         # (T, G, 9, 6): of each angle and coordinate, by the three lines of the distal and of the proximal segment.
         gradient = gradient.reshape(3, 3, 3, 2, groups, times).transpose(5, 4, 2, 1, 3, 0)
         by_point = gradient.reshape(times, groups, 9, 6) @ self._links
-        by_point *= std[:, None, None, self._used]
+        if covariance is None:
+            by_point *= std[:, None, None, self._used]
+            along_axes = self._along_axes
+        else:
+            by_point = _along_errors(by_point, covariances.roots(covariance[:, self._used]))
+            along_axes = np.ones(3)
         by_error = by_point.reshape(times * groups * 9, len(self._mixing)) @ self._mixing
-        variance = np.einsum("ij,ij->i", by_error, by_error).reshape(times, groups, 3, 3) @ self._along_axes
+        variance = np.einsum("ij,ij->i", by_error, by_error).reshape(times, groups, 3, 3) @ along_axes
         deviation = np.sqrt(variance).transpose(2, 1, 0)
         degenerate = sine < DEGENERATE
         if degenerate.any():
             deviation = np.where(degenerate, UNKNOWN_STD, deviation)
         result: Array = np.fmin(deviation, UNKNOWN_STD)
         return result
+
+
+def _along_errors(by_point: Array, roots: Array) -> Array:
+    """(T, G, 9, P) by three errors of variance 1 of each point, of what (T, G, 9, P) its three coordinates do to three angles.
+
+    `roots` (T, P, 3, 3) of the points' covariances.
+    """
+    times, groups, _, points = by_point.shape
+    by_axis = by_point.reshape(times, groups, 3, 3, points).transpose(0, 4, 1, 2, 3)
+    turned = by_axis.reshape(times, points, groups * 3, 3) @ roots
+    return turned.reshape(times, points, groups, 9).transpose(0, 2, 3, 1)
 
 
 def _of_skeleton(skeleton: Skeleton, options: AngleOptions) -> _Solver:
@@ -554,7 +578,8 @@ class AngleSolver:
             self._solver.reset()
         if laboratory is not None:
             self._solver.level(laboratory)
-        angle, std, flags = self._solver.solve(person.xyz[None], person.std[None])
+        covariance = None if person.covariance is None else person.covariance[None]
+        angle, std, flags = self._solver.solve(person.xyz[None], person.std[None], covariance)
         return PersonAngles(person.id, angle[0], std[0], flags[0])
 
 
@@ -611,7 +636,7 @@ def angles_of(sequence: PoseSequence, options: AngleOptions = AngleOptions()) ->
     if sequence.xyz.shape[2] != 3:
         raise ValueError("angles need positions in metres, got a sequence in pixels")
     solver = _of_skeleton(SKELETONS.get(sequence.skeleton), options)
-    return _recorded(solver, sequence.xyz, sequence.std, sequence, options)
+    return _recorded(solver, sequence.xyz, sequence.std, sequence, options, sequence.covariance)
 
 
 def angles_of_markers(
@@ -632,6 +657,7 @@ def _recorded(
     std: Array,
     source: PoseSequence | MarkerSequence,
     options: AngleOptions,
+    covariance: Array | None = None,
 ) -> AngleSequence:
     frames = len(xyz)
     angle, deviation = np.full((frames, len(NAMES)), np.nan), np.full((frames, len(NAMES)), np.nan)
@@ -643,7 +669,8 @@ def _recorded(
         if empty[start]:
             solver.reset()
         block = slice(start, end)
-        angle[block], deviation[block], flags[block] = solver.solve(xyz[block], std[block])
+        shape = None if covariance is None else covariance[block]
+        angle[block], deviation[block], flags[block] = solver.solve(xyz[block], std[block], shape)
     return AngleSequence(
         names=NAMES,
         stamps=source.stamps,

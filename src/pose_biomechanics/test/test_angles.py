@@ -25,6 +25,7 @@ from pose_biomechanics.angles import (
 from pose_biomechanics.isb import ANGLES, NAMES
 from pose_core.angles import PELVIS_SEQUENCES, AngleFlag
 from pose_core.filtering.joint_errors import DEPTH_SHARE, HANDED_DOWN, JointErrors
+from pose_core.geometry.covariance import outer, std_of
 from pose_core.markers import WORLD_FROM_CAMERA, MarkerSequence, up_in_camera, world_from_camera
 from pose_core.people import JointState, People3D, Person3D
 from pose_core.sequence import PoseSequence
@@ -910,6 +911,38 @@ def test_shoulders_that_go_together_tilt_the_trunk_by_hand():
     assert spread["independent"] == pytest.approx(0.02 / np.sqrt(2.0) / trunk, rel=1e-9)
     together = np.sqrt(3.0 * DEPTH_SHARE * (1.0 + HANDED_DOWN["shoulder"] ** 2) / 2.0)
     assert spread["lifted"] == pytest.approx(0.02 * together / trunk, rel=1e-9)
+
+
+def test_a_covariance_says_which_way_a_joint_errs_by_hand():
+    """Only the ankle errs, by 9 mm along one axis: along the shank that turns nothing; across it, in the plane of the leg, the
+    knee by 9 mm / 0.45 m."""
+    skeleton = SKELETONS.get("mediapipe33")
+    someone = person(bent(Body()).joints("mediapipe33"))
+    ankle, knee, hip = (skeleton.index(f"right_{joint}") for joint in ("ankle", "knee", "hip"))
+    shank = someone.xyz[ankle] - someone.xyz[knee]
+    shank /= np.linalg.norm(shank)
+    thigh = someone.xyz[knee] - someone.xyz[hip]
+    forward = thigh - (thigh @ shank) * shank
+    forward /= np.linalg.norm(forward)
+    for way, expected in ((shank, 0.0), (forward, 0.009 / 0.45)):
+        covariance = np.zeros((33, 6))
+        covariance[ankle] = 0.009**2 * outer(way)
+        unsure = replace(someone, std=std_of(covariance), covariance=covariance)
+        found = AngleSolver(skeleton, INDEPENDENT).solve(unsure, 0)
+        spread = dict(zip(NAMES, found.std, strict=True))
+        assert spread["right_knee_flexion"] == pytest.approx(expected, abs=1e-9)
+        assert spread["left_knee_flexion"] == 0.0
+
+
+def test_a_covariance_that_is_as_supposed_changes_nothing():
+    """Lifted joints are supposed to err along z by DEPTH_SHARE; told so, angles are as unsure as without."""
+    recording = noisy_recording()
+    across = 1.5 * (1.0 - DEPTH_SHARE)
+    shape = np.array([across, 0.0, 0.0, across, 0.0, 3.0 * DEPTH_SHARE])
+    told = replace(recording, covariance=np.square(recording.std)[..., None] * shape)
+    plain, with_shape = angles_of(recording), angles_of(told)
+    np.testing.assert_allclose(with_shape.std, plain.std, rtol=1e-6)
+    np.testing.assert_array_equal(with_shape.angle, plain.angle)
 
 
 @pytest.mark.parametrize(

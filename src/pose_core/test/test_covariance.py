@@ -15,6 +15,7 @@ from pose_core.geometry.covariance import (
     isotropic,
     matrices,
     outer,
+    roots,
     std_of,
 )
 
@@ -108,3 +109,22 @@ def test_a_covariance_is_valid_in_float32_too(seed: int) -> None:
 )
 def test_what_is_no_covariance(bad: list[float]) -> None:
     assert not is_valid(np.array(bad))
+
+
+@given(SEEDS)
+def test_roots_give_the_covariance_back(seed: int) -> None:
+    for whole in (some(seed), outer(np.random.default_rng(seed).normal(size=(5, 3)))):
+        found = roots(whole)
+        size = np.square(std_of(whole))
+        np.testing.assert_allclose(
+            components(found @ found.swapaxes(-1, -2)) / size[:, None], whole / size[:, None], atol=1e-7
+        )
+
+
+def test_roots_by_hand() -> None:
+    """Along a ray by 5, on one axis across it by 1: the first column is nearly the error along the ray."""
+    ray = np.array([0.0, 0.6, 0.8])
+    found = roots(25.0 * outer(ray) + outer(np.array([1.0, 0.0, 0.0])))
+    np.testing.assert_allclose(found, [[0.0, 0.0, 1.0], [3.0, 0.0, 0.0], [4.0, 0.0, 0.0]], atol=1e-7)
+    assert (roots(np.full(6, np.nan)) == 0.0).all()
+    assert (roots(np.zeros((2, 6))) == 0.0).all()

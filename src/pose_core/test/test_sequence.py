@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pose_core.geometry.covariance import std_of
 from pose_core.people import JointState, People2D, People3D, Person2D, Person3D, ScaleSource
 from pose_core.sequence import ARRAYS, PoseSequence
 
@@ -269,6 +270,44 @@ def person3d(seed: int, name: str = "p1") -> Person3D:
         0.05,
         ScaleSource.SUBJECT,
     )
+
+
+def shaped(one: PoseSequence) -> PoseSequence:
+    """The same with a doubt that is longest along z."""
+    shape = np.square(one.std)[..., None] * np.array([0.5, 0.0, 0.1, 0.5, 0.0, 2.0])
+    return replace(one, covariance=shape)
+
+
+def test_covariances_follow_frames_files_and_deviations(tmp_path):
+    one = shaped(without(sequence(), 3, 5))
+    shape = one.covariance
+    assert shape is not None
+    assert np.isnan(shape[3, 5]).all()
+    np.testing.assert_allclose(shape[4, 5], one.std[4, 5] ** 2 * np.array([0.5, 0.0, 0.1, 0.5, 0.0, 2.0]))
+    np.testing.assert_array_equal(one[2:8:2].covariance, shape[2:8:2])
+    one.save(tmp_path / "one.npz")
+    np.testing.assert_array_equal(PoseSequence.load(tmp_path / "one.npz").covariance, shape)
+    people = PoseSequence.from_people(one.to_people(), "p1")
+    np.testing.assert_array_equal(people.covariance, shape)
+    np.testing.assert_allclose(replace(one, std=0.5 * one.std).covariance, 0.25 * shape)
+    wider = replace(one, std=2.0 * one.std).covariance
+    assert wider is not None
+    np.testing.assert_allclose(
+        wider[4, 5] - shape[4, 5], 3.0 * one.std[4, 5] ** 2 * np.array([1, 0, 0, 1, 0, 1])
+    )
+    between = one.resampled(1e9 / STEP * 2.0, 1.0)
+    assert between.covariance is not None
+    np.testing.assert_allclose(between.covariance[8], shape[4])
+    np.testing.assert_allclose(std_of(between.covariance), between.std)
+    assert sequence().covariance is None
+
+
+def test_covariances_that_do_not_fit_are_refused(without_checks):
+    for bad in (np.zeros((10, 17, 5)), np.zeros((9, 17, 6))):
+        with pytest.raises(ValueError, match=r"covariance must have shape \(10, 17, 6\)"):
+            replace(sequence(), covariance=bad)
+    with pytest.raises(ValueError, match="joints in 3D, got"):
+        replace(sequence(dims=2), covariance=np.zeros((10, 17, 6)))
 
 
 def test_people_in_3d_and_back():

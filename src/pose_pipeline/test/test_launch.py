@@ -7,6 +7,8 @@ stand-ins for its actions that remember how they were made.
 from __future__ import annotations
 
 import importlib.util
+import os
+import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,16 +20,41 @@ import yaml
 
 from pose_core import config
 from pose_core.config import text_of
+from pose_core.system.exits import FAILED, WRONG_CONFIGURATION
+from pose_ros.domains import private_domain
+from pose_ros.messages import names
+from pose_ros.messages.delivery import IMAGES
+from pose_tools.bag.messages import constructor, serialize
+from pose_tools.bag.topics import Topic
+from pose_tools.bag.writer import BagWriter
 from pose_tools.parameters.launching import SET, arguments_of
 from pose_tools.parameters.options import LAUNCH_FILES, LIVE_LAUNCH, REPLAY_LAUNCH, options_of
 from pose_tools.parameters.table import STAGES
 
 ROOT = Path(__file__).resolve().parents[3]
+STAMP_NS = 5 * 10**9
 
 needs_launch = pytest.mark.skipif(
     importlib.util.find_spec("launch_ros") is None,
     reason="LAUNCH FILES NOT RUN: launch_ros is missing; source an installed ROS 2 and test again",
 )
+
+
+def bag_of(folder: Path, kinds: dict[str, str]) -> Path:
+    """A bag with one empty message on each topic, of these types."""
+    with BagWriter(folder, [Topic(name, kind, IMAGES) for name, kind in kinds.items()]) as writer:
+        for name, kind in kinds.items():
+            writer.write(name, serialize(constructor(kind)()), STAMP_NS)
+    return folder
+
+
+DRIVER = {"/camera/image/compressed": names.COMPRESSED_IMAGE, "/camera/camera_info": names.CAMERA_INFO}
+
+
+@pytest.fixture(scope="module")
+def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """People of a robot without a namespace, and compressed images of a camera driver."""
+    return bag_of(tmp_path_factory.mktemp("bags") / "bag", {"/pose2d/people": names.PEOPLE2D, **DRIVER})
 
 
 def description(name: str):
@@ -36,31 +63,6 @@ def description(name: str):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.generate_launch_description()
-
-
-def visited(name: str, context) -> list:
-    """What the launch file makes of the arguments in a context of the real launch."""
-    made = []
-    for entity in description(name).entities:
-        made += entity.visit(context) or []
-    return made
-
-
-def started(name: str, **arguments: str) -> list[str]:
-    """Executables (or the first words of commands) that the launch file starts with these arguments."""
-    from launch import LaunchContext
-    from launch.actions import ExecuteProcess
-    from launch_ros.actions import Node
-
-    context = LaunchContext()
-    context.launch_configurations.update(arguments)
-    names = []
-    for entity in visited(name, context):
-        if entity.condition is None or entity.condition.evaluate(context):
-            assert isinstance(entity, ExecuteProcess)
-            command = entity.node_executable if isinstance(entity, Node) else entity.cmd[2]
-            names.append(command if isinstance(command, str) else "".join(part.text for part in command))
-    return names
 
 
 @pytest.mark.parametrize("file", ["live.yaml", "replay.yaml"])
@@ -74,39 +76,53 @@ def test_configuration_names_only_parameters_that_exist_and_differ_from_their_de
                 assert getattr(built, name) != getattr(params(), name)
 
 
+# With the launch of an installed ROS 2
+
+
+def visited(name: str, **arguments: str) -> tuple[Any, list]:
+    """A context of arguments, and what the launch file makes in it."""
+    from launch import LaunchContext
+
+    context = LaunchContext()
+    context.launch_configurations.update(arguments)
+    made = []
+    for entity in description(name).entities:
+        made += entity.visit(context) or []
+    return context, made
+
+
+def started(name: str, **arguments: str) -> list[str]:
+    """Executables that the launch file starts with these arguments."""
+    from launch_ros.actions import Node
+
+    return [entity.node_executable for entity in visited(name, **arguments)[1] if isinstance(entity, Node)]
+
+
 @needs_launch
 def test_live_starts_each_stage_in_its_own_process() -> None:
-    assert started("live.launch.py") == ["pose2d", "lift3d", "refine", "viz"]
+    assert started(LIVE_LAUNCH) == ["pose2d", "lift3d", "refine", "viz"]
 
 
 @needs_launch
 def test_live_composed_starts_one_process() -> None:
-    assert started("live.launch.py", composed="true") == ["pose"]
+    assert started(LIVE_LAUNCH, composed="true") == ["pose"]
 
 
 @needs_launch
-def test_live_records_and_opens_rviz_on_request() -> None:
-    assert started("live.launch.py", record="out/bag", rviz="true")[4:] == ["pose", "rviz2"]
+def test_the_recorder_comes_first_and_rviz_last(tmp_path: Path) -> None:
+    asked = {"record": str(tmp_path / "bag"), "rviz": "true"}
+    assert started(LIVE_LAUNCH, **asked) == ["pose", "pose2d", "lift3d", "refine", "viz", "rviz2"]
 
 
 @needs_launch
-def test_replay_of_people_leaves_detection_out() -> None:
-    assert started("replay.launch.py", bag="out/bag") == ["lift3d", "refine", "viz", "play"]
+def test_replay_starts_what_its_input_needs(bag: Path) -> None:
+    assert started(REPLAY_LAUNCH, bag=str(bag)) == ["lift3d", "refine", "viz", "pose"]
+    of_images = ["pose2d", "lift3d", "refine", "viz", "pose"]
+    assert started(REPLAY_LAUNCH, bag=str(bag), images="true") == of_images
 
 
 @needs_launch
-def test_replay_of_images_runs_all_stages() -> None:
-    assert started("replay.launch.py", bag="out/bag", images="true") == [
-        "pose2d",
-        "lift3d",
-        "refine",
-        "viz",
-        "play",
-    ]
-
-
-@needs_launch
-@pytest.mark.parametrize("file", ["live.launch.py", "replay.launch.py"])
+@pytest.mark.parametrize("file", LAUNCH_FILES)
 def test_every_argument_is_described(file: str) -> None:
     from launch.actions import DeclareLaunchArgument
 
@@ -117,25 +133,161 @@ def test_every_argument_is_described(file: str) -> None:
 
 @needs_launch
 def test_what_is_stated_reaches_the_nodes_of_the_real_launch() -> None:
-    from launch import LaunchContext
     from launch_ros.actions import Node
     from launch_ros.utilities import evaluate_parameters
 
-    context = LaunchContext()
-    context.launch_configurations.update({"camera_pitch_deg": "22", "source": "0"})
-    nodes = [entity for entity in visited(LIVE_LAUNCH, context) if isinstance(entity, Node)]
-    assert all(node._ExecuteLocal__respawn for node in nodes[:5])
+    context, made = visited(LIVE_LAUNCH, camera_pitch_deg="22", source="0")
     told = [
         part
-        for node in nodes[:4]
+        for node in made
+        if isinstance(node, Node)
         for part in evaluate_parameters(context, node._Node__parameters)
         if isinstance(part, dict)
     ]
     assert told == [
-        {"source": "0"},
+        {"wait_for": "lift3d refine", "source": "0"},
         {"camera_pitch_deg": 22.0, "camera_tilt": "stated"},
         {"camera_pitch_deg": 22.0},
     ]
+
+
+SERVICE = """
+import sys
+from launch import LaunchDescription, LaunchService
+from launch.actions import ExecuteProcess, IncludeLaunchDescription
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from pose_tools.launching import restarts
+from pose_tools.launching.actions import Launch
+
+def python(file, **options):
+    return ExecuteProcess(cmd=[sys.executable, file], output="screen", **options)
+
+def include(file, *arguments):
+    sys.argv[:] = ["ros2", "launch", file, *arguments]
+    pairs = [tuple(word.split(":=", 1)) for word in arguments]
+    return [IncludeLaunchDescription(PythonLaunchDescriptionSource(file), launch_arguments=pairs)]
+
+ours = Launch()
+"""
+RUN = """
+service = LaunchService()
+service.include_launch_description(LaunchDescription(entities))
+sys.exit(service.run())
+"""
+
+ORDERLY = """
+import time
+try:
+    while True:
+        time.sleep(0.1)
+except KeyboardInterrupt:
+    print("ended in order", flush=True)
+"""
+
+FAILING = """
+import sys
+from pathlib import Path
+count = Path(__file__).with_suffix(".count")
+count.write_text((count.read_text() if count.exists() else "") + "x")
+sys.exit(78 if count.read_text() == "xxx" else 1)
+"""
+
+
+def launched_for_real(folder: Path, body: str, **scripts: str) -> subprocess.CompletedProcess[str]:
+    """A launch of `entities`, which `body` sets, in a process and on a ROS domain of its own, with these files in `folder`."""
+    for name, script in scripts.items():
+        (folder / f"{name}.py").write_text(script)
+    with private_domain() as domain:
+        return subprocess.run(
+            [sys.executable, "-c", SERVICE + body + RUN],
+            env=os.environ | {"ROS_DOMAIN_ID": str(domain), "ROS_LOG_DIR": str(folder / "log")},
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+
+@needs_launch
+def test_a_crash_is_retried_and_a_wrong_configuration_ends_the_launch_in_order(tmp_path: Path) -> None:
+    """Another process of the launch still ends in order: what it prints last arrives."""
+    body = """
+restarts.FIRST_DELAY_S = 0.01
+failing = ours.keep(lambda on_exit, first: python("failing.py", on_exit=on_exit))
+entities = [*ours.watch(), python("orderly.py"), failing]
+"""
+    done = launched_for_real(tmp_path, body, failing=FAILING, orderly=ORDERLY)
+    said = done.stdout + done.stderr
+    assert done.returncode == WRONG_CONFIGURATION, said
+    assert (tmp_path / "failing.count").read_text() == "xxx"
+    assert "is started again in 0 s" in said
+    assert "is started again in 0.01 s" in said
+    assert "wrongly configured" in said
+    assert "ended in order" in said
+
+
+@needs_launch
+@pytest.mark.parametrize(
+    ("end", "code"),
+    [
+        ("raise SystemExit(0)", 0),
+        ("raise SystemExit(FAILED)", FAILED),
+        ("import os; os.kill(os.getpid(), 9)", FAILED),
+    ],
+)
+def test_the_end_of_what_is_required_ends_the_launch(end: str, code: int, tmp_path: Path) -> None:
+    body = """
+required = ours.require(lambda on_exit, first: python("short.py", on_exit=on_exit), "the recorder of bag")
+entities = [*ours.watch(), python("orderly.py"), required]
+"""
+    done = launched_for_real(tmp_path, body, short=f"FAILED = {FAILED}\n{end}\n", orderly=ORDERLY)
+    said = done.stdout + done.stderr
+    assert done.returncode == code, said
+    assert "the recorder of bag has ended with exit code" in said
+
+
+def including(file: str, *words: str) -> str:
+    return f"entities = include({str(ROOT / 'launch' / file)!r}, *{list(words)!r})\n"
+
+
+@needs_launch
+@pytest.mark.parametrize(
+    ("argument", "code", "sentence"),
+    [
+        ("params:=nowhere.yaml", WRONG_CONFIGURATION, "nowhere.yaml cannot be read"),
+        ("liftr:=x", WRONG_CONFIGURATION, "did you mean 'lifter'?"),
+        ("record:=TAKEN", FAILED, "exists and is not an empty folder"),
+    ],
+)
+def test_what_cannot_be_ends_the_launch_before_anything_starts(
+    argument: str, code: int, sentence: str, bag: Path, tmp_path: Path
+) -> None:
+    done = launched_for_real(tmp_path, including(LIVE_LAUNCH, argument.replace("TAKEN", str(bag))))
+    said = done.stdout + done.stderr
+    assert done.returncode == code, said
+    assert sentence in said
+    assert "process started" not in said
+
+
+@needs_launch
+@pytest.mark.parametrize("composed", ["false", "true"])
+def test_a_stage_that_refuses_its_configuration_ends_the_launch(composed: str, tmp_path: Path) -> None:
+    words = ("source:=nowhere.mp4", f"composed:={composed}", "record:=bag")
+    done = launched_for_real(tmp_path, including(LIVE_LAUNCH, *words))
+    said = done.stdout + done.stderr
+    assert done.returncode == WRONG_CONFIGURATION, said
+    assert "source 'nowhere.mp4' is no camera index" in said
+    assert [path.name for path in tmp_path.iterdir()] == ["log"], "no bag, whole or in part"
+
+
+@needs_launch
+def test_a_replay_out_of_which_nothing_comes_ends_with_a_failure(bag: Path, tmp_path: Path) -> None:
+    """Its one image is none."""
+    words = (f"bag:={bag}", "images:=true", "record:=again", "rate:=0")
+    done = launched_for_real(tmp_path, including(REPLAY_LAUNCH, *words))
+    said = done.stdout + done.stderr
+    assert done.returncode == FAILED, said
+    assert "nothing came out of the stages for 1 frames" in said
 
 
 # With stand-ins for launch
@@ -151,7 +303,7 @@ class Made:
         if name == "name" and self.positional:  # as launch's own actions say what they are called
             return self.positional[0]
         try:
-            return self.named[name]
+            return self.__dict__["named"][name]
         except KeyError:
             raise AttributeError(name) from None
 
@@ -171,34 +323,32 @@ def performed(value: Any, context: SimpleNamespace) -> str:
     return "".join(part.perform(context) if isinstance(part, Text) else part for part in parts)
 
 
-def is_true(value: Any, context: SimpleNamespace) -> bool:
-    return performed(value, context).lower() == "true"
+def kinds(*called: str) -> dict[str, type]:
+    return {name: type(name, (Made,), {}) for name in called}
+
+
+class Log:
+    """Takes what is said."""
+
+    def error(self, said: str) -> None: ...
+
+    warning = info = error
 
 
 STAND_INS: dict[str, dict[str, Any]] = {
-    "launch": {"LaunchDescription": list},
-    "launch.actions": {
-        name: type(name, (Made,), {})
-        for name in ("DeclareLaunchArgument", "OpaqueFunction", "ExecuteProcess")
-    },
-    "launch.conditions": {
-        "IfCondition": lambda text: SimpleNamespace(evaluate=lambda context: is_true(text, context)),
-        "UnlessCondition": lambda text: SimpleNamespace(evaluate=lambda context: not is_true(text, context)),
-    },
+    "launch.logging": {"get_logger": lambda name: Log()},
+    "launch.actions": kinds(
+        "DeclareLaunchArgument", "OpaqueFunction", "RegisterEventHandler", "Shutdown", "TimerAction"
+    ),
+    "launch.event_handlers": kinds("OnProcessExit", "OnProcessStart"),
     "launch.substitutions": {
-        "LaunchConfiguration": lambda name: Text(lambda given: given[name]),
-        "NotEqualsSubstitution": lambda one, other: Text(
-            lambda given: one.perform(SimpleNamespace(launch_configurations=given)) != other
-        ),
         "PathJoinSubstitution": lambda parts: Text(lambda _given: ROOT.joinpath(*parts[1:])),
         "TextSubstitution": lambda text: Text(lambda _given: text),
     },
+    "launch": {"LaunchDescription": list, "LaunchContext": SimpleNamespace, **kinds("Action")},
     "launch_ros": {},
-    "launch_ros.actions": {"Node": type("Node", (Made,), {})},
-    "launch_ros.parameter_descriptions": {
-        "ParameterFile": type("ParameterFile", (Made,), {}),
-        "ParameterValue": type("ParameterValue", (Made,), {}),
-    },
+    "launch_ros.actions": kinds("Node"),
+    "launch_ros.parameter_descriptions": kinds("ParameterFile", "ParameterValue"),
     "launch_ros.substitutions": {"FindPackageShare": lambda name: name},
 }
 
@@ -209,55 +359,63 @@ class Launched:
 
     declared: dict[str, Made] = field(default_factory=dict)
     started: list[Made] = field(default_factory=list)
+    ended: tuple[int, str] | None = None
+    """Exit code and sentence, where it ended before anything started."""
     context: SimpleNamespace = field(default_factory=SimpleNamespace)
 
     def parameters(self) -> dict[str, dict[str, Any]]:
-        """Typed values beside the parameter file, by executable of the stages."""
+        """Typed values beside the parameter file, by executable."""
         return {node.executable: self._own(node) for node in self.started if "parameters" in node.named}
 
     def _own(self, node: Made) -> dict[str, Any]:
-        file, *others = node.parameters if isinstance(node.parameters[0], Made) else [None, *node.parameters]
-        assert file is None or performed(file.positional[0], self.context).endswith(".yaml")
+        files = [part for part in node.parameters if isinstance(part, Made)]
+        assert all(performed(file.positional[0], self.context).endswith(".yaml") for file in files)
         return {
             name: performed(value.positional[0], self.context) if isinstance(value, Made) else value
-            for part in others
+            for part in node.parameters
+            if not isinstance(part, Made)
             for name, value in part.items()
         }
 
-    def words(self, executable: str) -> list[str]:
-        """The command line of a node."""
-        (node,) = (node for node in self.started if node.named.get("executable") == executable)
-        return [performed(word, self.context) for word in node.arguments]
+    def nodes(self, executable: str) -> list[Made]:
+        return [node for node in self.started if node.executable == executable]
 
-    def remappings(self, executable: str) -> dict[str, str]:
-        (node,) = (node for node in self.started if node.named.get("executable") == executable)
-        return {name: performed(to, self.context) for name, to in node.remappings}
+    def words(self, executable: str, first: str = "") -> list[str]:
+        """The command line of a node, whose first word is this where it is stated."""
+        lines = [
+            [performed(word, self.context) for word in node.arguments] for node in self.nodes(executable)
+        ]
+        (line,) = (words for words in lines if not first or words[0] == first)
+        return line
 
 
 @pytest.fixture
 def launched(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Runs a launch file with the stand-ins, as `ros2 launch` would with these arguments."""
-    for name, content in STAND_INS.items():
-        module = ModuleType(name)
-        module.__dict__.update(content)
+    made = {name: ModuleType(name) for name in STAND_INS}
+    for name, module in made.items():
+        module.__dict__.update(STAND_INS[name])
         monkeypatch.setitem(sys.modules, name, module)
+    made["launch"].logging = made["launch.logging"]  # type: ignore[attr-defined]
+    monkeypatch.delitem(sys.modules, ACTIONS, raising=False)
+    monkeypatch.setitem(sys.modules, ACTIONS, importlib.import_module(ACTIONS))
 
     def run(file: str, **given: str) -> Launched:
         words = [f"{name}:={value}" for name, value in given.items()]
         monkeypatch.setattr(sys, "argv", ["ros2", "launch", "pose_pipeline", file, *words])
-        found = Launched(context=SimpleNamespace(launch_configurations=dict(given)))
+        found = Launched(context=SimpleNamespace(launch_configurations=dict(given), is_shutdown=False))
         for action in description(file):
-            kind = type(action).__name__
-            if kind == "OpaqueFunction":
-                found.started += [
-                    entity
-                    for entity in action.function(found.context) or []
-                    if entity.named.get("condition") is None or entity.condition.evaluate(found.context)
-                ]
+            if type(action).__name__ == "OpaqueFunction":
+                by_kind: dict[str, list[Any]] = {}
+                for one in action.function(found.context) or []:
+                    by_kind.setdefault(type(one).__name__, []).append(one)
+                found.started += by_kind.get("Node", [])
+                for end in by_kind.get("EndWith", []):
+                    found.ended = end.code, by_kind["Shutdown"][0].reason
             else:
-                assert kind == "DeclareLaunchArgument"
+                assert type(action).__name__ == "DeclareLaunchArgument"
                 found.declared[action.positional[0]] = action
-                if "default_value" in action.named:
+                if action.default_value is not None:
                     text = performed(action.default_value, found.context)
                     found.context.launch_configurations.setdefault(action.positional[0], text)
         return found
@@ -265,19 +423,28 @@ def launched(monkeypatch: pytest.MonkeyPatch) -> Any:
     return run
 
 
-REQUIRED = {LIVE_LAUNCH: {}, REPLAY_LAUNCH: {"bag": "out/bag", "images": "true"}}
+ACTIONS = "pose_tools.launching.actions"
+
+
+@pytest.fixture
+def required(bag: Path) -> dict[str, dict[str, str]]:
+    """Arguments that a launch file cannot do without."""
+    return {LIVE_LAUNCH: {}, REPLAY_LAUNCH: {"bag": str(bag), "images": "true"}}
 
 
 @pytest.mark.parametrize("file", LAUNCH_FILES)
-def test_arguments_are_those_of_the_table(launched: Any, file: str) -> None:
-    declared = launched(file, **REQUIRED[file]).declared
+def test_arguments_are_those_of_the_table(launched: Any, required: Any, file: str) -> None:
+    declared = launched(file, **required[file]).declared
     wanted = {"lifter", "refiner", "look_ahead", "model", "image_transport", "frame_id", "subject_height"}
     assert wanted <= set(options_of(file))
+    assert {"namespace", "fixed_frame", "record", "record_images", "image_topic", "camera_info"} <= set(
+        declared
+    )
     for argument in arguments_of(file):
         made = declared[argument.name]
         assert made.default_value == argument.default
         assert made.description == argument.description
-        assert made.choices == (argument.choices or None)
+        assert made.choices == (list(argument.choices) or None)
         if argument.name != SET:
             parameter = options_of(file)[argument.name].parameter
             assert argument.default == text_of(parameter.default)
@@ -286,10 +453,25 @@ def test_arguments_are_those_of_the_table(launched: Any, file: str) -> None:
     assert all(len(made.description) > 5 for made in declared.values())
 
 
-@pytest.mark.parametrize("file", LAUNCH_FILES)
-def test_what_nobody_states_is_left_to_the_parameter_file(launched: Any, file: str) -> None:
-    told = launched(file, **REQUIRED[file]).parameters()
-    assert {name: told[name] for name in STAGES} == {name: {} for name in STAGES}
+REPLAYED_IMAGES = {
+    "use_sim_time": True,
+    "source": "",
+    "image_transport": "compressed",
+    "qos_overrides./image_raw/compressed.subscription.reliability": "reliable",
+}
+
+
+def test_what_nobody_states_is_left_to_the_parameter_file(launched: Any, required: Any) -> None:
+    live = launched(LIVE_LAUNCH).parameters()
+    assert live == {"pose2d": {"wait_for": "lift3d refine"}, "lift3d": {}, "refine": {}, "viz": {}}
+    replay = launched(REPLAY_LAUNCH, **required[REPLAY_LAUNCH]).parameters()
+    clock = {"use_sim_time": True}
+    assert {name: replay[name] for name in STAGES} == {
+        "pose2d": REPLAYED_IMAGES,
+        "lift3d": clock,
+        "refine": clock,
+        "viz": clock,
+    }
 
 
 def another(parameter: config.Parameter) -> Any:
@@ -303,24 +485,32 @@ def another(parameter: config.Parameter) -> Any:
     return parameter.kind(parameter.low)
 
 
-@pytest.mark.parametrize(
-    ("file", "name"), [(file, name) for file in LAUNCH_FILES for name in options_of(file)]
-)
-def test_each_argument_reaches_its_stages(launched: Any, file: str, name: str) -> None:
+STATED = [
+    (file, name)
+    for file in LAUNCH_FILES
+    for name in options_of(file)
+    if (file, name) != (REPLAY_LAUNCH, "image_transport")
+]
+"""Each option of each file; a replay's transport says which topic of the bag to look for."""
+
+
+@pytest.mark.parametrize(("file", "name"), STATED)
+def test_each_argument_reaches_its_stages(launched: Any, required: Any, file: str, name: str) -> None:
     option = options_of(file)[name]
     value = another(option.parameter)
-    run = launched(file, **REQUIRED[file], **{name: text_of(value)})
-    told = run.parameters()
+    told = launched(file, **required[file], **{name: text_of(value)}).parameters()
     for full in option.states:
         stage, _, field_name = full.partition(".")
         assert told[stage][field_name] == value
         assert type(told[stage][field_name]) is option.parameter.kind
-        config.build(STAGES[stage], told[stage])
+        own = {key: said for key, said in told[stage].items() if not key.startswith(("qos_", "use_sim"))}
+        config.build(STAGES[stage], own)
     if file == LIVE_LAUNCH:
         words = launched(file, **{name: text_of(value)}, composed="true").words("pose")
-        assert words[:5] == ["live", "--real-time", "--stay", "--params", str(ROOT / "config" / "live.yaml")]
-        assert words[5::2] == ["--set"] * len(words[6::2])
-        assert {f"{full}={text_of(value)}" for full in option.states} <= set(words[6::2])
+        assert words[:4] == ["live", "--stay", "--params", str(ROOT / "config" / "live.yaml")]
+        assert words[4::2] == ["--set"] * len(words[5::2])
+        assert {f"{full}={text_of(value)}" for full in option.states} <= set(words[5::2])
+        assert "pose2d.real_time=true" in words, "as the parameter file says"
 
 
 def test_further_parameters_are_set(launched: Any) -> None:
@@ -337,42 +527,215 @@ def test_a_pitch_alone_states_the_tilt(launched: Any) -> None:
     assert told["refine"] == {"camera_pitch_deg": 22.0}
 
 
-def test_both_image_topics_follow_the_argument(launched: Any) -> None:
-    for file in LAUNCH_FILES:
-        run = launched(file, **REQUIRED[file], image_topic="/camera/image", image_transport="compressed")
-        remapped = run.remappings("pose2d")
-        assert remapped["image_raw"] == "/camera/image"
-        assert remapped["image_raw/compressed"] == "/camera/image/compressed"
+@pytest.mark.parametrize("composed", ["false", "true"])
+def test_every_node_has_the_same_remappings_and_namespace(
+    launched: Any, tmp_path: Path, composed: str
+) -> None:
+    """The recorder had none: the CameraInfo of a driver was never recorded."""
+    asked = {"image_topic": "/camera/image", "camera_info": "/camera/camera_info", "namespace": "left"}
+    run = launched(LIVE_LAUNCH, **asked, rviz="true", record=str(tmp_path / "bag"), composed=composed)
+    assert len(run.started) == {"false": 6, "true": 3}[composed]
+    assert {tuple(node.remappings) for node in run.started} == {
+        (
+            ("image_raw", "/camera/image"),
+            ("image_raw/compressed", "/camera/image/compressed"),
+            ("camera_info", "/camera/camera_info"),
+        )
+    }
+    assert {node.namespace for node in run.started} == {"left"}
+
+
+def test_a_source_waits_for_the_recorder_until_it_is_started_again(launched: Any, tmp_path: Path) -> None:
+    """It then has its listeners, and a robot waits for its first result."""
+    run = launched(LIVE_LAUNCH, record=str(tmp_path / "bag"), source="walk.mp4")
+    assert run.started[0].executable == "pose"
+    assert run.parameters()["pose2d"]["wait_for"] == "lift3d refine pose_recorder"
+    (detector,) = run.nodes("pose2d")
+    (again,) = detector.on_exit(SimpleNamespace(returncode=-9, process_name="pose2d-2"), run.context)
+    (anew,) = again.function(run.context)
+    assert run._own(anew) == {"source": "walk.mp4"}
+
+
+def test_a_stage_that_dies_is_started_again_but_not_while_the_launch_ends(launched: Any) -> None:
+    run = launched(LIVE_LAUNCH)
+    (lifter,) = run.nodes("lift3d")
+    died = SimpleNamespace(returncode=-9, process_name="lift3d-2")
+    (at_once,) = lifter.on_exit(died, run.context)
+    assert type(at_once).__name__ == "OpaqueFunction"
+    (second,) = at_once.function(run.context)
+    (later,) = second.on_exit(died, run.context)
+    assert (type(later).__name__, later.period) == ("TimerAction", 1.0)
+    assert lifter.on_exit(died, SimpleNamespace(is_shutdown=True)) == []
+    stop, end = lifter.on_exit(
+        SimpleNamespace(returncode=WRONG_CONFIGURATION, process_name="lift3d-2"), run.context
+    )
+    assert (type(stop).__name__, end.code) == ("Shutdown", WRONG_CONFIGURATION)
+    refused = SimpleNamespace(returncode=WRONG_CONFIGURATION, process_name="refine-3")
+    assert run.nodes("refine")[0].on_exit(refused, run.context) == [], "it ends already"
 
 
 @pytest.mark.parametrize(
-    ("given", "sentence"),
+    ("given", "words"),
     [
-        ({"liftr": "x"}, "unknown argument 'liftr'; did you mean 'lifter'?"),
-        ({"look_ahead": "two"}, "look_ahead must be of type int, got 'two'"),
-        ({"subject_height": "17.5"}, r"subject_height must be from 0\.0 to 2\.6, got 17\.5"),
-        ({"set": "refine.proces_noise=1"}, "did you mean 'refine.process_noise'?"),
-        ({"lifter": "a", "set": "lift3d.lifter=b"}, "lift3d.lifter is stated twice, by lifter:= and"),
-        ({"params": "nowhere.yaml"}, "nowhere.yaml cannot be read"),
+        ({}, []),
+        ({"record_images": "true", "source": "walk.mp4"}, ["compressed"]),
+        ({"record_images": "true", "source": "0", "image_transport": "raw"}, ["compressed"]),
+        ({"record_images": "true"}, ["raw"]),
+        ({"record_images": "true", "image_transport": "compressed"}, ["compressed"]),
+    ],
+)
+def test_images_are_recorded_as_they_come(
+    launched: Any, tmp_path: Path, given: dict[str, str], words: list[str]
+) -> None:
+    """Those of a driver as pose2d takes them, which it offers for sure; our own as we make them small."""
+    said = launched(LIVE_LAUNCH, record=str(tmp_path / "bag"), **given).words("pose", "record")
+    assert said[:2] == ["record", str(tmp_path / "bag")]
+    assert said[2:] == [
+        word for kind in words for word in ("--images", "--set", f"record.image_transport={kind}")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "frame"),
+    [
+        ({}, "camera_optical_frame"),
+        ({"frame_id": "eye"}, "eye"),
+        ({"set": "pose2d.frame_id=eye"}, "eye"),
+        ({"frame_id": "eye", "fixed_frame": "map"}, "map"),
+    ],
+)
+def test_rviz_looks_from_the_camera_or_from_what_is_said(
+    launched: Any, given: dict[str, str], frame: str
+) -> None:
+    assert launched(LIVE_LAUNCH, rviz="true", **given).words("rviz2")[-2:] == ["--fixed-frame", frame]
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "sentence"),
+    [
+        ({"liftr": "x"}, WRONG_CONFIGURATION, "unknown argument 'liftr'; did you mean 'lifter'?"),
+        ({"look_ahead": "two"}, WRONG_CONFIGURATION, "look_ahead must be of type int, got 'two'"),
+        ({"subject_height": "17.5"}, WRONG_CONFIGURATION, "subject_height must be from 0.0 to 2.6, got 17.5"),
+        ({"set": "refine.proces_noise=1"}, WRONG_CONFIGURATION, "did you mean 'refine.process_noise'?"),
+        (
+            {"lifter": "a", "set": "lift3d.lifter=b"},
+            WRONG_CONFIGURATION,
+            "lift3d.lifter is stated twice, by lifter:= and",
+        ),
+        ({"params": "nowhere.yaml"}, WRONG_CONFIGURATION, "nowhere.yaml cannot be read"),
+        ({"rviz": "yess"}, WRONG_CONFIGURATION, "rviz must be true or false, got 'yess'"),
+        ({"record_images": "true"}, WRONG_CONFIGURATION, "records nothing without record:=FOLDER"),
+        ({"record": str(ROOT)}, FAILED, "exists and is not an empty folder; choose another one"),
     ],
 )
 @pytest.mark.parametrize("file", LAUNCH_FILES)
-def test_what_cannot_be_is_refused(launched: Any, file: str, given: dict[str, str], sentence: str) -> None:
-    with pytest.raises(ValueError, match=sentence):
-        launched(file, **REQUIRED[file], **given)
+def test_what_cannot_be_is_refused(
+    launched: Any, required: Any, file: str, given: dict[str, str], code: int, sentence: str
+) -> None:
+    run = launched(file, **required[file], **given)
+    assert run.ended is not None
+    assert run.ended[0] == code
+    assert sentence in run.ended[1]
+    assert run.started == []
 
 
 def test_a_misspelt_parameter_in_the_file_is_refused(launched: Any, tmp_path: Path) -> None:
     file = tmp_path / "robot.yaml"
     file.write_text("/**/refine: {ros__parameters: {refinr: kalman}}\n")
-    with pytest.raises(ValueError, match="did you mean 'refiner'?"):
-        launched(LIVE_LAUNCH, params=str(file))
+    code, sentence = launched(LIVE_LAUNCH, params=str(file)).ended
+    assert code == WRONG_CONFIGURATION
+    assert "did you mean 'refiner'?" in sentence
 
 
-def test_replay_of_people_has_no_detector_to_tell_anything(launched: Any) -> None:
-    with pytest.raises(ValueError, match="add images:=true"):
-        launched(REPLAY_LAUNCH, bag="out/bag", model="heavy")
-    assert "pose2d" not in launched(REPLAY_LAUNCH, bag="out/bag", refiner="raw").parameters()
+def test_replay_of_people_has_no_detector_to_tell_anything(launched: Any, bag: Path) -> None:
+    code, sentence = launched(REPLAY_LAUNCH, bag=str(bag), model="heavy").ended
+    assert code == WRONG_CONFIGURATION
+    assert "add images:=true" in sentence
+    told = launched(REPLAY_LAUNCH, bag=str(bag), refiner="raw").parameters()
+    assert "pose2d" not in told
+    assert told["refine"] == {"use_sim_time": True, "refiner": "raw"}
+
+
+def test_a_replay_waits_for_its_recorder_and_all_have_the_clock_of_the_bag(
+    launched: Any, bag: Path, tmp_path: Path
+) -> None:
+    run = launched(REPLAY_LAUNCH, bag=str(bag), record=str(tmp_path / "bag"), rviz="true", rate="0.5")
+    assert run.started[0].arguments[0] == "record"
+    words = run.words("pose", "play")
+    assert words == ["play", str(bag), "--rate", "0.5", "--namespace", "", "--wait-for", "pose_recorder"]
+    (player,) = (node for node in run.nodes("pose") if node.arguments[0] == "play")
+    clocked = [node for node in run.started if node is not player]
+    assert len(clocked) == 5
+    assert all(run._own(node)["use_sim_time"] is True for node in clocked)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "given", "namespace", "images"),
+    [
+        ({"/left/pose2d/people": names.PEOPLE2D}, {}, "/left", []),
+        (
+            {"/left/image_raw/compressed": names.COMPRESSED_IMAGE},
+            {"images": "true"},
+            "/left",
+            ["--images", "--transport", "compressed"],
+        ),
+        ({"/eye/colour": names.IMAGE}, {"images": "true"}, "", ["--images", "--transport", "raw"]),
+        (
+            {"/left/pose2d/people": names.PEOPLE2D, "/right/pose2d/people": names.PEOPLE2D},
+            {"namespace": "right"},
+            "/right",
+            [],
+        ),
+    ],
+)
+def test_namespace_topic_and_transport_are_found_in_the_bag(
+    launched: Any,
+    tmp_path: Path,
+    kinds: dict[str, str],
+    given: dict[str, str],
+    namespace: str,
+    images: list[str],
+) -> None:
+    run = launched(REPLAY_LAUNCH, bag=str(bag_of(tmp_path / "bag", kinds)), **given)
+    assert run.ended is None
+    assert {node.namespace for node in run.started} == {namespace}
+    assert run.words("pose")[4:] == ["--namespace", namespace, *images]
+    if images:
+        told = run.parameters()["pose2d"]
+        assert told["image_transport"] == images[-1]
+        quality = [name for name in told if name.startswith("qos_overrides")]
+        topic = "image_raw/compressed" if images[-1] == "compressed" else "image_raw"
+        assert quality == [f"qos_overrides.{namespace}/{topic}.subscription.reliability"]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "given", "sentence"),
+    [
+        (DRIVER, {}, "no message on /pose2d/people"),
+        ({"/pose2d/people": names.PEOPLE2D}, {"images": "true"}, "has no images"),
+        (
+            {"/a": names.IMAGE, "/b": names.IMAGE},
+            {"images": "true"},
+            "holds images of /a and /b; choose with",
+        ),
+        (
+            {"/left/pose2d/people": names.PEOPLE2D, "/right/pose2d/people": names.PEOPLE2D},
+            {},
+            "holds topics of '/left' and '/right'; choose with --namespace (of launch files: namespace:=)",
+        ),
+    ],
+)
+def test_a_bag_that_lacks_what_is_asked_ends_the_launch(
+    launched: Any, tmp_path: Path, kinds: dict[str, str], given: dict[str, str], sentence: str
+) -> None:
+    run = launched(REPLAY_LAUNCH, bag=str(bag_of(tmp_path / "bag", kinds)), **given)
+    assert run.ended is not None
+    assert run.ended[0] == FAILED
+    assert sentence in run.ended[1]
+    assert launched(REPLAY_LAUNCH, bag=str(tmp_path / "none")).ended == (
+        FAILED,
+        f"there is no bag at {tmp_path / 'none'}",
+    )
 
 
 def test_arguments_of_a_launch_file_that_includes_this_one_are_let_be(

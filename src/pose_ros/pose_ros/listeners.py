@@ -24,7 +24,7 @@ INPUTS = {
     "viz": (topics.REFINED,),
     RECORDER: (topics.PEOPLE2D,),
 }
-"""A node of this name listens to one of these topics at least. All but the recorder are stages, which tell that they are active."""
+"""A node of this name listens to one of these topics at least. All but the recorder are stages and tell that they are active."""
 
 SETTLED_S = 0.5
 """How long everybody must have been there: nodes find each other one by one, and nobody sees whether two others have."""

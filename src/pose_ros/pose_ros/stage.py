@@ -120,6 +120,7 @@ class Stage(LifecycleNode, Generic[P]):
         self.__reporter = threading.Thread(
             target=self.__report, name=f"{self.__name}-diagnostics", daemon=True
         )
+        self.__kinds: dict[str, type] = {}
         self.__held: dict[str, Callable[[], None]] = {}
         self.__warned: dict[str, int] = {}
         try:
@@ -179,6 +180,7 @@ class Stage(LifecycleNode, Generic[P]):
         *,
         needed: str = "",
         at_once: bool = False,
+        arrived: Callable[[bytes], None] | None = None,
     ) -> Subscription:
         """Subscription that delivers while the stage is active, to the thread that works.
 
@@ -186,7 +188,8 @@ class Stage(LifecycleNode, Generic[P]):
         would not come again. MalformedMessage raised by `callback` drops the message; anything else ends the
         node. `needed`: what the messages are (`images`), where the stage can do nothing without; diagnostics say so when none
         come. `at_once`: `callback` is called for every message, in the executor, to put together what belongs together and
-        `hand_over` it; it takes next to no time.
+        `hand_over` it; it takes next to no time. `arrived`, unless `at_once`, is called in the executor for every message,
+        serialized, those that are skipped included.
         """
         profile = qos.lossless(qos_profile) if self.params.lossless else copy.copy(qos_profile)
         resolved = self.resolve_topic_name(topic)
@@ -200,6 +203,8 @@ class Stage(LifecycleNode, Generic[P]):
             if at_once:
                 self.__do(callback, msg, resolved)
             else:
+                if arrived is not None:
+                    self.__do(arrived, msg, resolved)
                 self.hand_over(deliver, msg, resolved)
 
         def deliver(msg: bytes) -> None:
@@ -212,6 +217,7 @@ class Stage(LifecycleNode, Generic[P]):
         self.__made.callback(self.destroy_subscription, subscription)
         latched = profile.durability == DurabilityPolicy.TRANSIENT_LOCAL
         if needed:
+            self.__kinds[resolved] = kind
             self.health.needs(resolved, needed)
             self.__made.callback(self.health.needs_no_more, resolved)
         return subscription
@@ -474,6 +480,10 @@ class Stage(LifecycleNode, Generic[P]):
             if held and worker is self.__worker:
                 self.on_report()
 
+    def __why_silent(self, topic: str) -> str:
+        kind = self.__kinds.get(topic)
+        return "" if kind is None else qos.why_silent(self, topic, kind)
+
     def __publish_diagnostics(self, waited_for: dict[str, str]) -> dict[str, str]:
         state = "active" if self.__running else "inactive" if self.__configured else "unconfigured"
         clock = self.get_clock()
@@ -483,7 +493,7 @@ class Stage(LifecycleNode, Generic[P]):
             self.__steady.now().nanoseconds,
             state,
             self.__running,
-            self.count_publishers,
+            self.__why_silent,
             self.params.max_age if aged else 0.0,
         )
         msg = DiagnosticArray(status=[status])

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from pose_core import config
 from pose_core.config import Parameter, parameters_of, text_of
+from pose_core.system import exits
 from pose_tools.cli import main as cli
 from pose_tools.cli.main import app
 from pose_tools.parameters.chosen import chosen, of_file, params_of
@@ -127,7 +128,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
 
     def run_live(job: Any) -> dict[str, Any]:
         of_setup(job.setup)
-        found["record"] = OWNERS["record"](images=job.record_images)
+        found["record"] = OWNERS["record"](images=job.record_images, image_transport=job.record_transport)
         return {}
 
     def run_replay(_bag: Path, _record: Path, setup: Any, **_more: Any) -> dict[str, Any]:
@@ -138,8 +139,8 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
         found.update({owner: getattr(job, owner) for owner in RUNS[PROCESS]})
         return {}
 
-    def run_record(_out: Path, *, images: bool, **_more: Any) -> dict[str, Any]:
-        found["record"] = OWNERS["record"](images=images)
+    def run_record(_out: Path, *, images: bool, transport: str, **_more: Any) -> dict[str, Any]:
+        found["record"] = OWNERS["record"](images=images, image_transport=transport)
         return {}
 
     def run_refine(job: Any, _progress: Any) -> dict[str, Any]:
@@ -287,7 +288,7 @@ def test_what_cannot_be_is_refused_in_one_sentence(
     with pytest.raises(SystemExit) as end:
         cli.main()
     said = capsys.readouterr().err.splitlines()
-    assert end.value.code == 1
+    assert end.value.code == exits.WRONG_CONFIGURATION
     assert len(said) == 1
     assert sentence in said[0]
 
@@ -318,7 +319,7 @@ def test_words_that_are_no_options_are_one_sentence_too(
     with pytest.raises(SystemExit) as end:
         cli.main()
     (said,) = capsys.readouterr().err.splitlines()
-    assert end.value.code == 2
+    assert end.value.code == exits.USAGE
     assert said.startswith("pose: ")
     assert sentence in said
 

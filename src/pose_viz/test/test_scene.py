@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pose_core.geometry.covariance import outer, std_of
+from pose_core.geometry.rotations import matrix_of_quaternion
 from pose_core.people import ScaleSource, with_missing
 from pose_core.skeleton import MEDIAPIPE33
 from pose_viz import scene as scenes
@@ -197,6 +199,25 @@ def test_ellipsoids_are_one_standard_deviation(studio):
     np.testing.assert_allclose(root.points, [[0.0, 0.0, 3.0]])
     assert ("uncertainty", MEDIAPIPE33.index("left_ear")) not in keys(scene)
     assert marker(scene, "joints").colours[:, 3].tolist() == [scenes.OPAQUE] * 33
+
+
+def test_ellipsoids_lie_as_the_doubt_does(studio):
+    """The nose errs by 0.3 m along (0.6, 0, 0.8) and by 0.1 m across it; the ear only along z."""
+    ray = np.array([0.6, 0.0, 0.8])
+    covariance = np.tile([0.01, 0.0, 0.0, 0.01, 0.0, 0.01], (33, 1))
+    covariance[0] += 0.08 * outer(ray)
+    ear = MEDIAPIPE33.index("left_ear")
+    covariance[ear] = (0.0, 0.0, 0.0, 0.0, 0.0, 0.09)
+    person = replace(studio.person3d(std=std_of(covariance)), covariance=covariance)
+    scene = SceneBuilder(VizParams(uncertainty="ellipsoids")).build(studio.people3d(person))
+    nose = marker(scene, "uncertainty", 0)
+    np.testing.assert_allclose(sorted(nose.scale), [0.2, 0.2, 0.6], rtol=1e-9)
+    axes = matrix_of_quaternion(np.array(nose.turn))
+    np.testing.assert_allclose(np.abs(axes[:, np.argmax(nose.scale)]), ray, atol=1e-9)
+    assert np.linalg.det(axes) == pytest.approx(1.0)
+    flat = marker(scene, "uncertainty", ear)
+    thin = 2.0 * scenes.MIN_DIAMETER_SHARE * np.sqrt(0.03)
+    np.testing.assert_allclose(sorted(flat.scale), [thin, thin, 0.6])
 
 
 @pytest.mark.parametrize("style", ["ellipsoids", "none"])

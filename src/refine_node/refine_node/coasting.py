@@ -108,9 +108,12 @@ class CoastingFilter:
 
         What has been lost of a velocity by coasting may still be there: it is added to the deviation.
         """
-        velocity, fading = self._kalman.velocity, self._coast.fading(stamp)
+        kalman, fading = self._kalman, self._coast.fading(stamp)
+        velocity = kalman.velocity
         lost = (1.0 - fading) * np.abs(velocity).max(-1)
-        return fading[:, None] * velocity, np.hypot(self._kalman.velocity_std, lost)
+        ahead = max(stamp - kalman.moments.stamp, 0) * S_PER_NS
+        gained = kalman.acceleration_density.at(velocity) * ahead
+        return fading[:, None] * velocity, np.sqrt(kalman.velocity_std**2 + gained + lost**2)
 
     def smoothed_velocity(self, back: int) -> tuple[np.ndarray, np.ndarray]:
         """Velocities (J, D) and deviations (J,) `back` frames before the latest, in the light of all since."""

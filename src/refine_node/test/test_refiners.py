@@ -7,6 +7,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
+from pose_core.geometry.covariance import std_of
 from pose_core.people import JointState, Person3D, with_missing
 from pose_core.skeleton import SKELETONS
 from refine_node import network_refiner
@@ -245,6 +246,74 @@ def test_predictions_grow_uncertain_and_change_nothing(name, figure):
     refine(again, people, times)
     after = [r.refine(people[-1], times[-1] + 20 * MS) for r in (refiner, again)]
     np.testing.assert_array_equal(after[0].xyz, after[1].xyz)
+
+
+SHAPE = np.array([0.5, 0.0, 0.2, 0.5, 0.0, 2.0])
+"""Of a covariance whose deviation is 1."""
+
+
+def shaped(person: Person3D) -> Person3D:
+    return replace(person, covariance=np.square(person.std)[:, None] * SHAPE)
+
+
+@ALL
+def test_the_shape_of_the_doubt_is_carried_on(name, figure):
+    refiner, times = make(name), stamps(40)
+    wrist = np.arange(33) == figure.skeleton.index("left_wrist")
+    for k, (person, t) in enumerate(zip(walk(figure, times), times, strict=True)):
+        gone = 30 <= k < 35
+        out = refiner.refine(shaped(with_missing(person, wrist) if gone else person), t)
+        assert out.covariance is not None
+        np.testing.assert_allclose(std_of(out.covariance), out.std, rtol=1e-9)
+        body = out.covariance[~wrist] / np.square(out.std[~wrist, None])
+        if name == "raw":
+            np.testing.assert_allclose(body, np.tile(SHAPE, (32, 1)))
+        assert (body[:, 5] > body[:, 0]).all()
+        if gone and name != "raw":
+            assert np.isfinite(out.covariance[wrist]).all()
+    later = refiner.predict(times[-1] + 100 * MS)
+    if later is not None:
+        assert later.covariance is not None
+        np.testing.assert_allclose(std_of(later.covariance), later.std, rtol=1e-9)
+        assert (later.covariance[:, 5] > later.covariance[:, 0]).all()
+    plain = refiner.refine(figure.person(), times[-1] + 200 * MS)
+    assert plain.covariance is None
+
+
+WITH_VELOCITY = pytest.mark.parametrize("name", ["kalman", "hpstm", "smoothnet"])
+
+
+@WITH_VELOCITY
+@pytest.mark.parametrize("ahead", [0, 4])
+def test_the_root_has_a_velocity(name, ahead, figure):
+    refiner, times = make(name, look_ahead=ahead), stamps(60)
+    for person, t in zip(walk(figure, times), times, strict=True):
+        out = refiner.refine(person, t)
+    np.testing.assert_allclose(out.root_velocity, [1.0, 0.0, 0.5], atol=0.05)
+    assert (out.root_velocity_std > 0.0).all()
+    assert out.root_velocity_std[2] > out.root_velocity_std[0]  # depth is seen worst
+    if ahead:
+        earlier = refiner.recall(times[-1 - ahead])
+        assert earlier is not None
+        np.testing.assert_allclose(earlier.root_velocity, [1.0, 0.0, 0.5], atol=0.05)
+        assert (earlier.root_velocity_std <= out.root_velocity_std).all()
+    later = refiner.predict(times[-1] + 250 * MS)
+    assert later is not None
+    np.testing.assert_allclose(later.root_velocity, out.root_velocity * np.exp(-1.0), rtol=0.01)
+    assert (later.root_velocity_std > out.root_velocity_std).all()
+
+
+@WITH_VELOCITY
+def test_who_stands_still_has_no_velocity_within_what_is_stated(name, figure):
+    refiner, times = make(name), stamps(200)
+    draw = np.random.default_rng(3)
+    inside = []
+    for person, t in zip(walk(figure, times, velocity=(0.0, 0.0, 0.0)), times, strict=True):
+        moved = person.xyz + draw.normal(size=3) * (0.005, 0.005, 0.02)
+        out = refiner.refine(replace(person, xyz=moved), t)
+        if t > times[60]:
+            inside.append(np.abs(out.root_velocity) < 1.645 * out.root_velocity_std)
+    assert np.mean(inside) > 0.85
 
 
 @PREDICTING

@@ -73,6 +73,27 @@ def carried_on(covariance: Array, std: Array) -> Array:
     return np.where(np.isnan(before)[..., None], isotropic(std), carried)
 
 
+def roots(covariance: Array) -> Array:
+    """(..., 3, 3) matrices L with L L' = (..., 6); zeros where that is not known (NaN).
+
+    The columns of L are the errors that three independent ones of variance 1 make. The first is all that errs together with z,
+    which for a point seen by a camera is the error along its ray: errors of neighbours correspond, column by column.
+    """
+    xx, xy, xz, yy, yz, zz = np.moveaxis(np.where(np.isnan(covariance), 0.0, covariance), -1, 0)
+    found = np.zeros((*xx.shape, 3, 3))
+    found[..., 2, 0] = z = np.sqrt(np.maximum(zz, 0.0))
+    by_z = np.divide(1.0, z, out=np.zeros_like(z), where=z > 0.0)
+    found[..., 0, 0], found[..., 1, 0] = x, y = xz * by_z, yz * by_z
+    found[..., 1, 1] = y_left = np.sqrt(np.maximum(yy - y * y, 0.0))
+    x_left2 = np.maximum(xx - x * x, 0.0)
+    # Rounding may leave next to nothing of y; what it tells of x is bounded by what x has.
+    shared = np.divide(xy - x * y, y_left, out=np.zeros_like(z), where=y_left > 0.0)
+    shared2 = np.minimum(shared * shared, x_left2)
+    found[..., 0, 1] = np.copysign(np.sqrt(shared2), shared)
+    found[..., 0, 2] = np.sqrt(x_left2 - shared2)
+    return found
+
+
 def is_valid(covariance: Array) -> Array:
     """(...) whether (..., 6) can be a covariance: nothing has less than no variance along any axis, but for rounding.
 

@@ -28,9 +28,10 @@ def part_of(folder: Path, ending: str = "part") -> Path:
     )
 
 
-def holds_messages(folder: Path) -> bool:
-    """Whether anything can be read from a folder with MCAP files, whole or not."""
-    return any(isinstance(record, Message) for file in mcap_files(folder) for record in scan(file))
+def holds_captures(folder: Path) -> bool:
+    """Whether anything but descriptions, which have no time of their own, can be read from a folder with MCAP files."""
+    records = (record for file in mcap_files(folder) for record in scan(file))
+    return any(isinstance(record, Message) and record.log_time > 0 for record in records)
 
 
 def how_to_recover(folder: Path) -> str:
@@ -42,7 +43,7 @@ def how_to_recover(folder: Path) -> str:
 def locate(bag: Path) -> Path:
     """The folder or file to read: a folder with one bare storage file stands for that file."""
     if not bag.exists():
-        if part_of(bag).is_dir() and holds_messages(part_of(bag)):
+        if part_of(bag).is_dir() and holds_captures(part_of(bag)):
             raise FileNotFoundError(f"{bag} is still being recorded, or was cut short: {how_to_recover(bag)}")
         raise FileNotFoundError(f"there is no bag at {bag}")
     if bag.is_file():

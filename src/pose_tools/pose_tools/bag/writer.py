@@ -38,7 +38,7 @@ from pose_core.units import NS_PER_S
 from pose_ros.messages.delivery import Delivery
 from pose_tools.bag.cdr import Layout, layout
 from pose_tools.bag.definitions import definition, type_hash
-from pose_tools.bag.files import LOCK, METADATA, holds_messages, how_to_recover, part_of
+from pose_tools.bag.files import LOCK, METADATA, holds_captures, how_to_recover, part_of
 from pose_tools.bag.mcap_file import Counts, Entry, McapFile
 from pose_tools.bag.topics import Topic, is_full_name
 
@@ -137,6 +137,11 @@ class BagWriter:
     @property
     def _file_name(self) -> str:
         return f"{self._name}_0.mcap"
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no message came but descriptions, which say what others would have meant."""
+        return self._first is None
 
     @property
     def failure(self) -> str:
@@ -367,13 +372,13 @@ class Recording:
     """A bag that appears under its name when it is complete, as a context manager.
 
     A clean end completes it. A full disk or an error leaves what was written in the folder `part_of` it, as readable as any bag
-    of a dead process. Where no message came there is no bag.
+    of a dead process. Where no message came, or descriptions alone, there is no bag.
     """
 
     def __init__(
         self, folder: Path | str, *, keep: bool = True, empty: bool = False, part: str = "part"
     ) -> None:
-        """`keep`: what an error cut short; `empty`: also a bag without a message; `part`: ending of that folder.
+        """`keep`: what an error cut short; `empty`: also a bag of descriptions alone; `part`: ending of that folder.
 
         Raises FileExistsError where `folder` is taken, is being recorded, or was and was cut short."""
         self.folder = Path(folder)
@@ -421,7 +426,7 @@ class Recording:
         except BaseException:
             self._leave(self._keep)
             raise
-        if self.writer.failure or not (self.writer.messages or self._empty):
+        if self.writer.failure or (self.writer.is_empty and not self._empty):
             self._leave(keep=True)
         elif self._part.exists():
             self._release()
@@ -435,7 +440,7 @@ class Recording:
         with suppress(RecordingStopped):
             self.writer.close()
         self._release()
-        if self._part.exists() and not (keep and self.writer.messages):
+        if self._part.exists() and (self.writer.is_empty or not keep):
             shutil.rmtree(self._part)
 
     def _release(self) -> None:
@@ -458,7 +463,7 @@ def expect_recordable(folder: Path) -> None:
 
 
 def _expect_no_rest(folder: Path, part: Path) -> None:
-    if part.is_dir() and holds_messages(part):
+    if part.is_dir() and holds_captures(part):
         raise FileExistsError(
             f"an earlier recording of {folder} was cut short or still goes on: {how_to_recover(folder)}; to record anew, remove "
             f"{part} or choose another folder for the bag"

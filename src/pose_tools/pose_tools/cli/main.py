@@ -18,6 +18,7 @@ from pose_tools.cli import files as cli_files
 from pose_tools.cli import train as cli_train
 from pose_tools.cli.doors import Commands
 from pose_tools.cli.options import Chosen, takes
+from pose_tools.middleware import PROFILE, environment
 from pose_tools.missing import has_ros, said_of
 from pose_tools.parameters.chosen import of_file, params_of
 from pose_tools.parameters.options import DEMO, LIVE, RECORD, REPLAY
@@ -265,7 +266,7 @@ def bag_recover(
     say(f"{recover(bag, out, say)} messages recovered to {out}")
 
 
-WITH_NODES = ("live", "demo", "replay", "record", "bench")
+WITH_NODES = ("live", "demo", "play", "replay", "record", "bench")
 """Commands that make ROS nodes which send or get images."""
 
 
@@ -282,9 +283,9 @@ def main() -> None:
         arguments = arguments[:at]
     try:
         if arguments[:1] and arguments[0] in WITH_NODES and has_ros():
-            from pose_tools.graph import middleware
+            from pose_tools.graph.workspace import config_file
 
-            middleware.prepare(os.environ)
+            os.environ.update(environment(os.environ, config_file(PROFILE)))
         code = app(arguments, prog_name="pose", standalone_mode=False)
     except UsageError as error:
         say(_sentence(error.format_message()))

@@ -153,11 +153,8 @@ def record(
         settled = time.monotonic() + SETTLE_S
         while time.monotonic() < settled and not recorder.failure:
             executor.spin_once(timeout_sec=SETTLE_S)
-    result = {"bag": str(out), "messages": writer.messages, "recording": told(recorder)}
     failure = recorder.failure
-    if not writer.messages:
-        failure = (
-            failure
-            or f"no message came, there is no bag {out}; is a pipeline running that publishes on {people}?"
-        )
-    return result | ({"failure": failure} if failure else {})
+    if writer.is_empty and not failure:
+        failure = f"no message came, there is no bag {out}; is a pipeline running that publishes on {people}?"
+    result = {"bag": str(out), "messages": writer.messages}
+    return result | ({"failure": failure} if failure else {"recording": told(recorder)})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +15,7 @@ from launch.actions import (
     DeclareLaunchArgument,
     OpaqueFunction,
     RegisterEventHandler,
+    SetEnvironmentVariable,
     Shutdown,
     TimerAction,
 )
@@ -24,9 +26,10 @@ from launch_ros.parameter_descriptions import ParameterFile, ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
 from pose_core.config import Value
-from pose_core.system.exits import FAILED, code_of
+from pose_core.system.exits import FAILED, code_of, refusing
 from pose_tools.launching.given import Given
 from pose_tools.launching.restarts import Restarts
+from pose_tools.middleware import PROFILE, to_set
 from pose_tools.parameters.launching import arguments_of, expect_known
 
 SHARE = FindPackageShare("pose_pipeline")
@@ -176,13 +179,20 @@ def describe(
 
     def begin(context: LaunchContext) -> Actions:
         try:
-            expect_known(place, [one.name for one in declared], sys.argv)
+            with refusing():
+                expect_known(place, [one.name for one in declared], sys.argv)
             given = Given.read(place, said, context.launch_configurations)
-            return [*ours.watch(), *start(ours, given)]
+            return [*ours.watch(), *middleware_for_images(), *start(ours, given)]
         except (ValueError, OSError) as error:
             return ours.end(str(error), code_of(error))
 
     return LaunchDescription([OpaqueFunction(function=note), *declared, OpaqueFunction(function=begin)])
+
+
+def middleware_for_images() -> Actions:
+    """Our profile of Fast DDS in the environment of all processes, unless somebody has set another one."""
+    profile = PathJoinSubstitution([SHARE, "config", PROFILE])
+    return [SetEnvironmentVariable(name, profile) for name in to_set(os.environ)]
 
 
 def stage(

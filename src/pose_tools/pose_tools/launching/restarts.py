@@ -15,15 +15,12 @@ class Restarts:
     """Of one process: a crash is mended at once, one that comes back gets growing delays, a wrong configuration none at all."""
 
     def __init__(self) -> None:
-        self._in_a_row = 0
+        self._next_s = 0.0
 
     def delay(self, code: int, lived_s: float) -> float | None:
         """Seconds until the process that exited with `code` after `lived_s` is started again; None: not again."""
         if code == WRONG_CONFIGURATION:
             return None
-        if lived_s >= SETTLED_S:
-            self._in_a_row = 0
-        self._in_a_row += 1
-        if self._in_a_row == 1:
-            return 0.0
-        return min(FIRST_DELAY_S * 2.0 ** (self._in_a_row - 2), LONGEST_DELAY_S)
+        delay = 0.0 if lived_s >= SETTLED_S else self._next_s
+        self._next_s = min(max(2.0 * delay, FIRST_DELAY_S), LONGEST_DELAY_S)
+        return delay
