@@ -124,16 +124,16 @@ def test_stages_get_their_parameters() -> None:
     values = {"pose2d": {"source": "images", "real_time": True, "image_rate_hz": 12.5}}
     commands = separate(values)
     assert [command[2] for command in commands] == [
-        "pose2d_node.node",
-        "lift3d_node.node",
-        "refine_node.node",
-        "pose_viz.node",
+        "pose2d_node",
+        "lift3d_node",
+        "refine_node",
+        "pose_viz",
     ]
     assert commands[0] == [
-        *(sys.executable, "-m", "pose2d_node.node", "--ros-args", "-p", "source:=images"),
+        *(sys.executable, "-m", "pose2d_node", "--ros-args", "-p", "source:=images"),
         *("-p", "real_time:=true", "-p", "image_rate_hz:=12.5"),
     ]
-    assert commands[1] == [sys.executable, "-m", "lift3d_node.node"]
+    assert commands[1] == [sys.executable, "-m", "lift3d_node"]
     (command,) = composed("single")(values)
     assert command[:4] == [sys.executable, "-m", "pose_tools.bench.composed", "single"]
     assert json.loads(command[4]) == values

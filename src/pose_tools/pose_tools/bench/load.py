@@ -300,7 +300,7 @@ def separate(overrides: Values) -> list[list[str]]:
             for name, value in overrides.get(stage, {}).items()
             for word in ("-p", f"{name}:={str(value).lower() if isinstance(value, bool) else value}")
         ]
-        commands.append([sys.executable, "-m", f"{package}.node", *(("--ros-args", *given) if given else ())])
+        commands.append([sys.executable, "-m", package, *(("--ros-args", *given) if given else ())])
     return commands
 
 
