@@ -24,10 +24,10 @@ from pose_core.system.exits import FAILED, WRONG_CONFIGURATION
 from pose_ros.domains import private_domain
 from pose_ros.messages import names
 from pose_ros.messages.delivery import IMAGES
+from pose_tools import middleware
 from pose_tools.bag.messages import constructor, serialize
 from pose_tools.bag.topics import Topic
 from pose_tools.bag.writer import BagWriter
-from pose_tools.graph import middleware
 from pose_tools.parameters.launching import SET, arguments_of
 from pose_tools.parameters.options import LAUNCH_FILES, LIVE_LAUNCH, REPLAY_LAUNCH, options_of
 from pose_tools.parameters.table import STAGES
@@ -544,7 +544,7 @@ def test_processes_get_our_profile_of_the_middleware_unless_users_have_theirs(
         monkeypatch.delenv(name, raising=False)
     monkeypatch.delenv("RMW_IMPLEMENTATION", raising=False)
     monkeypatch.setattr(middleware, "shared_memory_free", lambda: middleware.ENOUGH)
-    assert set(launched(LIVE_LAUNCH).environment) == set(middleware.VARIABLES)
+    assert set(launched(LIVE_LAUNCH).environment) == {middleware.variable(os.environ)}
     monkeypatch.setenv("RMW_IMPLEMENTATION", "rmw_cyclonedds_cpp")
     assert launched(LIVE_LAUNCH).environment == {}
 
