@@ -445,7 +445,7 @@ def test_everything_is_started_with_our_profile_of_fast_dds_unless_one_is_chosen
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("pose_tools.middleware.shared_memory_free", lambda: ENOUGH)
     assert launched(file, **required[file]).environment == {VARIABLE: str(ROOT / "config" / "fastdds.xml")}
-    monkeypatch.setenv(VARIABLE, "/mine.xml")
+    monkeypatch.setenv("RMW_IMPLEMENTATION", "rmw_cyclonedds_cpp")
     assert launched(file, **required[file]).environment == {}
 
 
@@ -534,6 +534,22 @@ def test_each_argument_reaches_its_stages(launched: Any, required: Any, file: st
         assert words[4::2] == ["--set"] * len(words[5::2])
         assert {f"{full}={text_of(value)}" for full in option.states} <= set(words[5::2])
         assert "pose2d.real_time=true" in words, "as the parameter file says"
+
+
+@pytest.mark.parametrize(
+    ("given", "lossless"),
+    [
+        ({"source": "walk.mp4"}, False),
+        ({"source": "walk.mp4", "set": "pose2d.real_time=false"}, True),
+        ({"source": "0", "set": "pose2d.real_time=false"}, False),
+        ({"set": "pose2d.real_time=false"}, False),
+    ],
+)
+def test_a_recording_that_is_not_played_like_a_camera_is_taken_whole(
+    launched: Any, given: dict[str, str], lossless: bool
+) -> None:
+    told = launched(LIVE_LAUNCH, **given).parameters()
+    assert [told[name].get("lossless", False) for name in STAGES] == [lossless] * 4
 
 
 def test_further_parameters_are_set(launched: Any) -> None:

@@ -40,6 +40,17 @@ def test_the_profile_ships_with_room_for_images_and_a_way_to_other_machines() ->
     assert participant.get("is_default_profile") == "true"
 
 
+def test_a_new_process_announces_itself_until_it_does_so_regularly() -> None:
+    """Whoever misses the first announcements hears nothing for the lease's period, 3 s by default, and no result comes."""
+    root = ElementTree.parse(config_file(middleware.PROFILE)).getroot()
+    (announcements,) = root.iter(f"{SPACE}initialAnnouncements")
+    count = int(announcements.findtext(f"{SPACE}count", ""))
+    (period,) = announcements.iter(f"{SPACE}period")
+    seconds = int(period.findtext(f"{SPACE}sec", "")) + int(period.findtext(f"{SPACE}nanosec", "")) / 1e9
+    assert seconds <= 0.1
+    assert count * seconds >= 3.0
+
+
 @pytest.mark.parametrize(
     ("given", "name"),
     [
