@@ -15,7 +15,7 @@ from pose_tools.doctor import transport
 from pose_tools.doctor.finding import OK, SKIPPED, WARN
 from pose_tools.doctor.transport import Crossing, judge, measure, raw_images
 from pose_tools.graph.workspace import config_file
-from pose_tools.middleware import CHOSEN, VARIABLES, environment, shared_memory_free
+from pose_tools.middleware import CHOSEN, VARIABLE, environment, shared_memory_free
 
 PROFILE = Path("/there/fastdds.xml")
 SPACE = "{http://www.eprosima.com}"
@@ -50,9 +50,19 @@ def test_a_process_that_takes_the_place_of_a_dead_one_is_heard_soon() -> None:
     assert 100 < int(check.text or "") <= 250
 
 
-@pytest.mark.parametrize("rmw", [{}, {"RMW_IMPLEMENTATION": "rmw_fastrtps_cpp"}])
-def test_the_profile_is_set_under_both_names_where_nobody_chose(rmw: dict[str, str]) -> None:
-    assert environment({"HOME": "/", **rmw}, PROFILE) == dict.fromkeys(VARIABLES, str(PROFILE))
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ({}, "FASTDDS_DEFAULT_PROFILES_FILE"),
+        ({"RMW_IMPLEMENTATION": "rmw_fastrtps_cpp", "ROS_DISTRO": "kilted"}, "FASTDDS_DEFAULT_PROFILES_FILE"),
+        ({"ROS_DISTRO": "jazzy"}, "FASTRTPS_DEFAULT_PROFILES_FILE"),
+    ],
+)
+def test_the_profile_is_set_where_nobody_chose_under_the_name_that_is_read(
+    given: dict[str, str], name: str
+) -> None:
+    """Fast DDS 3 complains about the former name."""
+    assert environment({"HOME": "/", **given}, PROFILE) == {name: str(PROFILE)}
 
 
 @pytest.mark.parametrize("given", [*CHOSEN, "RMW_IMPLEMENTATION"])
@@ -76,7 +86,7 @@ def test_commands_with_nodes_set_it_and_others_do_not(monkeypatch: pytest.Monkey
     seen: list[str] = []
     for name in CHOSEN:
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(cli, "app", lambda *_, **__: seen.append(os.environ.get(VARIABLES[0], "")))
+    monkeypatch.setattr(cli, "app", lambda *_, **__: seen.append(os.environ.get(VARIABLE, "")))
     monkeypatch.setattr(os, "environ", dict(os.environ))
     for command in ("export", "live"):
         monkeypatch.setattr("sys.argv", ["pose", command])
@@ -140,7 +150,7 @@ def test_the_profile_is_tried_only_where_images_are_lost(
     calls: list[tuple[Any, Any]] = []
 
     def played(sender: Any, receiver: Any) -> Crossing:
-        calls.append((VARIABLES[0] in sender, VARIABLES[0] in receiver))
+        calls.append((VARIABLE in sender, VARIABLE in receiver))
         return [shell, GOOD][len(calls) - 1]
 
     monkeypatch.setattr(transport, "measure", played)

@@ -141,6 +141,7 @@ def replay(
             namespace=namespace,
             image_topic=image_topic,
             camera_info=camera_info,
+            say=say,
         )
     show(result, as_json)
 
@@ -158,6 +159,7 @@ def play(
     rate: Annotated[
         float, typer.Option(help="playback rate; 0: as fast as the stages take it", min=0.0, max=1000.0)
     ] = 1.0,
+    subjects: Annotated[bool, typer.Option(help="state the heights that the bag states")] = True,
     wait_for: Annotated[
         list[str] | None, typer.Option(help="node that must listen before the first frame, beside the stages")
     ] = None,
@@ -170,7 +172,7 @@ def play(
 
     with refusing():
         awaited = tuple(names_of(" ".join(wait_for or [])))
-    job = Play(bag, images, namespace, image_topic, camera_info, transport, rate, awaited)
+    job = Play(bag, images, namespace, image_topic, camera_info, transport, rate, subjects, awaited)
     with Bar("play") as progress:
         result = run_play(job, progress, tuple(ros_args))
     show(result, as_json)
