@@ -5,7 +5,7 @@ POSE := .venv/bin/pose
 RUN := .venv/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-train demo test test-all say-what-lacks check fix bench golden fuzz train models lock clean
+.PHONY: help setup setup-train demo test test-all say-what-lacks check fix bench golden fuzz soak train models lock clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-8s %s\n", $$1, $$2}'
@@ -49,6 +49,9 @@ golden:  ## whether all is computed as at a revision; make golden REV=main DATA=
 
 fuzz: setup-train  ## feed every reader of files with damaged ones; make fuzz SECONDS=600 for each reader, READERS="c3d trc"
 	@.venv/bin/python scripts/fuzz.py $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) $(READERS)
+
+soak: setup  ## the live pipeline on a looped video for ten minutes, and what grows; make soak MINUTES=60
+	@.venv/bin/python scripts/soak.py $(if $(MINUTES),--minutes $(MINUTES))
 
 train: setup-train  ## train the default lifter anew; make train DATA=folder of motion capture
 	@$(POSE) train lifter --model streaming_tcn $(if $(DATA),--data "$(DATA)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from workspace import launcher
-from workspace.bootstrap import GUARD, environment
+from workspace.bootstrap import GUARD, environment, is_command
 from workspace.machine import Ros
 
 SCRIPTS = Path(__file__).parents[1]
@@ -165,3 +166,40 @@ def test_a_command_can_spawn_processes(tmp_path):
     environ = {**os.environ, "PYTHONPATH": str(tmp_path)}
     done = subprocess.run([str(command)], capture_output=True, text=True, check=False, env=environ)
     assert (done.returncode, done.stdout) == (0, "spawned\n"), done.stderr
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_an_interrupt_while_a_command_starts_has_no_traceback(tmp_path, ours):
+    """Python's own handler would print one; a script of somebody else keeps it."""
+    script = tmp_path / ("install" if ours else "elsewhere") / "node"
+    script.parent.mkdir()
+    (tmp_path / "settings.py").write_text(
+        f"ISOLATED = True\nPREFIXES = [{str(tmp_path / 'install')!r}]\nLIBRARIES = []\nMODULES = []\n"
+        "VARIABLES = {}\nSITE_FOLDERS = []\nTOKEN = 'token'\n"
+    )
+    script.write_text(
+        f"import os, signal, sys; sys.path[:0] = [{str(SCRIPTS)!r}, {str(tmp_path)!r}]\n"
+        "from workspace import bootstrap; import settings; bootstrap.start(settings)\n"
+        "assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])\n"
+        "os.kill(os.getpid(), signal.SIGINT)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", str(script)],
+        env={"PATH": "/usr/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == -signal.SIGINT
+    assert ("KeyboardInterrupt" in done.stderr) is not ours
+    assert done.stdout == ""
+
+
+def test_commands_are_the_nodes_and_pose(tmp_path):
+    settings = SimpleNamespace(PREFIXES=["/work/install"])
+    assert is_command(settings, ["python", "/work/install/lib/viz/viz", "--ros-args"])
+    assert is_command(settings, ["python", f"{sys.prefix}/bin/pose"])
+    assert not is_command(settings, ["python", f"{sys.prefix}/bin/pytest"])
+    assert not is_command(settings, ["python", "/work/installed/viz"])
+    assert not is_command(settings, ["python"])

@@ -4,11 +4,12 @@ Set-up copies this file into the environment, where a .pth file imports it at ea
 from the start of a process, so the first start sets the environment and executes itself again, once; its children
 inherit the result. POSE_WORKSPACE_BOOTSTRAP=0 turns it off.
 
-Only modules that Python has loaded by then are imported here, so that a start stays cheap.
+Only modules that Python has loaded by then, or has built in, are imported here, so that a start stays cheap.
 """
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]  # built in, and known to no stubs
 import os
 import sys
 
@@ -50,7 +51,22 @@ def start(settings):
     """Called once per process: execute again with the right environment, or add the workspace's modules."""
     if os.environ.get("POSE_WORKSPACE_BOOTSTRAP") == "0":
         return
+    ours = is_command(settings, sys.orig_argv)
+    if ours:
+        # Until the command has handlers of its own, Ctrl-C ends the process without a traceback.
+        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
     if os.environ.get(GUARD) != settings.TOKEN:
         os.environ.update(environment(settings, os.environ))
+        if ours:
+            _signal.pthread_sigmask(_signal.SIG_BLOCK, [_signal.SIGINT])
         os.execve(sys.executable, sys.orig_argv, os.environ)
+    if ours:
+        _signal.pthread_sigmask(_signal.SIG_UNBLOCK, [_signal.SIGINT])
     sys.path.extend(settings.SITE_FOLDERS)
+
+
+def is_command(settings, arguments):
+    """Whether a process with these `arguments` runs a node of this workspace or `pose`, rather than anything else in Python."""
+    first = next((word for word in arguments[1:] if not word.startswith("-")), "")
+    script = os.path.abspath(first)
+    return _is_below(script, settings.PREFIXES[0]) or script == os.path.join(sys.prefix, "bin", "pose")

@@ -208,9 +208,5 @@ class Lift3DNode(Stage[Lift3DParams]):
 
 
 def main() -> None:
-    """Entry point of the `lift3d` command."""
+    """What `python -m lift3d_node` does, once it knows what to do on a signal."""
     run(Lift3DNode)
-
-
-if __name__ == "__main__":
-    main()

@@ -80,6 +80,8 @@ class Pose2DEstimator:
     @classmethod
     def from_params(cls, params: Pose2DParams) -> Pose2DEstimator:
         """Raises ValueError where the detector, its model or the GPU cannot be used."""
+        if params.num_poses > 1:
+            import scipy.optimize  # noqa: F401  (the tracker does, when the second person comes, and must not make anybody wait then)
         return cls(open_detector(params), Tracker(params.max_track_gap, params.min_track_similarity))
 
     def process(self, stamp: int, bgr: np.ndarray, frame_id: str) -> Estimate:

@@ -5,8 +5,8 @@ times. With one person to look for it also smooths the landmarks over time (abou
 of the jitter at 60 images per second); with more it does not, and gives the same result as image by image
 wherever it searches anew. Tasks has no option for either.
 
-MediaPipe is imported when the first detector is opened: that takes a second (half of it for matplotlib), which whoever only
-follows, lifts or replays people does not spend.
+MediaPipe is imported when the first detector is opened, which whoever only follows, lifts or replays people does not wait for.
+Of its own imports two thirds of the time are for drawing and for sound, which wait until somebody uses them.
 """
 
 from __future__ import annotations
@@ -26,10 +26,14 @@ from pose2d_node.params import Pose2DParams
 from pose_core import assets
 from pose_core.files import sha256
 from pose_core.skeleton import MEDIAPIPE33
+from pose_core.system.imports import imported_later
 from pose_core.units import NS_PER_S
 
 MODELS = ("lite", "full", "heavy")
 SUFFIX = ".task"
+
+UNUSED = ("matplotlib", "matplotlib.pyplot", "sounddevice")
+"""What MediaPipe imports for parts of it that are not used here."""
 
 MS = 1_000_000
 """Nanoseconds in the unit of MediaPipe's times."""
@@ -149,7 +153,8 @@ class PoseDetector:
             ) from error
 
     def _new_landmarker(self) -> Landmarker:
-        from mediapipe.tasks.python import BaseOptions, vision
+        with imported_later(*UNUSED):
+            from mediapipe.tasks.python import BaseOptions, vision
 
         create = vision.PoseLandmarker.create_from_options if self._create is None else self._create
         processor = BaseOptions.Delegate.GPU if self.device == "gpu" else BaseOptions.Delegate.CPU

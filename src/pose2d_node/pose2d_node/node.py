@@ -17,6 +17,7 @@ from std_msgs.msg import Header
 
 from pose2d_node.detection import BadImage
 from pose2d_node.estimator import Estimate, Pose2DEstimator, Sight
+from pose2d_node.lost_images import LostImages
 from pose2d_node.params import Pose2DParams
 from pose2d_node.sources import Frame, Source, open_source
 from pose_core.geometry.calibration import read_camera
@@ -32,13 +33,22 @@ from pose_ros.conversions import (
     people3d_to_msg,
     stamp_to_ns,
 )
-from pose_ros.images import compressed_to_msg, image_to_msg
+from pose_ros.images import ImageInput, compressed_name, compressed_to_msg, image_to_msg, stamp_of
 from pose_ros.listeners import Listeners, names_of
+from pose_ros.messages.delivery import Delivery
 from pose_ros.messages.images import compressed_from_msg, image_from_msg
 from pose_ros.stage import STOP_PATIENCE, Stage, now_ns, run
 
 OLDEST_CAPTURE = 10_000_000_000
 """ns; a stamp further back (a bag, simulated time) is no time at which this machine saw an image."""
+
+CAMERA_INFO_QOS = qos.profile(Delivery(100, reliable=False))
+"""Of the CameraInfo that announces images: none may be lost as long as the executor works."""
+
+LOST = "images lost"
+"""Name of the fault."""
+MANY_LOST, FEW = 0.1, 30
+"""Share of the announced images beyond which losses are a fault, and how many must have been announced to tell."""
 
 LISTENERS_PERIOD, LISTENERS_PATIENCE = 0.05, 60.0
 """Seconds between two looks at who listens, and after which the first image is read without them."""
@@ -54,7 +64,8 @@ class Pose2DNode(Stage[Pose2DParams]):
 
     A source of its own is read by a thread of the node. `gate`, where given, is called before each of its images
     and ends the reading by returning False. `finished` is set when the reading has ended by itself: the
-    source had no more images, or the gate said so. `frames_read` counts the images read since activation.
+    source had no more images, or the gate said so. `frames_read` counts the images read since activation, `last_stamp` is that of
+    the last one (ns; 0: none).
     """
 
     def __init__(
@@ -66,8 +77,9 @@ class Pose2DNode(Stage[Pose2DParams]):
         self._gate = gate or _always
         self._make_estimator = make_estimator
         self.finished = threading.Event()
-        self.frames_read = 0
+        self.frames_read = self.last_stamp = 0
         self._source: Source | None = None
+        self._input: ImageInput | None = None
         self._reader: threading.Thread | None = None
         super().__init__("pose2d", Pose2DParams, **node_options)
 
@@ -77,7 +89,11 @@ class Pose2DNode(Stage[Pose2DParams]):
         self._cameras: dict[tuple[int, int], Camera | None] = {}
         self._estimator = self._make_estimator(params)
         self._listeners = Listeners(self, names_of(params.wait_for)) if params.wait_for else None
-        self._source = open_source(params, self._report) if params.source else None
+        try:
+            self._source = open_source(params, self._report) if params.source else None
+        except BaseException:
+            self._estimator.close()  # left to the garbage collector, MediaPipe's threads may wait for each other for ever
+            raise
         self.health.note("device", self._estimator.detector.device)
         self.health.note("detector", params.detector)
         if params.detector == Pose2DParams.detector:  # others know nothing of MediaPipe's models
@@ -93,17 +109,15 @@ class Pose2DNode(Stage[Pose2DParams]):
             self._camera_info = self.publish_on(CameraInfo, topics.CAMERA_INFO)
         if self._source:
             self._image = self.publish_on(Image, topics.IMAGE, qos.IMAGES)
-            self._compressed = self.publish_on(CompressedImage, topics.IMAGE_COMPRESSED, qos.OWN_IMAGES)
-        elif params.image_transport == "raw":
-            self.listen(Image, topics.IMAGE, self._on_image, qos.IMAGES, needed="images")
+            self._compressed = self.publish_on(CompressedImage, compressed_name(self), qos.OWN_IMAGES)
         else:
-            self.listen(
-                CompressedImage,
-                topics.IMAGE_COMPRESSED,
-                self._on_compressed,
-                qos.IMAGES,
-                needed="compressed images",
-            )
+            callbacks = {Image: self._on_image, CompressedImage: self._on_compressed}
+            self._lost = LostImages()
+            self._input = ImageInput(self, params.image_transport, callbacks, self._on_arrival)
+            if not self._calibration:  # else the node publishes there
+                self.listen(
+                    CameraInfo, topics.CAMERA_INFO, self._on_camera_info, CAMERA_INFO_QOS, at_once=True
+                )
 
     def on_run(self) -> None:
         self._publisher = Behind("pose2d-publish")
@@ -111,7 +125,7 @@ class Pose2DNode(Stage[Pose2DParams]):
             return
         self.finished.clear()
         self.health.clear("source")
-        self.frames_read = 0
+        self.frames_read = self.last_stamp = 0
         self._stopping = threading.Event()
         self._reader = threading.Thread(target=self._work, args=(self._source,), name="pose2d", daemon=True)
         self._reader.start()
@@ -134,7 +148,20 @@ class Pose2DNode(Stage[Pose2DParams]):
         if self._source is not None:
             self._source.close()
             self._source = None
+        if self._input is not None:
+            self._input.close()
+            self._input = None
         self._estimator.close()
+
+    def on_report(self) -> None:
+        if self._input is None:
+            return
+        self.health.note_if("images lost", self._lost.lost)
+        share, recent = self._lost.share, self._lost.recent
+        if recent >= FEW and share > MANY_LOST:
+            self.health.fault(LOST, self._lost_in_words(share, recent), warn=True)
+        else:
+            self.health.clear(LOST)
 
     # A source of its own.
 
@@ -163,6 +190,7 @@ class Pose2DNode(Stage[Pose2DParams]):
             if frame is None:
                 break
             self.frames_read += 1
+            self.last_stamp = frame.stamp
             self.health.skip(source.skipped - skipped)
             skipped = source.skipped
             seen = self._see(frame)
@@ -205,6 +233,19 @@ class Pose2DNode(Stage[Pose2DParams]):
             self.get_logger().warning(sentence)
 
     # The image topic.
+
+    def _on_arrival(self, msg: bytes) -> None:
+        self._lost.arrive(stamp_of(msg))
+
+    def _on_camera_info(self, msg: CameraInfo) -> None:
+        self._lost.announce(stamp_to_ns(msg.header.stamp))
+
+    def _lost_in_words(self, share: float, recent: int) -> str:
+        announced = self.resolve_topic_name(topics.CAMERA_INFO)
+        return (
+            f"{share * recent:.0f} of the last {recent} images that {announced} announces did not arrive; pose doctor measures "
+            "the way of an image and says what to set (docs/middleware.md)"
+        )
 
     def _on_image(self, msg: Image) -> None:
         self._hear(msg.header, partial(image_from_msg, msg))
@@ -317,9 +358,5 @@ def _read_calibration(path: str) -> Camera | None:
 
 
 def main() -> None:
-    """Entry point of `ros2 run pose2d_node pose2d`."""
+    """What `python -m pose2d_node` does, once it knows what to do on a signal."""
     run(Pose2DNode)
-
-
-if __name__ == "__main__":
-    main()

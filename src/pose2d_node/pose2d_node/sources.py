@@ -18,7 +18,6 @@ import re
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -31,6 +30,7 @@ import numpy as np
 from pose2d_node.params import Pose2DParams
 from pose_core.reading import picture
 from pose_core.system.exits import Unavailable
+from pose_core.system.inbox import Inbox
 from pose_core.units import NS_PER_S
 
 VIDEO_ORIGIN_NS = NS_PER_S
@@ -124,71 +124,6 @@ class Capture(Protocol):
 OpenCapture = Callable[..., Capture]
 
 
-class Handover:
-    """Frames between the thread that grabs and the one that works.
-
-    `put` drops the oldest, or waits, when it is full.
-    """
-
-    def __init__(self, length: int, drop_oldest: bool) -> None:
-        self._frames: deque[Frame] = deque()
-        self._length, self._drop_oldest = length, drop_oldest
-        self._changed = threading.Condition()
-        self._finished = self._closed = False
-        self._error: BaseException | None = None
-        self.dropped = 0
-
-    @property
-    def closed(self) -> bool:
-        return self._closed
-
-    def put(self, frame: Frame) -> bool:
-        """Hand `frame` over; False once nobody wants any more."""
-        with self._changed:
-            if self._drop_oldest:
-                while len(self._frames) >= self._length:
-                    self._frames.popleft()
-                    self.dropped += 1
-            else:
-                self._changed.wait_for(lambda: self._closed or len(self._frames) < self._length)
-            if not self._closed:
-                self._frames.append(frame)
-            self._changed.notify_all()
-            return not self._closed
-
-    def take(self) -> Frame | None:
-        """The next frame, or None after the last one. Raises what the grabbing thread raised."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._finished or self._frames)
-            if self._closed:
-                return None
-            if self._frames:
-                frame = self._frames.popleft()
-                self._changed.notify_all()
-                return frame
-            if self._error is not None:
-                raise self._error
-            return None
-
-    def finish(self, error: BaseException | None = None) -> None:
-        """No frame follows, because of `error` where there is one."""
-        with self._changed:
-            self._finished, self._error = True, error
-            self._changed.notify_all()
-
-    def close(self) -> None:
-        """Nobody takes frames any more."""
-        with self._changed:
-            self._closed = True
-            self._frames.clear()
-            self._changed.notify_all()
-
-    def pause(self, seconds: float) -> bool:
-        """Wait that long in the grabbing thread; False once nobody wants frames any more."""
-        with self._changed:
-            return not self._changed.wait_for(lambda: self._closed, timeout=seconds)
-
-
 class Source(ABC):
     """Images one after another: `for frame in source`. Iterating again starts anew and ends the iteration
     before.
@@ -199,7 +134,7 @@ class Source(ABC):
     def __init__(self, report: Report, clock: Clock) -> None:
         self.skipped = 0
         self._report, self._clock = report, clock
-        self._handover: Handover | None = None
+        self._handover: Inbox[Frame] | None = None
         self._thread: threading.Thread | None = None
 
     def __iter__(self) -> Iterator[Frame]:
@@ -209,11 +144,11 @@ class Source(ABC):
         thread.start()
         return self._frames(handover, thread)
 
-    def _frames(self, handover: Handover, thread: threading.Thread) -> Iterator[Frame]:
+    def _frames(self, handover: Inbox[Frame], thread: threading.Thread) -> Iterator[Frame]:
         skipped = self.skipped
         try:
             while (frame := self._take(handover)) is not None:
-                self.skipped = skipped + handover.dropped
+                self.skipped = skipped + handover.skipped
                 yield frame
         finally:
             handover.close()
@@ -228,13 +163,13 @@ class Source(ABC):
         """What it is, in a few words."""
 
     @abstractmethod
-    def _new_handover(self) -> Handover: ...
+    def _new_handover(self) -> Inbox[Frame]: ...
 
     @abstractmethod
-    def _grab(self, handover: Handover) -> None:
+    def _grab(self, handover: Inbox[Frame]) -> None:
         """Put frames until there are no more, or nobody wants them. Runs in a thread of its own."""
 
-    def _take(self, handover: Handover) -> Frame | None:
+    def _take(self, handover: Inbox[Frame]) -> Frame | None:
         return handover.take()
 
     def _end(self) -> None:
@@ -243,7 +178,7 @@ class Source(ABC):
             # A thread that reads a video while the process ends would abort it.
             self._thread.join(THREAD_PATIENCE)
 
-    def _run(self, handover: Handover) -> None:
+    def _run(self, handover: Inbox[Frame]) -> None:
         try:
             self._grab(handover)
         except BaseException as error:  # noqa: BLE001 - a thread's boundary: `take` raises it again
@@ -292,10 +227,10 @@ class CameraSource(Source):
             self._first.release()
             self._first = None
 
-    def _new_handover(self) -> Handover:
-        return Handover(1, drop_oldest=True)
+    def _new_handover(self) -> Inbox[Frame]:
+        return Inbox(1, newest=True)
 
-    def _grab(self, handover: Handover) -> None:
+    def _grab(self, handover: Inbox[Frame]) -> None:
         capture, self._first = self._first or self._open(), None
         retry = FIRST_RETRY
         try:
@@ -586,17 +521,17 @@ class Playback(Source):
     def describe(self) -> str:
         return self._recording.describe()
 
-    def _new_handover(self) -> Handover:
-        return Handover(1, drop_oldest=True) if self._real_time else Handover(AHEAD, drop_oldest=False)
+    def _new_handover(self) -> Inbox[Frame]:
+        return Inbox(1, newest=True) if self._real_time else Inbox(AHEAD, newest=False)
 
-    def _take(self, handover: Handover) -> Frame | None:
+    def _take(self, handover: Inbox[Frame]) -> Frame | None:
         if self._real_time:
             return handover.take()
         start = self._clock.system()
         frame = handover.take()
         return frame and replace(frame, grabbed_start=start, grabbed_end=self._clock.system())
 
-    def _grab(self, handover: Handover) -> None:
+    def _grab(self, handover: Inbox[Frame]) -> None:
         playhead = Playhead(self._clock)
         show = self._when_due(handover, playhead) if self._real_time else self._at_once(handover)
         offset = 0
@@ -612,21 +547,21 @@ class Playback(Source):
             if not self._loop or not shown:
                 return
 
-    def _at_once(self, handover: Handover) -> Callable[[int, Shot], bool]:
+    def _at_once(self, handover: Inbox[Frame]) -> Callable[[int, Shot], bool]:
         def show(at: int, shot: Shot) -> bool:
             bgr = shot()
             return bgr is not None and handover.put(Frame(VIDEO_ORIGIN_NS + at, bgr, 0, 0))
 
         return show
 
-    def _when_due(self, handover: Handover, playhead: Playhead) -> Callable[[int, Shot], bool]:
+    def _when_due(self, handover: Inbox[Frame], playhead: Playhead) -> Callable[[int, Shot], bool]:
         period = self._recording.period
         last, late_before, late_in_a_row = 0, 0, 0
 
         def show(at: int, shot: Shot) -> bool:
             nonlocal last, late_before, late_in_a_row
             if playhead.leaps:
-                handover.dropped += max(round((at - last) / period) - 1, 0)
+                handover.skipped += max(round((at - last) / period) - 1, 0)
             last = at
             late = playhead.arrive(at)
             self._report_slow(playhead.slow)
@@ -634,7 +569,7 @@ class Playback(Source):
             if late > period and helps and late_in_a_row < MAX_LATE_IN_A_ROW:
                 late_before = late
                 late_in_a_row += 1
-                handover.dropped += 1
+                handover.skipped += 1
                 return True
             late_in_a_row = 0
             bgr = shot()

@@ -30,7 +30,6 @@ from dataclasses import dataclass
 from itertools import count
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from pose2d_node.detection import Detection
 from pose_core.filtering.filters import ConstantVelocityKalman
@@ -80,6 +79,20 @@ class Track:
         return KEYPOINT_TOLERANCE + TOLERANCE_GROWTH * min((stamp - self.stamp) / NS_PER_S, LONGEST_GROWTH)
 
 
+def most_alike(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns of the (N, M) `table` of similarities whose sum is the largest, each in one pair at most."""
+    if not table.size:
+        return np.empty(0, int), np.empty(0, int)
+    if min(table.shape) == 1:
+        row, column = np.unravel_index([table.argmax()], table.shape)
+        return row, column
+    # Its import takes a fifth of a second of a start; one person never needs it.
+    from scipy.optimize import linear_sum_assignment
+
+    rows, columns = linear_sum_assignment(table, maximize=True)
+    return rows, columns
+
+
 class Tracker:
     """Gives ids "p1", "p2", ... to detections of increasing stamps."""
 
@@ -120,7 +133,7 @@ class Tracker:
             table[row] = [similarity(track.seen, seen, shift, tolerance) for seen in detections]
         # What is too unlike must not take part: it would trade a good pair for two poor ones.
         table[table < self._min_similarity] = 0.0
-        rows, columns = linear_sum_assignment(table, maximize=True)
+        rows, columns = most_alike(table)
         return {int(j): self._tracks[i] for i, j in zip(rows, columns, strict=True) if table[i, j] > 0.0}
 
     def _begin(self, stamp: int, seen: Detection) -> Track:

@@ -377,6 +377,72 @@ def test_compressed_images_of_a_topic(ros_context):
     assert detector_of(node).images == [7]
 
 
+@pytest.mark.parametrize("lossless", [False, True])
+def test_while_an_image_is_worked_on_only_the_newest_waits_unless_all_are_wanted(
+    ros_context, monkeypatch, lossless
+):
+    node, driver, listener = topic_node(
+        ros_context,
+        CompressedImage,
+        topics.IMAGE_COMPRESSED,
+        image_transport="compressed",
+        lossless=lossless,
+        **({"qos_overrides./image_raw/compressed.subscription.reliability": "reliable"} if lossless else {}),
+    )
+    begun, go_on = threading.Semaphore(0), threading.Semaphore(0)
+    decoded: list[int] = []
+    detect, decode = detector_of(node).detect, node_module.compressed_from_msg
+
+    def slow(stamp, bgr):
+        begun.release()
+        assert go_on.acquire(timeout=20.0)
+        return detect(stamp, bgr)
+
+    monkeypatch.setattr(detector_of(node), "detect", slow)
+    monkeypatch.setattr(
+        node_module,
+        "compressed_from_msg",
+        lambda msg: (decoded.append(stamp_to_ns(msg.header.stamp)), decode(msg))[1],
+    )
+    driver.output = driver.create_publisher(CompressedImage, topics.IMAGE_COMPRESSED, 10)
+    stamps = [NOW + index * PERIOD for index in range(5)]
+    expected = stamps if lossless else [stamps[0], stamps[4]]
+    heard: list[int] = []
+    monkeypatch.setattr(
+        node.health,
+        "heard",
+        lambda topic, heard_before=node.health.heard: (heard.append(1), heard_before(topic)),
+    )
+    with executing(node, driver, listener) as executor:
+        assert spin_until(executor, lambda: driver.connected(node) and listener.connected(node))
+        for count, stamp in enumerate(stamps, 1):
+            driver.output.publish(compressed_to_msg(image_of(0), stamp, "camera"))
+            assert spin_until(executor, lambda count=count: len(heard) == count)
+            if count == 1:
+                assert spin_until(executor, lambda: begun.acquire(blocking=False))
+        for _ in expected:
+            go_on.release()
+        assert spin_until(executor, lambda: listener.complete(len(expected)))
+    assert listener.stamps(topics.PEOPLE2D) == decoded == expected
+    assert node.health.skipped() == (0 if lossless else 3)
+    ids = [[p.id for p in people2d_from_msg(msg).people] for msg in listener.of(topics.PEOPLE2D)]
+    assert ids == [ids[0]] * len(expected)  # a gap in time is borne
+
+
+def test_the_age_holds_the_time_that_an_image_waited(ros_context, monkeypatch):
+    node, driver, listener = topic_node(ros_context, Image, topics.IMAGE)
+    with executing(node, driver, listener) as executor:
+        assert spin_until(executor, lambda: driver.connected(node) and listener.connected(node))
+        with node._Stage__worker.held():
+            driver.output.publish(image_to_msg(image_of(0), NOW, "camera"))
+            heard = node.health._inputs["/image_raw"]
+            assert spin_until(executor, lambda: heard.heard)
+            released = node_module.now_ns()
+        assert spin_until(executor, lambda: listener.complete(1))
+    times = people2d_from_msg(listener.of(topics.PEOPLE2D)[0]).times
+    assert times[0].start == times[0].end <= released <= times[2].start
+
+
 def with_stamp(msg: Image, stamp: int) -> Image:
     msg.header.stamp = stamp_from_ns(stamp)
     return msg
@@ -428,6 +494,29 @@ def test_a_bag_that_starts_again_is_said(ros_context, monkeypatch):
             assert spin_until(executor, lambda count=count: listener.complete(count))
     assert warnings == ["looking for people anew: time went back"]
     assert [msg.people[0].id for msg in listener.of(topics.PEOPLE2D)] == ["p1", "p1", "p3"]
+
+
+def test_images_that_camera_info_announces_and_that_do_not_come_are_counted_and_told(ros_context):
+    node, driver, listener = topic_node(ros_context, Image, topics.IMAGE)
+    announcing = driver.create_publisher(CameraInfo, topics.CAMERA_INFO, 50)
+    with executing(node, driver, listener) as executor:
+        assert spin_until(executor, lambda: driver.connected(node) and listener.connected(node))
+        assert spin_until(executor, announcing.get_subscription_count)
+        for index in range(46):
+            info = CameraInfo()
+            info.header.stamp = stamp_from_ns(NOW + index * PERIOD)
+            announcing.publish(info)
+            assert spin_until(executor, lambda index=index: node._lost.announced > index)
+            if index % 3 != 1:  # two of three come
+                before = node._lost.arrived
+                driver.output.publish(image_to_msg(image_of(index), NOW + index * PERIOD, "camera"))
+                assert spin_until(executor, lambda before=before: node._lost.arrived > before)
+        node.on_report()
+        assert node.health._notes["images lost"] == str(node._lost.lost)
+        assert node._lost.lost == 14  # 1 to 40; 43 has but one newer
+        assert node.health.faults()["images lost"].startswith(
+            "14 of the last 45 images that /camera_info announces did not arrive; pose doctor measures"
+        )
 
 
 def test_a_calibration_given_for_a_topic_is_published_beside_it(ros_context, calibration):

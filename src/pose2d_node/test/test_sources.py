@@ -22,7 +22,6 @@ from pose2d_node.sources import (
     CameraSource,
     Clock,
     Folder,
-    Handover,
     Playback,
     Video,
     decoded,
@@ -31,6 +30,7 @@ from pose2d_node.sources import (
     open_source,
 )
 from pose2d_node.testing import HEIGHT, WIDTH, image_of, index_of
+from pose_core.system.inbox import Inbox
 
 MS = 1_000_000
 PERIOD = 40 * MS  # 25 frames per second
@@ -300,22 +300,22 @@ def watched(film: SlowFilm, monkeypatch: pytest.MonkeyPatch, loop: bool = False)
     video = Video(Path("film.mp4"), film.open)
     source = Playback(video, loop=loop, real_time=True, clock=film.clock(), report=seen.reports)
 
-    def put(self: Handover, frame: sources.Frame) -> bool:
+    def put(self: Inbox, frame: sources.Frame) -> bool:
         seen.ages.append(film.now + 7_000 * MS - frame.stamp)
         seen.stamps.append(frame.stamp)
         if len(seen.stamps) == 3_000:
             self.close()
         return True
 
-    def pause(self: Handover, seconds: float) -> bool:
+    def pause(self: Inbox, seconds: float) -> bool:
         film.now += round(seconds * 1e9)
         return True
 
-    monkeypatch.setattr(Handover, "put", put)
-    monkeypatch.setattr(Handover, "pause", pause)
+    monkeypatch.setattr(Inbox, "put", put)
+    monkeypatch.setattr(Inbox, "pause", pause)
     handover = source._new_handover()
     source._grab(handover)
-    seen.skipped = handover.dropped
+    seen.skipped = handover.skipped
     return seen
 
 
@@ -520,20 +520,6 @@ def test_a_bug_in_the_grabbing_thread_reaches_the_reader():
         next(frames)
 
 
-def test_a_full_handover_waits_until_there_is_room():
-    handover = Handover(1, drop_oldest=False)
-    frames = [sources.Frame(i, image_of(i), 0, 0) for i in range(3)]
-    assert handover.put(frames[0])
-    writer = threading.Thread(target=lambda: [handover.put(frame) for frame in frames[1:]])
-    writer.start()
-    assert [handover.take().stamp for _ in range(3)] == [0, 1, 2]
-    writer.join(20.0)
-    assert handover.dropped == 0
-    handover.close()
-    assert not handover.put(frames[0])
-    assert handover.take() is None
-
-
 def test_the_source_is_chosen_by_its_name(make_video, folder, monkeypatch):
     assert open_source(Pose2DParams(source=str(make_video()))).describe().startswith("film.avi")
     images = open_source(Pose2DParams(source=str(folder), image_rate_hz=5.0))
@@ -552,6 +538,21 @@ def test_the_source_is_chosen_by_its_name(make_video, folder, monkeypatch):
         ValueError, match=r"source 'nowhere\.mp4' is no camera index, no file and no folder; check"
     ):
         open_source(Pose2DParams(source="nowhere.mp4"))
+
+
+@pytest.mark.parametrize(
+    ("source", "camera"),
+    [
+        ("0", True),
+        ("/dev/video2", True),
+        ("rtsp://a/b", True),
+        ("film.mp4", False),
+        ("images", False),
+        ("", False),
+    ],
+)
+def test_cameras_are_told_from_recordings(source, camera):
+    assert sources.is_camera(source) is camera
 
 
 def test_closing_ends_the_thread_of_an_iterator_that_was_never_used(make_video):

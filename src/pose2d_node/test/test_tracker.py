@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import linear_sum_assignment
 
 from pose2d_node.detection import Detection
 from pose2d_node.testing import figure
@@ -16,6 +17,7 @@ from pose2d_node.tracker import (
     distinct,
     intersection_over_union,
     keypoint_similarity,
+    most_alike,
     similarity,
     torso,
 )
@@ -139,6 +141,16 @@ def test_ids_are_not_given_twice():
     tracker.reset()
     given += tracker.update(1, [figure(0.0), figure(500.0)])
     assert given == ["p1", "p2", "p3", "p4", "p5", "p6"]
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 4), (4, 1), (0, 3), (3, 0), (0, 0), (3, 2)])
+def test_the_most_alike_are_those_of_scipy(shape: tuple[int, int]):
+    """Few values, so that many are equal."""
+    chance = np.random.default_rng(3)
+    for _ in range(50):
+        table = chance.integers(0, 3, shape) / 2.0
+        expected = linear_sum_assignment(table, maximize=True)
+        np.testing.assert_array_equal(most_alike(table), expected)
 
 
 def test_stamps_must_increase():

@@ -114,7 +114,7 @@ def test_what_is_no_covariance(bad: list[float]) -> None:
 @given(SEEDS)
 def test_roots_give_the_covariance_back(seed: int) -> None:
     for whole in (some(seed), outer(np.random.default_rng(seed).normal(size=(5, 3)))):
-        found = roots(given)
+        found = roots(whole)
         size = np.square(std_of(whole))
         np.testing.assert_allclose(
             components(found @ found.swapaxes(-1, -2)) / size[:, None], whole / size[:, None], atol=1e-7

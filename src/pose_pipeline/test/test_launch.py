@@ -24,10 +24,10 @@ from pose_core.system.exits import FAILED, WRONG_CONFIGURATION
 from pose_ros.domains import private_domain
 from pose_ros.messages import names
 from pose_ros.messages.delivery import IMAGES
+from pose_tools import middleware
 from pose_tools.bag.messages import constructor, serialize
 from pose_tools.bag.topics import Topic
 from pose_tools.bag.writer import BagWriter
-from pose_tools.graph import middleware
 from pose_tools.parameters.launching import SET, arguments_of
 from pose_tools.parameters.options import LAUNCH_FILES, LIVE_LAUNCH, REPLAY_LAUNCH, options_of
 from pose_tools.parameters.table import STAGES

@@ -18,6 +18,9 @@ from pose_core.units import MS_PER_NS, NS_PER_S
 WINDOW = 512
 """Frames that the percentiles look back on."""
 
+TASK = "pipeline"
+"""What a stage's status is about."""
+
 SILENCE = 2.0
 """Seconds without a message of a needed input after which an active stage warns."""
 
@@ -31,6 +34,20 @@ def percentile(values: Sequence[float], percent: float) -> float:
     if not values:
         return math.nan
     return sorted(values)[max(math.ceil(percent / 100.0 * len(values)) - 1, 0)]
+
+
+def status_name(node: str) -> str:
+    """Of the status of the node with this full name, in the usual form `node: task` of diagnostic_updater.
+
+    The namespace stays, without the first slash: robots that share a domain must not share names.
+    """
+    return f"{node.removeprefix('/')}: {TASK}"
+
+
+def node_of(status: str) -> str:
+    """The inverse of `status_name`: full name of the node; empty for a status that is none of a stage's."""
+    node, _, task = status.partition(": ")
+    return f"/{node}" if task == TASK else ""
 
 
 @dataclass
@@ -160,19 +177,21 @@ class Health:
         now: int,
         state: str,
         active: bool,
-        publishers: Callable[[str], int] = lambda topic: 0,
+        why: Callable[[str], str] = lambda topic: "nobody publishes there",
         max_age: float = 0.0,
     ) -> DiagnosticStatus:
         """Status since the last report. `now`: ns of a clock that does not jump; `state`: of the lifecycle.
 
-        A warning where an active stage waits for one of its inputs, or does nothing where it has none; `publishers`: how many
-        a topic has. Another one where most results since the last report were older than `max_age` seconds; 0: never.
+        A warning where an active stage waits for one of its inputs, or does nothing where it has none; `why`: nothing comes on a
+        topic, and what to do. Another one where most results since the last report were older than `max_age` seconds; 0: never.
         """
         with self._lock:
-            topics = list(self._inputs)
-        counts = {topic: publishers(topic) for topic in topics}  # asks the middleware, which takes its time
+            silent = self._silent(now, active)
+        waits = {
+            topic: f"{said}; {why(topic)}" for topic, said in silent.items()
+        }  # asks the middleware, which takes its time
         with self._lock:
-            self._waits_for = self._silent(now, active, counts)
+            self._waits_for = waits
             drops = self._drops.total() - self._reported_drops
             warnings = [sentence for sentence, warn in self._faults.values() if warn]
             errors = [sentence for sentence, warn in self._faults.values() if not warn]
@@ -195,7 +214,8 @@ class Health:
             self._reported_drops += drops
             return status
 
-    def _silent(self, now: int, active: bool, publishers: dict[str, int]) -> dict[str, str]:
+    def _silent(self, now: int, active: bool) -> dict[str, str]:
+        """Inputs on which nothing came for a while, and how long."""
         waits = {}
         for topic, awaited in self._inputs.items():
             if awaited.heard != awaited.seen or not (active and self._seen_active):
@@ -203,12 +223,7 @@ class Health:
             awaited.seen = awaited.heard
             silence = (now - awaited.quiet_since) / NS_PER_S
             if silence >= SILENCE:
-                why = (
-                    "somebody publishes there but nothing comes: check that it works, and its quality of service"
-                    if publishers.get(topic)
-                    else "nobody publishes there: start what does, or remap the topic"
-                )
-                waits[topic] = f"waits for {awaited.what} on {topic}, none for {silence:.0f} s; {why}"
+                waits[topic] = f"waits for {awaited.what} on {topic}, none for {silence:.0f} s"
         return waits
 
     def _idle(self, now: int, active: bool) -> list[str]:

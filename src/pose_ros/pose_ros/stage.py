@@ -55,7 +55,7 @@ from pose_core.system.threads import one_blas_thread
 from pose_core.units import NS_PER_S
 from pose_ros import parameters, qos, topics
 from pose_ros.conversions import MalformedMessage, skeleton_to_msg
-from pose_ros.diagnostics import Health
+from pose_ros.diagnostics import Health, status_name
 from pose_ros.signals import spin
 
 P = TypeVar("P", bound=StageParams)
@@ -71,9 +71,6 @@ STOP_PATIENCE = 5.0
 
 WAITING = 10
 """Messages of a topic that wait for a lossless stage before its executor waits with them."""
-
-PIPELINE = "pipeline"
-"""What a stage's diagnostics are about, in the usual form `node: task` of diagnostic_updater."""
 
 _ANY_STATE = LifecycleState(label="", state_id=0)
 """Publishers do not look at the state that their switching on and off comes with."""
@@ -110,10 +107,7 @@ class Stage(LifecycleNode, Generic[P]):
     def __init__(self, name: str, params: type[P], **node_options: Any) -> None:
         """`params`: the stage's dataclass. Raises ValueError for parameters that it does not allow."""
         super().__init__(name, **node_options)
-        # Without the slash, and the namespace before it: robots that share a domain must not share names.
-        self.health = Health(
-            f"{self.get_fully_qualified_name().removeprefix('/')}: {PIPELINE}", socket.gethostname()
-        )
+        self.health = Health(status_name(self.get_fully_qualified_name()), socket.gethostname())
         self.__name = self.get_name()
         self.__steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.__configured = self.__running = self.__destroyed = self.__autostarting = False
@@ -126,6 +120,7 @@ class Stage(LifecycleNode, Generic[P]):
         self.__reporter = threading.Thread(
             target=self.__report, name=f"{self.__name}-diagnostics", daemon=True
         )
+        self.__kinds: dict[str, type] = {}
         self.__held: dict[str, Callable[[], None]] = {}
         self.__warned: dict[str, int] = {}
         try:
@@ -185,6 +180,7 @@ class Stage(LifecycleNode, Generic[P]):
         *,
         needed: str = "",
         at_once: bool = False,
+        arrived: Callable[[bytes], None] | None = None,
     ) -> Subscription:
         """Subscription that delivers while the stage is active, to the thread that works.
 
@@ -192,7 +188,8 @@ class Stage(LifecycleNode, Generic[P]):
         would not come again. MalformedMessage raised by `callback` drops the message; anything else ends the
         node. `needed`: what the messages are (`images`), where the stage can do nothing without; diagnostics say so when none
         come. `at_once`: `callback` is called for every message, in the executor, to put together what belongs together and
-        `hand_over` it; it takes next to no time.
+        `hand_over` it; it takes next to no time. `arrived`, unless `at_once`, is called in the executor for every message,
+        serialized, those that are skipped included.
         """
         profile = qos.lossless(qos_profile) if self.params.lossless else copy.copy(qos_profile)
         resolved = self.resolve_topic_name(topic)
@@ -206,6 +203,8 @@ class Stage(LifecycleNode, Generic[P]):
             if at_once:
                 self.__do(callback, msg, resolved)
             else:
+                if arrived is not None:
+                    self.__do(arrived, msg, resolved)
                 self.hand_over(deliver, msg, resolved)
 
         def deliver(msg: bytes) -> None:
@@ -218,6 +217,7 @@ class Stage(LifecycleNode, Generic[P]):
         self.__made.callback(self.destroy_subscription, subscription)
         latched = profile.durability == DurabilityPolicy.TRANSIENT_LOCAL
         if needed:
+            self.__kinds[resolved] = kind
             self.health.needs(resolved, needed)
             self.__made.callback(self.health.needs_no_more, resolved)
         return subscription
@@ -480,6 +480,10 @@ class Stage(LifecycleNode, Generic[P]):
             if held and worker is self.__worker:
                 self.on_report()
 
+    def __why_silent(self, topic: str) -> str:
+        kind = self.__kinds.get(topic)
+        return "" if kind is None else qos.why_silent(self, topic, kind)
+
     def __publish_diagnostics(self, waited_for: dict[str, str]) -> dict[str, str]:
         state = "active" if self.__running else "inactive" if self.__configured else "unconfigured"
         clock = self.get_clock()
@@ -489,7 +493,7 @@ class Stage(LifecycleNode, Generic[P]):
             self.__steady.now().nanoseconds,
             state,
             self.__running,
-            self.count_publishers,
+            self.__why_silent,
             self.params.max_age if aged else 0.0,
         )
         msg = DiagnosticArray(status=[status])

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pose_core.units import NS_PER_S
-from pose_ros.diagnostics import WINDOW, Health, percentile
+from pose_ros.diagnostics import WINDOW, Health, node_of, percentile, status_name
 
 MS = 1_000_000
 
@@ -124,14 +124,9 @@ def test_each_input_has_its_own_silence():
         if second == 3:
             health.heard("/pose2d/people")
         health.frame(0, 1)
-        reports[second] = health.report(
-            second * NS_PER_S, "active", True, lambda topic: topic == "/pose2d/people"
-        )
+        reports[second] = health.report(second * NS_PER_S, "active", True, "see {}".format)
         waits[second] = health.waits_for()
-    sentence = (
-        "waits for people in 2D on /pose2d/people, none for {} s; somebody publishes there but nothing comes: check that it "
-        "works, and its quality of service"
-    )
+    sentence = "waits for people in 2D on /pose2d/people, none for {} s; see /pose2d/people"
     assert {second: report.message for second, report in reports.items() if report.level != b"\0"} == {
         2: sentence.format(2),
         5: sentence.format(2),
@@ -147,9 +142,7 @@ def test_a_topic_without_a_publisher_is_said():
     health.needs("/camera/image_raw", "images")
     for second in range(3):
         status = health.report(second * NS_PER_S, "active", True)
-    assert status.message == (
-        "waits for images on /camera/image_raw, none for 2 s; nobody publishes there: start what does, or remap the topic"
-    )
+    assert status.message == ("waits for images on /camera/image_raw, none for 2 s; nobody publishes there")
     health.needs_no_more("/camera/image_raw")
     health.frame(0, 1)
     assert health.report(9 * NS_PER_S, "active", True).level == DiagnosticStatus.OK
@@ -184,6 +177,15 @@ def test_what_is_skipped_is_counted_and_no_fault():
         "0",
     )
     assert health.skipped() == 4
+
+
+@pytest.mark.parametrize(
+    ("node", "status"), [("/lift3d", "lift3d: pipeline"), ("/a/b/refine", "a/b/refine: pipeline")]
+)
+def test_a_status_is_named_after_its_node(node, status):
+    assert status_name(node) == status
+    assert node_of(status) == node
+    assert node_of(node) == node_of("lift3d: camera") == ""
 
 
 def test_the_camera_is_the_hardware():

@@ -172,8 +172,12 @@ def broken(encoding: str = "bgr8", **changes) -> Image:
 
 
 BROKEN = {
-    "encoding '32FC1' has no known colour": broken("32FC1"),
-    "encoding '16UC1' has no known colour": broken("16UC1"),
+    "an image of encoding 32FC1 holds distances, not colours; take the camera's colour images": broken(
+        "32FC1"
+    ),
+    "an image of encoding 16UC1 holds distances, not colours; take the camera's colour images": broken(
+        "16UC1"
+    ),
     "encoding '' has no known colour": broken(""),
     "must have a size, got 0 x 16": broken(width=0),
     "must have a size, got 12 x 0": broken(height=0),
@@ -284,6 +288,16 @@ def test_broken_compressed_images_are_refused(name):
     with pytest.raises(MalformedMessage) as error:
         reading.compressed_from_msg(compressed(data))
     assert sentence in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "kind", ["16UC1; compressedDepth png", "32FC1; compressedDepth", "16UC1; png compressed "]
+)
+def test_compressed_depth_is_told_apart_from_damage(kind):
+    with pytest.raises(
+        MalformedMessage, match="holds distances, not colours; take the camera's colour images"
+    ):
+        reading.compressed_from_msg(compressed(b"\0" * 12 + encoded(".png"), kind))
 
 
 def test_any_cut_of_a_jpeg_is_refused():

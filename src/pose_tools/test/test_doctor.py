@@ -493,9 +493,9 @@ def test_diagnostics_of_stages(ros_context, monkeypatch: pytest.MonkeyPatch) -> 
         DiagnosticArray, "/diagnostics", QoSProfile(depth=9, reliability=ReliabilityPolicy.RELIABLE)
     )
     levels = {
-        "/pose2d": DiagnosticStatus.ERROR,
-        "/lift3d": DiagnosticStatus.WARN,
-        "/refine": DiagnosticStatus.OK,
+        "pose2d: pipeline": DiagnosticStatus.ERROR,
+        "lift3d: pipeline": DiagnosticStatus.WARN,
+        "refine: pipeline": DiagnosticStatus.OK,
     }
     statuses = [
         DiagnosticStatus(name=name, level=level, message=f"{name} speaks") for name, level in levels.items()
@@ -515,11 +515,11 @@ def test_diagnostics_of_stages(ros_context, monkeypatch: pytest.MonkeyPatch) -> 
         assert spin_until(executor, lambda: guest.count_publishers("/diagnostics") == 1)
         found = diagnostics(Visit(guest, executor))
     assert [(check.name, check.level) for check in found] == [
-        ("diagnostics of /pose2d", FAIL),
-        ("diagnostics of /lift3d", WARN),
-        ("diagnostics of /refine", OK),
+        ("diagnostics of pose2d: pipeline", FAIL),
+        ("diagnostics of lift3d: pipeline", WARN),
+        ("diagnostics of refine: pipeline", OK),
     ]
-    assert found[0].detail == "/pose2d speaks"
+    assert found[0].detail == "pose2d: pipeline speaks"
     assert all(check.remedy for check in found[:2])
 
 

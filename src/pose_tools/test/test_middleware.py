@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
+from pose_tools import middleware
 from pose_tools.cli import main as cli
 from pose_tools.doctor import transport
 from pose_tools.doctor.finding import OK, SKIPPED, WARN
 from pose_tools.doctor.transport import Crossing, judge, measure, raw_images
-from pose_tools.graph import middleware
-from pose_tools.graph.middleware import CHOSEN, VARIABLES, environment, shared_memory_free
 from pose_tools.graph.workspace import config_file
+from pose_tools.middleware import CHOSEN, VARIABLES, environment, shared_memory_free
 
 PROFILE = Path("/there/fastdds.xml")
 SPACE = "{http://www.eprosima.com}"

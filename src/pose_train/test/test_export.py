@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -132,6 +133,13 @@ def test_the_same_network_gives_the_same_bytes_without_paths(make, tmp_path: Pat
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_a_folder_of_networks_that_ship_states_the_sum_of_what_is_exported(make, tmp_path: Path) -> None:
+    (tmp_path / "SHA256SUMS").touch()
+    to_onnx(*make(), tmp_path / "a.onnx")
+    digest = hashlib.sha256((tmp_path / "a.onnx").read_bytes()).hexdigest()
+    assert (tmp_path / "SHA256SUMS").read_text() == f"{digest}  a.onnx\n"
+
+
 def test_torchscript_computes_the_same_and_has_the_card(make, tmp_path: Path) -> None:
     network, card = make()
     assert to_torchscript(network, card, tmp_path / "a.ts").largest <= TOLERANCE

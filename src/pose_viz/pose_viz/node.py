@@ -21,7 +21,7 @@ from pose_core.people import People3D
 from pose_core.units import NS_PER_S
 from pose_ros import frames, topics
 from pose_ros.conversions import camera_from_msg, header, people2d_from_msg, people3d_from_msg, stamp_to_ns
-from pose_ros.images import compressed_to_msg
+from pose_ros.images import compressed_to_msg, image_topic
 from pose_ros.messages.images import compressed_from_msg, image_from_msg
 from pose_ros.qos import IMAGES
 from pose_ros.stage import Stage, now_ns, run
@@ -63,7 +63,7 @@ class VizNode(Stage[VizParams]):
         self._pairing: Pairing[Picture] = Pairing()
         self._camera: Camera | None = None
         self._imageless = 0
-        self._followed: dict[str, Subscription] = {}
+        self._followed: dict[tuple[str, type], Subscription] = {}
         self._image_topic = self.resolve_topic_name(topics.IMAGE)
         self._markers = self.publish_on(MarkerArray, topics.MARKERS)
         self._overlay = self.publish_on(CompressedImage, topics.OVERLAY, IMAGES)
@@ -173,29 +173,24 @@ class VizNode(Stage[VizParams]):
 
     def _follow(self, image_outside: bool) -> None:
         """Subscribe to what the overlay needs: the camera, and the image unless this process has it."""
-        wanted: dict[str, tuple[type, Callable[[Any], None]]] = {}
+        wanted: dict[tuple[str, type], Callable[[Any], None]] = {}
         if self.params.overlay_reprojection:
-            wanted[topics.CAMERA_INFO] = (CameraInfo, self._on_camera_info)
-        if image_outside and self._compressed():
-            wanted[topics.IMAGE_COMPRESSED] = (CompressedImage, self._on_compressed)
-        elif image_outside:
-            wanted[topics.IMAGE] = (Image, self._on_image)
-        for topic in self._followed.keys() - wanted.keys():
-            self.unlisten(self._followed.pop(topic))
-        for topic in wanted.keys() - self._followed.keys():
-            kind, callback = wanted[topic]
-            self._followed[topic] = self.listen(kind, topic, callback, IMAGES, at_once=kind is not CameraInfo)
-
-    def _compressed(self) -> bool:
-        if self.params.image_transport != "auto":
-            return self.params.image_transport == "compressed"
-        return not self._published(topics.IMAGE) and self._published(topics.IMAGE_COMPRESSED)
-
-    def _published(self, topic: str) -> bool:
-        return self.count_publishers(self.resolve_topic_name(topic)) > 0
+            wanted[topics.CAMERA_INFO, CameraInfo] = self._on_camera_info
+        if image_outside:
+            image = image_topic(self, self.params.image_transport)
+            if image.compressed:
+                wanted[image.name, CompressedImage] = self._on_compressed
+            else:
+                wanted[image.name, Image] = self._on_image
+        for followed in self._followed.keys() - wanted.keys():
+            self.unlisten(self._followed.pop(followed))
+        for topic, kind in wanted.keys() - self._followed.keys():
+            self._followed[topic, kind] = self.listen(
+                kind, topic, wanted[topic, kind], IMAGES, at_once=kind is not CameraInfo
+            )
 
     def _why_imageless(self) -> str:
-        topic = self.resolve_topic_name(topics.IMAGE_COMPRESSED if self._compressed() else topics.IMAGE)
+        topic = self.resolve_topic_name(image_topic(self, self.params.image_transport).name)
         return f"no image on {topic} has the stamp of any 2D people; remap {topics.IMAGE} to their image"
 
 
@@ -242,9 +237,5 @@ def _marker(stamp: Header, spec: MarkerSpec, lifetime: Duration) -> Marker:
 
 
 def main() -> None:
-    """Entry point of `ros2 run pose_viz viz`."""
+    """What `python -m pose_viz` does, once it knows what to do on a signal."""
     run(VizNode)
-
-
-if __name__ == "__main__":
-    main()

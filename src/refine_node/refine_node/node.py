@@ -111,9 +111,5 @@ class RefineNode(Stage[RefineParams]):
 
 
 def main() -> None:
-    """Entry point of the `refine` command."""
+    """What `python -m refine_node` does, once it knows what to do on a signal."""
     run(RefineNode)
-
-
-if __name__ == "__main__":
-    main()

@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from pose_core.networks import sums
 from pose_core.networks.model_card import C
 
 MAX_BYTES = 2**31 - 1
@@ -94,14 +95,16 @@ def card_of(text: str, path: str | os.PathLike[str], kind: type[C]) -> C:
 
 
 def content_of(path: str | os.PathLike[str]) -> bytes:
-    """The bytes of a model file. Raises ValueError where there is none that can be read."""
+    """The bytes of a model file. Raises ValueError where there is none that can be read, or one that ships is damaged."""
     file = Path(path)
     try:
         if file.stat().st_size > MAX_BYTES:
             raise ValueError(f"model file '{path}' is larger than 2 GiB, which no network here is")
-        return file.read_bytes()
+        content = file.read_bytes()
     except OSError as error:
         raise ValueError(f"model file '{path}' cannot be read: {error.strerror}") from error
+    sums.check(file, content)
+    return content
 
 
 class _Malformed(Exception):

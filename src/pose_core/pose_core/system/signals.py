@@ -1,20 +1,36 @@
-"""Ctrl-C and SIGTERM as an orderly end: what runs is finished, threads can be joined."""
+"""Ctrl-C and SIGTERM as an orderly end: what runs is finished, threads can be joined, and nobody sees a traceback.
+
+The exit code of a process that was ended before it was done is 128 + the number of the signal, as a shell has it: 130, 143.
+"""
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
+from typing import NoReturn
 
 ENDING = (signal.SIGINT, signal.SIGTERM)
+
+ENDED = 128
+"""Exit code, but for the signal's number, of a process that a signal ended before it was done."""
+
+
+class Ended(KeyboardInterrupt):
+    """A signal ends the process."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.exit_code = ENDED + number
 
 
 class Signals:
     """Notes the signals that end a process, as a context manager in the main thread.
 
-    A second signal raises KeyboardInterrupt, for whoever cannot wait.
+    A second signal raises Ended, for whoever cannot wait.
     """
 
     def __init__(self) -> None:
@@ -31,10 +47,76 @@ class Signals:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         if self.received:
-            raise KeyboardInterrupt
+            raise Ended(number)
         self.received = True
+        _Process.ended_by = number
+
+
+class _Process:
+    """What `run_command` knows of its process."""
+
+    ended_by = 0
+    """Number of the last signal that asked for the end; 0: none did."""
+    over = False
+    """Whether nothing of value is left to do."""
+
+
+def run_command(command: Callable[[], object]) -> NoReturn:
+    """Make `command`, which imports what it needs when it is called, all that this process does; for entry points.
+
+    Signals are handled before anything that takes time is imported. One that comes while modules are imported ends the process on
+    the spot: nothing was begun yet, and libraries take an exception in the middle of their import for an error of their own, or
+    swallow it. At other times it raises Ended, so that files are left in order, unless `Signals` notes it. Exits with what
+    `command` returns or gives to sys.exit, and with 128 + the signal's number instead of a failure that a signal brought about.
+    """
+    for number in ENDING:
+        signal.signal(number, _on_signal)
+    sys.unraisablehook = _on_unraisable
+    code: object = 0
+    try:
+        code = command()
+    except SystemExit as error:
+        code = error.code
+    except Ended as error:
+        code = error.exit_code
+    _Process.over = True
+    if code not in (None, 0) and _Process.ended_by:
+        if isinstance(code, str):
+            print(code, file=sys.stderr)
+        code = ENDED + _Process.ended_by
+    sys.exit(code)  # type: ignore[arg-type]  # whatever SystemExit had
+
+
+def _on_signal(number: int, frame: FrameType | None) -> None:
+    _Process.ended_by = number
+    if _Process.over or _imports(frame):
+        _leave(ENDED + number)
+    raise Ended(number)
+
+
+def _on_unraisable(told: sys.UnraisableHookArgs) -> None:
+    """Ended came up where Python lets nothing be raised, as when an object is deleted."""
+    if isinstance(told.exc_value, Ended):
+        _leave(told.exc_value.exit_code)
+    sys.__unraisablehook__(told)
+
+
+def _imports(frame: FrameType | None) -> bool:
+    """Whether `frame` runs within the import of a module."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process without any of Python's ending."""
+    if sys.stderr is not None and sys.stderr.isatty():
+        os.write(2, b"\x1b[?25h\n")  # the cursor, which a progress bar may have hidden
+    os._exit(code)
 
 
 @contextmanager

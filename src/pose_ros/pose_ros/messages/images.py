@@ -77,10 +77,17 @@ _LAYOUTS |= {
 ENCODINGS = tuple(_LAYOUTS)
 """Encodings that `image_from_msg` reads."""
 
+DEPTH = ("16UC1", "32FC1")
+"""Encodings of depth images (REP 118)."""
+
 
 def image_from_msg(msg: Any) -> np.ndarray:
     """The image, which for bgr8 shares the memory of `msg`. Raises MalformedMessage."""
     layout = _LAYOUTS.get(msg.encoding)
+    if msg.encoding in DEPTH:
+        raise MalformedMessage(
+            f"an image of encoding {msg.encoding} holds distances, not colours; take the camera's colour images (image_topic)"
+        )
     if layout is None:
         raise MalformedMessage(
             f"image encoding '{msg.encoding}' has no known colour; publish one of {', '.join(ENCODINGS)}"
@@ -99,6 +106,10 @@ def compressed_from_msg(msg: Any) -> np.ndarray:
 
     Raises MalformedMessage for anything else, for an image cut short, and for one of more than `picture.MAX_PIXELS`.
     """
+    if any(word in msg.format for word in ("compressedDepth", *DEPTH)):
+        raise MalformedMessage(
+            f"an image of format '{msg.format[:40]}' holds distances, not colours; take the camera's colour images (image_topic)"
+        )
     content = bytes(msg.data)
     try:
         if content.startswith(_JPEG_START) and _JPEG_END not in content.rstrip(b"\0")[-_TRAILER:]:

@@ -343,27 +343,32 @@ def unpacked(chunk: Chunk) -> Chunk:
     """
     if chunk.compression not in ("lz4", "zstd"):
         return chunk
-    if chunk.uncompressed_size > budget(len(chunk.data)):
-        raise ValueError(f"a chunk of {len(chunk.data)} bytes claims to hold {chunk.uncompressed_size}")
-    most = chunk.uncompressed_size + 1
+    content = unpack(chunk.data, chunk.compression, chunk.uncompressed_size)
+    return replace(chunk, compression="", data=content)
+
+
+def unpack(data: bytes, compression: str, size: int) -> bytes:
+    """What a chunk holds, compressed as lz4 or zstd, of the `size` that it states. Raises as `unpacked`."""
+    if size > budget(len(data)):
+        raise ValueError(f"a chunk of {len(data)} bytes claims to hold {size}")
     try:
-        if chunk.compression == "lz4":
+        if compression == "lz4":
             import lz4.frame  # type: ignore[import-untyped]
 
-            content = lz4.frame.LZ4FrameDecompressor().decompress(chunk.data, max_length=most)
+            content: bytes = lz4.frame.LZ4FrameDecompressor().decompress(data, max_length=size + 1)
         else:
             import zstandard
 
             try:
-                with zstandard.ZstdDecompressor().stream_reader(chunk.data) as stream:
-                    content = stream.read(most)
+                with zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True) as stream:
+                    content = stream.read(size + 1)
             except zstandard.ZstdError as error:
                 raise ValueError(str(error)) from error
     except ImportError as error:
-        raise UnsupportedCompressionError(chunk.compression) from error
-    if len(content) != chunk.uncompressed_size:
-        raise ValueError(f"a chunk holds other than the {chunk.uncompressed_size} bytes that it states")
-    return replace(chunk, compression="", data=content)
+        raise UnsupportedCompressionError(compression) from error
+    if len(content) != size:
+        raise ValueError(f"a chunk holds other than the {size} bytes that it states")
+    return content
 
 
 def _parse(opcode: int, content: bytes) -> list[Schema | Channel | Message]:

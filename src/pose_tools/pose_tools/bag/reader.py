@@ -13,7 +13,7 @@ import apsw
 from mcap.exceptions import McapError
 from mcap.reader import make_reader
 from rosbags.interfaces import Connection
-from rosbags.rosbag2 import Reader, ReaderError
+from rosbags.rosbag2 import ReaderError
 
 from pose_core.callbacks import Say, silent
 from pose_core.reading.damage import DAMAGE, sentence
@@ -23,6 +23,7 @@ from pose_tools.bag.files import is_cut_short, locate
 from pose_tools.bag.generations import generation_of, upgraded
 from pose_tools.bag.messages import deserialize
 from pose_tools.bag.recovery import recover
+from pose_tools.bag.unpacking import BoundedReader
 
 
 class BagMessage(NamedTuple):
@@ -64,10 +65,25 @@ def topics_with_messages(bag: Path | str) -> dict[str, str]:
     return {connection.topic: connection.msgtype for connection in opened.connections if connection.msgcount}
 
 
+def whole(bag: Path | str, folder: Path, warn: Say = _warn) -> Path:
+    """Where to read a bag: its own path, or a copy of one that was cut short, made in `folder`, which must not exist.
+
+    For whoever reads it more than once. Raises as `read`.
+    """
+    path = locate(Path(bag))
+    return _mended(path, folder, warn) if is_cut_short(path) else path
+
+
+def _mended(path: Path, folder: Path, warn: Say) -> Path:
+    count = recover(path, folder, warn, empty=True)
+    warn(f"{path} was cut short; reading the {count} messages up to its last whole chunk")
+    return folder
+
+
 class _Opened(NamedTuple):
     """A reader, what it shall read, type hashes by connection, and the folder with the copy of a bag that was cut short."""
 
-    reader: Reader
+    reader: BoundedReader
     connections: list[Connection]
     digests: dict[int, str]
     scratch: tempfile.TemporaryDirectory[str] | None
@@ -79,11 +95,8 @@ def _opened(bag: Path | str, topics: Iterable[str] | None, warn: Say) -> _Opened
     scratch = None
     if is_cut_short(path):
         scratch = tempfile.TemporaryDirectory(prefix="bag-")
-        whole = Path(scratch.name) / "bag"
-        count = recover(path, whole, warn)
-        warn(f"{path} was cut short; reading the {count} messages up to its last whole chunk")
-        path = whole
-    reader = Reader(path)
+        path = _mended(path, Path(scratch.name) / "bag", warn)
+    reader = BoundedReader(path)
     try:
         reader.open()
     except (ReaderError, apsw.Error, *DAMAGE) as error:

@@ -17,13 +17,14 @@ RECOVERY = "recovery"
 """Ending of the folder in which the copy is made: that of a recording may hold what is to be recovered."""
 
 
-def recover(bag: Path | str, folder: Path | str, warn: Say | None = None) -> int:
+def recover(bag: Path | str, folder: Path | str, warn: Say | None = None, *, empty: bool = False) -> int:
     """Copy a bag that was cut short, up to its last whole chunk, into a new bag in `folder`.
 
     `bag`: folder, with or without metadata.yaml, or a .mcap file; it stays as it is. `folder` is there when it is complete.
     Returns the number of messages. From a bag of `BagWriter` comes exactly what it would have written, had it been closed there.
     Messages whose topic is not stated are left out, and `warn` (by default a warning) is told. Raises FileNotFoundError,
-    FileExistsError, or ValueError where nothing is whole, or what is whole is no ROS 2 bag.
+    FileExistsError, or ValueError where nothing is whole (with `empty`: no topic, without: no message), or what is whole is no
+    ROS 2 bag; then there is no `folder`.
     """
     warn = warn or _warn
     files = mcap_files(locate(Path(bag)))
@@ -33,10 +34,12 @@ def recover(bag: Path | str, folder: Path | str, warn: Say | None = None) -> int
         )
     if not any(isinstance(record, Channel) for file in files for record in scan(file)):
         raise ValueError(f"{bag} was cut short before its first topic; nothing can be recovered")
-    with Recording(folder, keep=False, empty=True, part=RECOVERY) as writer:
+    with Recording(folder, keep=False, empty=empty, part=RECOVERY) as writer:
         for file in files:
             with damage_told(file, "cannot be recovered: {}"):
                 _copy(file, writer, warn)
+    if not (writer.messages or empty):
+        raise ValueError(f"{bag} was cut short before its first message; nothing can be recovered")
     return writer.messages
 
 

@@ -33,6 +33,7 @@ from pose_ros import topics
 from pose_ros.conversions import people2d_from_msg, people2d_to_msg, people3d_from_msg, people3d_to_msg
 from pose_ros.domains import own_context, private_domain
 from pose_ros.qos import RESULTS
+from pose_tools.bench.load import load_table
 from pose_tools.bench.process import bare_landmarker, detect, speed
 from pose_tools.graph.demo import VIDEO
 from pose_tools.graph.graph import DEFAULT_EXECUTOR, EXECUTORS, Setup
@@ -64,6 +65,7 @@ def bench(*, minutes: float, rounds: int, say: Say) -> dict[str, Any]:
         }
     for name, values in result["latency_ms"].items():
         say(f"{name}: age without detection p50 {values['overhead']['p50']:.1f} ms")
+    result["load"] = load_table(say)
     result["throughput"] = throughput(video, rounds, say)
     result["process"] = speed(video, rounds, say)
     if minutes:

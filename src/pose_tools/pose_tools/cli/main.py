@@ -18,6 +18,7 @@ from pose_tools.cli import files as cli_files
 from pose_tools.cli import train as cli_train
 from pose_tools.cli.doors import Commands
 from pose_tools.cli.options import Chosen, takes
+from pose_tools.middleware import PROFILE, environment
 from pose_tools.missing import has_ros, said_of
 from pose_tools.parameters.chosen import of_file, params_of
 from pose_tools.parameters.options import DEMO, LIVE, RECORD, REPLAY
@@ -42,6 +43,8 @@ ImageTopic = Annotated[
     str, typer.Option(help="topic of the images in the bag, where it holds those of several names")
 ]
 CameraInfo = Annotated[str, typer.Option(help="CameraInfo topic in the bag, where it holds several")]
+LOAD = "load"
+"""The one measurement of `pose bench` that can be asked for by itself."""
 MaxFrames = Annotated[int, typer.Option(help="stop after this many images; 0: all", min=0)]
 
 
@@ -225,12 +228,17 @@ def bench(
         float, typer.Option(help="length of the memory loop in minutes; 0 skips it", min=0)
     ] = 10.0,
     rounds: Annotated[int, typer.Option(help="rounds of each comparison", min=1)] = 3,
+    only: Annotated[str, typer.Option(help="one of the measurements: load [default: all]")] = "",
     as_json: Json = False,
 ) -> None:
-    """Measure throughput, latency, message cost, executors, pose process and memory on the demo video, side by side."""
+    """Measure throughput, latency, load, message cost, executors, pose process and memory on the demo video, side by side."""
     from pose_tools.bench.graph import bench as run_bench
+    from pose_tools.bench.load import load_table
 
-    show(run_bench(minutes=minutes, rounds=rounds, say=say), as_json)
+    if only not in ("", LOAD):
+        raise ValueError(f"--only must be {LOAD}, got '{only}'")
+    result = load_table(say) if only else run_bench(minutes=minutes, rounds=rounds, say=say)
+    show(result, as_json)
 
 
 @app.command()
@@ -258,7 +266,7 @@ def bag_recover(
     say(f"{recover(bag, out, say)} messages recovered to {out}")
 
 
-WITH_NODES = ("live", "demo", "replay", "play", "record", "bench")
+WITH_NODES = ("live", "demo", "play", "replay", "record", "bench")
 """Commands that make ROS nodes which send or get images."""
 
 
@@ -275,9 +283,9 @@ def main() -> None:
         arguments = arguments[:at]
     try:
         if arguments[:1] and arguments[0] in WITH_NODES and has_ros():
-            from pose_tools.graph import middleware
+            from pose_tools.graph.workspace import config_file
 
-            middleware.prepare(os.environ)
+            os.environ.update(environment(os.environ, config_file(PROFILE)))
         code = app(arguments, prog_name="pose", standalone_mode=False)
     except UsageError as error:
         say(_sentence(error.format_message()))

@@ -18,14 +18,14 @@ from rclpy.client import Client
 from rclpy.context import Context
 from rclpy.executors import Executor, SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSCompatibility, QoSProfile, ReliabilityPolicy, qos_check_compatible
-from rclpy.topic_endpoint_info import TopicEndpointInfo
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from pose_core.config import qos_overrides
+from pose_ros.diagnostics import node_of
 from pose_ros.domains import own_context
 from pose_ros.messages.images import compressed_from_msg
 from pose_ros.messages.reading import MalformedMessage
+from pose_ros.qos import mismatch, name_of, override
 from pose_ros.topics import DIAGNOSTICS
 from pose_tools.doctor.finding import FAIL, OK, SKIPPED, WARN, Check, Checks
 from pose_tools.parameters.table import STAGES
@@ -107,7 +107,7 @@ def _type_clash(node: Node, topic: str, types: list[str]) -> Checks:
     if len(types) < 2:
         return []
     ends = node.get_publishers_info_by_topic(topic) + node.get_subscriptions_info_by_topic(topic)
-    detail = "; ".join(f"{_name(end)} means {end.topic_type}" for end in ends)
+    detail = "; ".join(f"{name_of(end)} means {end.topic_type}" for end in ends)
     remedy = f"give one of them another topic: ros2 run PACKAGE NODE --ros-args -r {topic}:={topic}_2"
     return [Check(f"type of {topic}", FAIL, detail, remedy)]
 
@@ -116,40 +116,17 @@ def _mismatches(node: Node, topic: str) -> Checks:
     found = {}
     for publisher in node.get_publishers_info_by_topic(topic):
         for subscription in node.get_subscriptions_info_by_topic(topic):
-            level, reason = qos_check_compatible(publisher.qos_profile, subscription.qos_profile)
-            if level == QoSCompatibility.ERROR:
-                detail = f"{_name(subscription)} gets nothing from {_name(publisher)}: {_sentence(reason)}"
-                found[detail] = Check(
-                    f"qos of {topic}", FAIL, detail, _qos_remedy(topic, publisher, subscription)
+            reason = mismatch(publisher, subscription)
+            if reason:
+                detail = f"{name_of(subscription)} gets nothing from {name_of(publisher)}: {reason}"
+                parameter = override(topic, publisher, subscription)
+                remedy = (
+                    f"start {name_of(subscription)} with: --ros-args -p {parameter}"
+                    if parameter
+                    else f"ros2 topic info -v {topic} shows both profiles; make deadline and liveliness equal"
                 )
+                found[detail] = Check(f"qos of {topic}", FAIL, detail, remedy)
     return list(found.values())
-
-
-def _name(end: TopicEndpointInfo) -> str:
-    if end.node_name.startswith("_NODE_NAME_UNKNOWN"):
-        return "a program that is no ROS node"
-    return f"{end.node_namespace.rstrip('/')}/{end.node_name}"
-
-
-def _sentence(reason: str) -> str:
-    return reason.removeprefix("ERROR: ").rstrip(" ;")
-
-
-_ASKED_TOO_MUCH = {
-    "reliability": (ReliabilityPolicy.BEST_EFFORT, ReliabilityPolicy.RELIABLE),
-    "durability": (DurabilityPolicy.VOLATILE, DurabilityPolicy.TRANSIENT_LOCAL),
-}
-"""Offered and asked for, where they do not go together."""
-
-
-def _qos_remedy(topic: str, publisher: TopicEndpointInfo, subscription: TopicEndpointInfo) -> str:
-    """What the subscription must ask for: no more than the publisher offers."""
-    for policy, (less, more) in _ASKED_TOO_MUCH.items():
-        offered, asked = getattr(publisher.qos_profile, policy), getattr(subscription.qos_profile, policy)
-        if (offered, asked) == (less, more):
-            override = f"{qos_overrides.PREFIX}{topic}.subscription.{policy}:={offered.name.lower()}"
-            return f"start {_name(subscription)} with: --ros-args -p {override}"
-    return f"ros2 topic info -v {topic} shows both profiles; make deadline and liveliness equal"
 
 
 def camera_info(guest: Visit) -> Checks:
@@ -284,7 +261,7 @@ def diagnostics(guest: Visit) -> Checks:
     subscription = guest.node.create_subscription(DiagnosticArray, DIAGNOSTICS, collect, ANY_PUBLISHER)
     guest.wait(lambda: False, SETTLE_S)
     guest.node.destroy_subscription(subscription)
-    ours = {name: status for name, status in worst.items() if name.rpartition("/")[2] in STAGES}
+    ours = {name: status for name, status in worst.items() if node_of(name).rpartition("/")[2] in STAGES}
     if not ours:
         remedy = f"ros2 topic echo {DIAGNOSTICS}"
         return [Check("diagnostics", WARN, "no stage reported within two seconds", remedy)]

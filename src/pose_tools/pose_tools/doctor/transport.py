@@ -17,7 +17,7 @@ from pathlib import Path
 
 from pose_core.units import NS_PER_MS
 from pose_tools.doctor.finding import OK, SKIPPED, WARN, Check, Checks
-from pose_tools.graph.middleware import (
+from pose_tools.middleware import (
     ENOUGH,
     PROFILE,
     SHARED_MEMORY,

@@ -127,6 +127,8 @@ class Monitor(Node):
     def __init__(self, pace: Pace, **node_options: Any) -> None:
         super().__init__("pose_monitor", **node_options)
         self.observers: list[Callable[[Bundle], None]] = []
+        self.last_stamp = 0
+        """Of the last image whose results are complete, ns."""
         self._pace = pace
         self._parts: dict[int, _Parts] = {}
         self.create_subscription(People2DMsg, topics.PEOPLE2D, self._on_people2d, RESULTS)
@@ -159,6 +161,7 @@ class Monitor(Node):
         if parts.people2d is None or parts.lifted is None or parts.refined is None:
             return
         del self._parts[stamp]
+        self.last_stamp = stamp
         for observer in self.observers:
             observer(Bundle(stamp, parts.people2d, parts.lifted, parts.refined))
 

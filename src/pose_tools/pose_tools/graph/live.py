@@ -78,7 +78,7 @@ def run(job: Run) -> dict[str, Any]:
             lambda: signals.received or time.monotonic() > deadline or _ended(graph, job, report)
         )
         graph.pace.stop()
-        _drain(graph, report)
+        _drain(graph)
         if recorder is not None:
             settled = time.monotonic() + SETTLE_S
             graph.spin_until(lambda: time.monotonic() > settled)
@@ -116,10 +116,11 @@ def _ended(graph: Graph, job: Run, report: Report) -> bool:
     return enough or (graph.pose2d is not None and graph.pose2d.finished.is_set())
 
 
-def _drain(graph: Graph, report: Report) -> None:
+def _drain(graph: Graph) -> None:
+    """Until the last image that was read has come out; of those before it, stages may have skipped some."""
     deadline = time.monotonic() + DRAIN_S
-    read = graph.pose2d.frames_read if graph.pose2d is not None else 0
-    graph.spin_until(lambda: report.frames >= read or time.monotonic() > deadline)
+    last = graph.pose2d.last_stamp if graph.pose2d is not None else 0
+    graph.spin_until(lambda: graph.monitor.last_stamp >= last or time.monotonic() > deadline)
 
 
 def record(

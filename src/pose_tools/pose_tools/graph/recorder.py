@@ -16,6 +16,7 @@ from rclpy.subscription import Subscription
 
 from pose_ros import qos
 from pose_ros import topics as names
+from pose_ros.images import image_topic
 from pose_ros.listeners import RECORDER
 from pose_ros.messages.names import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, JOINT_ANGLES, PEOPLE2D, PEOPLE3D
 from pose_tools.bag.cdr import layout
@@ -111,13 +112,12 @@ class Recorder(Node):
         self._waiting: list[tuple[int, int, bytes]] = []
         self._topics: list[Topic] = []
         self._seen: dict[str, deque[int]] = {}
-        self._subscriptions_of_drivers: dict[int, Subscription] = {}
+        self._listening: dict[int, Subscription] = {}
+        self._reliable_to_drivers: set[int] = set()
+        self._transport = transport if images and topics is None else ""
         self._lacking = Lacking(self.resolve_topic_name(names.PEOPLE2D))
         for topic in result_topics(stages, images=images, transport=transport) if topics is None else topics:
-            resolved = replace(topic, name=self.resolve_topic_name(topic.name))
-            writer.add(resolved)
-            self._topics.append(resolved)
-            self._seen[resolved.name] = deque(maxlen=self.REMEMBERED)
+            self._topics.append(self._add(self._of_images(topic)))
         # whoever sees that it listens to people sees that it listens to the rest
         for index in sorted(range(len(self._topics)), key=lambda index: self._topics[index].type == PEOPLE2D):
             self._subscribe(index)
@@ -125,26 +125,66 @@ class Recorder(Node):
         self.create_timer(self.FLUSH_S, self._on_timer, clock=steady)
         self.create_timer(self.LOOK_S, self._suit_drivers, clock=steady)
 
+    def _add(self, topic: Topic) -> Topic:
+        resolved = replace(topic, name=self.resolve_topic_name(topic.name))
+        if not self._is_found(resolved):
+            self._writer.add(resolved)
+        self._seen[resolved.name] = deque(maxlen=self.REMEMBERED)
+        return resolved
+
+    def _is_found(self, topic: Topic) -> bool:
+        """Whether name and type are not known before a message has come."""
+        return bool(self._transport) and topic.type in IMAGES
+
+    def _of_images(self, topic: Topic) -> Topic:
+        """`topic` as stages take images: the type that is published decides."""
+        if not self._is_found(topic):
+            return topic
+        found = image_topic(self, self._transport)
+        return replace(topic, name=found.name, type=COMPRESSED_IMAGE if found.compressed else IMAGE)
+
     def _subscribe(self, index: int, *, reliable: bool = True) -> None:
         topic = self._topics[index]
-        subscription = self.create_subscription(
-            message_class(topic.type),
-            topic.name,
-            partial(self._on_message, index),
-            self._queue(topic, reliable),
-            raw=True,
-        )
+        try:
+            self._listening[index] = self.create_subscription(
+                message_class(topic.type),
+                topic.name,
+                partial(self._on_message, index),
+                self._queue(topic, reliable),
+                raw=True,
+            )
+        except (
+            RuntimeError
+        ):  # of rcl: another node of this process still takes the topic for one of another type
+            if topic.type not in IMAGES:
+                raise
+            return
         if reliable and topic.type in FROM_DRIVERS:
-            self._subscriptions_of_drivers[index] = subscription
+            self._reliable_to_drivers.add(index)
 
     def _suit_drivers(self) -> None:
-        """Nothing is lost of what is offered as reliable; what is offered as best effort alone has to be taken so."""
-        for index, subscription in list(self._subscriptions_of_drivers.items()):
-            offered = self.get_publishers_info_by_topic(self._topics[index].name)
-            if any(one.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT for one in offered):
-                del self._subscriptions_of_drivers[index]
-                self.destroy_subscription(subscription)
+        """Images come from where they are published. Nothing is lost of what is offered as reliable; what is offered as best
+        effort alone has to be taken so.
+        """
+        for index, topic in enumerate(self._topics):
+            if topic.type not in FROM_DRIVERS:
+                continue
+            wanted = self._of_images(topic)
+            wanted = replace(wanted, name=self.resolve_topic_name(wanted.name))
+            offered = self.get_publishers_info_by_topic(wanted.name)
+            lossy = any(one.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT for one in offered)
+            if (wanted != topic and not self._seen[topic.name]) or index not in self._listening:
+                self._unsubscribe(index)
+                self._topics[index] = topic if wanted == topic else self._add(wanted)
+                self._subscribe(index, reliable=not lossy)
+            elif lossy and index in self._reliable_to_drivers:
+                self._unsubscribe(index)
                 self._subscribe(index, reliable=False)
+
+    def _unsubscribe(self, index: int) -> None:
+        self._reliable_to_drivers.discard(index)
+        if index in self._listening:
+            self.destroy_subscription(self._listening.pop(index))
 
     def lacking(self) -> tuple[int, Mapping[str, int]]:
         """The number of images that were looked at for people, and by topic how many of them are not recorded there."""
@@ -191,6 +231,8 @@ class Recorder(Node):
         except ValueError as error:
             self._drop(error)
             return
+        if self._is_found(topic) and not self._seen[topic.name]:
+            self._writer.add(topic)
         self._seen[topic.name].append(stamp)
         if topic.type in PER_IMAGE or topic.type in IMAGES:
             self._lacking.saw(topic.name, stamp)

@@ -27,10 +27,9 @@ from launch_ros.substitutions import FindPackageShare
 
 from pose_core.config import Value
 from pose_core.system.exits import FAILED, code_of, refusing
-from pose_tools.graph.middleware import PROFILE, environment
-from pose_tools.graph.workspace import config_file
 from pose_tools.launching.given import Given
 from pose_tools.launching.restarts import Restarts
+from pose_tools.middleware import PROFILE, to_set
 from pose_tools.parameters.launching import arguments_of, expect_known
 
 SHARE = FindPackageShare("pose_pipeline")
@@ -183,16 +182,17 @@ def describe(
             with refusing():
                 expect_known(place, [one.name for one in declared], sys.argv)
             given = Given.read(place, said, context.launch_configurations)
-            return [*ours.watch(), *_middleware(), *start(ours, given)]
+            return [*ours.watch(), *middleware_for_images(), *start(ours, given)]
         except (ValueError, OSError) as error:
             return ours.end(str(error), code_of(error))
 
     return LaunchDescription([OpaqueFunction(function=note), *declared, OpaqueFunction(function=begin)])
 
 
-def _middleware() -> Actions:
-    found = environment(os.environ, config_file(PROFILE))
-    return [SetEnvironmentVariable(name, value) for name, value in found.items()]
+def middleware_for_images() -> Actions:
+    """Our profile of Fast DDS in the environment of all processes, unless somebody has set another one."""
+    profile = PathJoinSubstitution([SHARE, "config", PROFILE])
+    return [SetEnvironmentVariable(name, profile) for name in to_set(os.environ)]
 
 
 def stage(

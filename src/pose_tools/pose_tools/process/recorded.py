@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-from rosbags.rosbag2 import Reader, ReaderError
+from rosbags.rosbag2 import ReaderError
 
 from pose_core.callbacks import Say, silent
 from pose_core.geometry.camera import Camera
@@ -30,8 +30,8 @@ from pose_tools.bag.files import BAG_FILES
 from pose_tools.bag.level import Tilt, recorded_tilt
 from pose_tools.bag.messages import deserialize
 from pose_tools.bag.namespaces import camera_topic_of, namespace_of
-from pose_tools.bag.reader import BagMessage, read
-from pose_tools.bag.recovery import recover
+from pose_tools.bag.reader import BagMessage, read, whole
+from pose_tools.bag.unpacking import BoundedReader
 from pose_tools.process.footage import Footage, Image, Segment, Sparse
 from pose_tools.process.people import Seen, Sighting
 
@@ -84,18 +84,12 @@ def open_bag(path: Path, scratch: Path, say: Say, namespace: str | None = None) 
 
     Raises FileNotFoundError, or ValueError for a bag that cannot be read or has neither people nor images.
     """
-    warnings: list[str] = []
-    with _reading(path, (), warnings.append) as messages:
+    shutil.rmtree(scratch, ignore_errors=True)
+    readable = whole(path, scratch, say)
+    with _reading(readable, ()) as messages:
         next(messages, None)
-    whole = path
-    if warnings:
-        for warning in warnings:
-            say(warning)
-        shutil.rmtree(scratch, ignore_errors=True)
-        recover(path, scratch, silent)
-        whole = scratch
     try:
-        with Reader(whole) as reader:
+        with BoundedReader(readable) as reader:
             held = {one.topic: one.msgtype for one in reader.connections if one.msgcount}
             messages_on: dict[str, int] = {}
             for one in reader.connections:
@@ -110,7 +104,7 @@ def open_bag(path: Path, scratch: Path, say: Say, namespace: str | None = None) 
         for full, count in messages_on.items()
         if full.startswith(f"{robot}/")
     }
-    return Recorded(whole, path, counts, start, end, robot, camera_topic_of(held, robot))
+    return Recorded(readable, path, counts, start, end, robot, camera_topic_of(held, robot))
 
 
 def camera_of(recorded: Recorded) -> Camera | None:
@@ -258,7 +252,7 @@ class BagFootage(Footage):
         kind, decode = DECODERS[self.topic]
         sparse = Sparse(rate)
         begin = max(segment.start - warm_up * self.period, 0)
-        with Reader(self.path) as reader:
+        with BoundedReader(self.path) as reader:
             chosen = [one for one in reader.connections if one.topic == f"{self.namespace}/{self.topic}"]
             for _, time, cdr in reader.messages(chosen, begin, segment.end):
                 message = deserialize(bytes(cdr), kind)

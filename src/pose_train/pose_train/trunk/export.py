@@ -24,6 +24,7 @@ from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
 from pose_core.files import write_whole
+from pose_core.networks import sums
 from pose_core.networks.model_card import Card
 from pose_train.trunk.checkpoint import load
 from pose_train.trunk.family import family_of
@@ -105,6 +106,7 @@ def to_onnx(
             )
     onnx.checker.check_model(model, full_check=True)
     write_whole(path, model.SerializeToString(deterministic=True))
+    sums.state(path)
     return difference
 
 

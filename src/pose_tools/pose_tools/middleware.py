@@ -6,7 +6,7 @@ Imports nothing of ROS, and must be asked before rclpy is initialised: Fast DDS 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping
 from pathlib import Path
 
 PROFILE = "fastdds.xml"
@@ -29,16 +29,21 @@ Where one finds no room Fast DDS takes to the network, which is worse than its d
 """
 
 
-def environment(given: Mapping[str, str], profile: Path) -> dict[str, str]:
-    """What is to be set beside the environment `given`, so that images get through; empty where nothing is to be.
+def to_set(given: Mapping[str, str]) -> tuple[str, ...]:
+    """The variables that are to name our profile, beside the environment `given`; none where it is not to be used.
 
-    `profile`: our `PROFILE`. It is not for a user's own choice of transports, for another middleware, or where shared memory is
-    too small, as in a container with Docker's 64 MB.
+    It is not for a user's own choice of transports, for another middleware, or where shared memory is too small, as in a
+    container with Docker's 64 MB.
     """
     fast_dds = given.get("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp").startswith("rmw_fastrtps")
     if not fast_dds or any(given.get(name) for name in CHOSEN) or Path(OWN_FILE).exists():
-        return {}
-    return dict.fromkeys(VARIABLES, str(profile)) if shared_memory_free() >= ENOUGH else {}
+        return ()
+    return VARIABLES if shared_memory_free() >= ENOUGH else ()
+
+
+def environment(given: Mapping[str, str], profile: Path) -> dict[str, str]:
+    """What is to be set beside the environment `given`, so that images get through. `profile`: our `PROFILE`."""
+    return dict.fromkeys(to_set(given), str(profile))
 
 
 def shared_memory_free() -> int:
@@ -47,10 +52,3 @@ def shared_memory_free() -> int:
         return shutil.disk_usage(SHARED_MEMORY).free
     except OSError:
         return 0
-
-
-def prepare(given: MutableMapping[str, str]) -> None:
-    """Set it in the environment of this process (`os.environ`). Raises FileNotFoundError where the workspace is not built."""
-    from pose_tools.graph.workspace import config_file
-
-    given.update(environment(given, config_file(PROFILE)))

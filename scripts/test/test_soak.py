@@ -1,0 +1,40 @@
+"""What a long run calls growth."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from soak import Interval, grown
+
+STEADY = [Interval(60.0, 1800, 0.05, 0.08, 300.0 - i % 2, 20, 40) for i in range(10)]
+
+
+def with_last(**changes: float) -> list[Interval]:
+    return [*STEADY[:-1], replace(STEADY[-1], **changes)]
+
+
+def test_a_steady_run_has_not_grown() -> None:
+    assert grown(STEADY) == []
+    filling = [replace(one, memory_mb=100.0 * i, threads=i) for i, one in enumerate(STEADY[:2])]
+    assert grown([*filling, *STEADY[2:]]) == []
+
+
+@pytest.mark.parametrize(
+    ("intervals", "sentence"),
+    [
+        (with_last(memory_mb=321.0), "memory grew from 300 to 321 MB"),
+        (with_last(threads=21), "threads grew from 20 to 21"),
+        (with_last(files=45), "files grew from 40 to 45"),
+        (
+            [*STEADY[:6], *(replace(one, age_p95_s=0.3) for one in STEADY[6:])],
+            r"the age of results \(p95\) grew from 80 to 300 ms",
+        ),
+        (STEADY[:3], "only 3 intervals came out"),
+    ],
+)
+def test_growth_is_told(intervals: list[Interval], sentence: str) -> None:
+    (found,) = grown(intervals)
+    assert re.search(sentence, found)

@@ -1,0 +1,71 @@
+"""The start of nodes and of `pose`: interrupted anywhere it ends without a word, and it imports no more than it needs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+NODES = {"pose2d": "pose2d_node", "lift3d": "lift3d_node", "refine": "refine_node", "viz": "pose_viz"}
+
+
+def interrupted(package: str, module: str, number: int, *arguments: str) -> tuple[int, str, str]:
+    """Exit code and words of an entry point in which a signal comes when `module` is looked for."""
+    code = f"""
+import importlib, signal, sys
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            sys.meta_path.remove(self)
+            signal.raise_signal({number})
+sys.meta_path.insert(0, Interrupting())
+main = importlib.import_module({f"{package}.__main__"!r}).main
+sys.argv = [{package!r}, *{list(arguments)!r}]
+main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        env={**os.environ, "ROS_DOMAIN_ID": "97", "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"},
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("module", ["numpy", "rclpy", "diagnostic_msgs", "pose_ros.stage"])
+@pytest.mark.parametrize("package", NODES.values())
+def test_an_interrupt_while_a_node_starts_has_no_traceback(package: str, module: str) -> None:
+    assert interrupted(package, module, signal.SIGINT) == (130, "", "")
+
+
+def test_sigterm_while_a_node_starts_has_its_own_code() -> None:
+    assert interrupted("refine_node", "refine_node.node", signal.SIGTERM) == (143, "", "")
+
+
+def test_an_interrupt_while_a_node_opens_its_network_ends_it_in_order() -> None:
+    code, said, errors = interrupted("lift3d_node", "onnxruntime", signal.SIGINT)
+    assert (code, said) == (0, "")
+    assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments"),
+    [
+        ("typer", ("--help",)),
+        ("pose_tools.cli.main", ("doctor",)),
+        ("pose_tools.doctor.report", ("doctor",)),
+        ("pose_tools.files.export", ("export", "nothing", "-o", "nowhere")),
+        ("rclpy", ("live", "--source", "nothing.mp4")),
+        ("pose_tools.bag.recovery", ("bag-recover", "nothing", "nowhere")),
+    ],
+)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_while_a_command_starts_has_no_traceback(
+    module: str, arguments: tuple[str, ...], number: int
+) -> None:
+    assert interrupted("pose_tools", module, number, *arguments) == (128 + number, "", "")

@@ -1,0 +1,20 @@
+"""`ros2 run pose_viz viz`: a signal is handled before anything that takes time is imported."""
+
+from __future__ import annotations
+
+from pose_core.system.signals import run_command
+
+
+def main() -> None:
+    """Entry point of the `viz` command."""
+    run_command(_run)
+
+
+def _run() -> None:
+    from pose_viz.node import main as run_node
+
+    run_node()
+
+
+if __name__ == "__main__":
+    main()
