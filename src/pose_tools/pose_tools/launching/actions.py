@@ -211,7 +211,8 @@ def stage(
     """
 
     def make(on_exit: Any, first: bool) -> Action:
-        own = {**(always or {}), **((at_first or {}) if first else {}), **given.values.get(name, {})}
+        own: dict[str, Value] = {"lossless": True} if given.is_lossless else {}
+        own |= {**(always or {}), **((at_first or {}) if first else {}), **given.values.get(name, {})}
         typed = {
             key: ParameterValue(TextSubstitution(text=value), value_type=str)
             if isinstance(value, str)
