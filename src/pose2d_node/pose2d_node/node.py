@@ -162,7 +162,10 @@ class Pose2DNode(Stage[Pose2DParams]):
         self.health.note_if("images lost", self._lost.lost)
         share, recent = self._lost.share, self._lost.recent
         if recent >= FEW and share > MANY_LOST:
-            self.health.fault(LOST, self._lost_in_words(share, recent), warn=True)
+            sentence = self._lost_in_words(share, recent)
+            if LOST not in self.health.faults():
+                self.get_logger().warning(sentence)
+            self.health.fault(LOST, sentence, warn=True)
         else:
             self.health.clear(LOST)
 

@@ -110,7 +110,7 @@ def why_silent(node: Node, topic: str, kind: type) -> str:
             return (
                 f"quality of service keeps back what {name_of(fitting[0])} publishes ({reasons[0]}): {set_it}"
             )
-    return "somebody publishes there but nothing comes: check that it works, and its quality of service"
+    return f"somebody publishes there but nothing comes: see what {name_of(fitting[0])} says"
 
 
 def _elsewhere(node: Node, wanted: str) -> str:
