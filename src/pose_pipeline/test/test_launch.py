@@ -20,11 +20,12 @@ import yaml
 
 from pose_core import config
 from pose_core.config import text_of
+from pose_core.statements import RunStatement
 from pose_core.system.exits import FAILED, WRONG_CONFIGURATION
 from pose_ros.domains import private_domain
 from pose_ros.messages import names
-from pose_ros.messages.delivery import IMAGES
-from pose_tools.bag.messages import constructor, serialize
+from pose_ros.messages.delivery import IMAGES, LATCHED, RESULTS
+from pose_tools.bag.messages import constructor, serialize, writer
 from pose_tools.bag.topics import Topic
 from pose_tools.bag.writer import BagWriter
 from pose_tools.middleware import CHOSEN, ENOUGH, VARIABLE
@@ -481,6 +482,7 @@ REPLAYED_IMAGES = {
     "source": "",
     "image_transport": "compressed",
     "qos_overrides./image_raw/compressed.subscription.reliability": "reliable",
+    "run_token": "none",
 }
 
 
@@ -706,6 +708,36 @@ def test_a_replay_waits_for_its_recorder_and_all_have_the_clock_of_the_bag(
     clocked = [node for node in run.started if node is not player]
     assert len(clocked) == 5
     assert all(run._own(node)["use_sim_time"] is True for node in clocked)
+
+
+@pytest.fixture
+def stating(tmp_path: Path) -> Path:
+    """A bag that states how its people were lifted."""
+    run = RunStatement("lift3d", parameters={"height": "1.5", "max_misfit": "0.2", "lossless": "true"})
+    kinds = {"/lift3d/run": names.RUN, "/pose2d/people": names.PEOPLE2D}
+    delivery = {names.RUN: LATCHED, names.PEOPLE2D: RESULTS}
+    with BagWriter(
+        tmp_path / "stating", [Topic(name, kind, delivery[kind]) for name, kind in kinds.items()]
+    ) as bag:
+        bag.write("/lift3d/run", serialize(writer().run(run)))
+        bag.write("/pose2d/people", serialize(constructor(names.PEOPLE2D)()), STAMP_NS)
+    return tmp_path / "stating"
+
+
+def test_a_replay_is_set_as_the_bag_states_unless_somebody_says_otherwise(
+    launched: Any, stating: Path, tmp_path: Path
+) -> None:
+    clock = {"use_sim_time": True}
+    as_it_was = launched(REPLAY_LAUNCH, bag=str(stating))
+    assert as_it_was.parameters()["lift3d"] == {"height": 1.5, "max_misfit": 0.2, **clock}
+    assert "--no-subjects" not in as_it_was.words("pose", "play")
+    otherwise = launched(REPLAY_LAUNCH, bag=str(stating), subject_height="1.8")
+    assert otherwise.parameters()["lift3d"] == {"height": 1.8, "max_misfit": 0.2, **clock}
+    assert "--no-subjects" in otherwise.words("pose", "play")
+    file = tmp_path / "mine.yaml"
+    file.write_text("/**/lift3d:\n  ros__parameters:\n    max_misfit: 0.3\n")
+    by_file = launched(REPLAY_LAUNCH, bag=str(stating), params=str(file))
+    assert by_file.parameters()["lift3d"] == {"height": 1.5, **clock}
 
 
 @pytest.mark.parametrize(

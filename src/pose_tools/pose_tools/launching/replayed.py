@@ -49,8 +49,9 @@ class Replayed:
             words += [option, arguments[name]] if arguments[name] else []
         words += ["--images", "--transport", found.transport] if images else []
         words += ["--wait-for", RECORDER] if given.record else []
-        stated, values = recorded_values(bag, found.namespace, (given.by_file, given.values), _warn)
-        words += [] if stated.subjects.subjects else ["--no-subjects"]
+        said = given.by_file, given.values
+        _, values = recorded_values(bag, found.namespace, said, _warn)
+        words += ["--no-subjects"] if any("height" in layer.get("lift3d", {}) for layer in said) else []
         if images:
             values["pose2d"] = {**seen_again(given.by_file), **found.detecting}
         return cls(bag, images, found.namespace, values, words)
