@@ -112,8 +112,8 @@ def replay(
             progress(done, len(frames))
             if recorder.failure:
                 break
-    if recorder.failure:
-        raise Failed(recorder.failure)
+    if writer.failure:
+        raise Failed(writer.failure)
     return {**report.as_dict(), "bag": str(record)}
 
 
