@@ -7,7 +7,16 @@ Ends when the bag does; with exit code 1 where nothing, or not everything, came 
 parameter file says, and else as docs/parameters.md says.
 """
 
-from pose_tools.launching.actions import argument, arguments, command, describe, recorder, rviz, stage
+from pose_tools.launching.actions import (
+    argument,
+    arguments,
+    command,
+    describe,
+    executable,
+    recorder,
+    rviz,
+    stage,
+)
 from pose_tools.launching.replayed import Replayed
 from pose_tools.parameters.options import REPLAY_LAUNCH
 
@@ -25,7 +34,7 @@ ARGUMENTS = arguments(
 
 def start(launch, given):
     """A recorder on request, the stages that the chosen input needs, what plays the bag, and RViz on request."""
-    replayed = Replayed.of(given)
+    replayed = Replayed.of(given, executable("pose_tools", "pose"))
     space, clock = replayed.namespace, {"use_sim_time": True}
     detector = stage(launch, given, "pose2d_node", "pose2d", space, always={**replayed.pose2d, **clock})
     player = command(given, lambda _first: replayed.words, space)

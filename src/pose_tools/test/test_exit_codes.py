@@ -17,7 +17,6 @@ from pose_core import assets
 from pose_core.system.exits import FAILED, USAGE, WRONG_CONFIGURATION
 from pose_ros.messages import names
 from pose_ros.messages.delivery import IMAGES
-from pose_tools.bag.files import part_of
 from pose_tools.bag.messages import constructor, serialize
 from pose_tools.bag.topics import Topic
 from pose_tools.bag.writer import BagWriter
@@ -25,6 +24,7 @@ from pose_tools.cli import main as cli
 from pose_tools.graph import live as live_module
 from pose_tools.graph import play as play_module
 from pose_tools.graph import replay as replay_module
+from pose_tools.result_folder import part_of
 
 STAMP_NS = 5 * 10**9
 

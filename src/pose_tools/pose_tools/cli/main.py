@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import sys
 from pathlib import Path
@@ -58,7 +59,7 @@ def live(
     as_json: Json = False,
 ) -> None:
     """Run all stages in one process on a camera, video, image folder or image topic."""
-    from pose2d_node.sources import is_camera
+    from pose2d_node.params import is_camera
     from pose_tools.graph.graph import Setup
     from pose_tools.graph.live import Run, run
     from pose_tools.graph.workspace import config_file
@@ -161,9 +162,25 @@ def play(
     wait_for: Annotated[
         list[str] | None, typer.Option(help="node that must listen before the first frame, beside the stages")
     ] = None,
+    describe: Annotated[
+        bool, typer.Option("--describe", help="only print what would be played, as JSON on stdout")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Send a bag to stages that run already, under the clock of the bag; replay.launch.py does it."""
+    from pose_tools.bag.namespaces import input_of
+
+    if describe:
+        found = input_of(
+            bag,
+            images=images,
+            namespace=namespace,
+            image_topic=image_topic,
+            camera_info=camera_info,
+            transport=transport,
+        )
+        print(json.dumps({"namespace": found.namespace, "detecting": found.detecting if images else {}}))
+        return
     from pose_ros.listeners import names_of
     from pose_tools.graph.play import Play
     from pose_tools.graph.play import play as run_play
