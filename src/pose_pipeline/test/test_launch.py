@@ -20,6 +20,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from pose2d_node.params import NO_TOKEN
 from pose_core import config
 from pose_core.config import text_of
 from pose_core.system.exits import FAILED, WRONG_CONFIGURATION, Failed, WrongConfiguration
@@ -478,6 +479,7 @@ REPLAYED_IMAGES = {
     "use_sim_time": True,
     "source": "",
     "image_transport": "compressed",
+    "run_token": NO_TOKEN,
     "qos_overrides./image_raw/compressed.subscription.reliability": "reliable",
 }
 
@@ -557,7 +559,7 @@ def test_processes_get_our_profile_of_the_middleware_unless_users_have_theirs(
         monkeypatch.delenv(name, raising=False)
     monkeypatch.delenv("RMW_IMPLEMENTATION", raising=False)
     monkeypatch.setattr(middleware, "shared_memory_free", lambda: middleware.ENOUGH)
-    assert set(launched(LIVE_LAUNCH).environment) == set(middleware.VARIABLES)
+    assert set(launched(LIVE_LAUNCH).environment) == {middleware.variable(os.environ)}
     monkeypatch.setenv("RMW_IMPLEMENTATION", "rmw_cyclonedds_cpp")
     assert launched(LIVE_LAUNCH).environment == {}
 
@@ -711,7 +713,10 @@ def test_a_replay_waits_for_its_recorder_and_all_have_the_clock_of_the_bag(
     run = launched(REPLAY_LAUNCH, bag=str(bag), record=str(tmp_path / "bag"), rviz="true", rate="0.5")
     assert run.started[0].arguments[0] == "record"
     words = run.words("pose", "play")
-    assert words == ["play", str(bag), "--rate", "0.5", "--wait-for", "pose_recorder"]
+    assert words == [
+        *("play", str(bag), "--rate", "0.5", "--wait-for", "pose_recorder"),
+        "--no-subjects",
+    ]
     (player,) = (node for node in run.nodes("pose") if node.arguments[0] == "play")
     clocked = [node for node in run.started if node is not player]
     assert len(clocked) == 5
@@ -752,7 +757,7 @@ def test_namespace_topic_and_transport_are_found_in_the_bag(
     assert run.words("pose") == [
         *("play", str(tmp_path / "bag"), *chosen),
         *(["--images"] if images else []),
-        *("--rate", "1.0"),
+        *("--rate", "1.0", "--no-subjects"),
     ]
     if images:
         told = run.parameters()["pose2d"]
@@ -834,11 +839,15 @@ def pose(tmp_path: Path) -> str:
 
 
 def test_a_bag_is_described_by_our_own_command(pose: str, bag: Path) -> None:
-    assert replayed.describe(pose, ["play", str(bag), "--images", "--describe"]) == {
+    assert replayed.describe(pose, ["play", str(bag), "--images", "--describe", "{}"]) == {
         "namespace": "",
-        "detecting": {name: value for name, value in REPLAYED_IMAGES.items() if name != "use_sim_time"},
+        "values": {
+            "pose2d": {name: value for name, value in REPLAYED_IMAGES.items() if name != "use_sim_time"}
+        },
+        "subjects": False,
+        "warnings": [],
     }
     with pytest.raises(Failed, match=r"^there is no bag at nowhere$"):
-        replayed.describe(pose, ["play", "nowhere", "--describe"])
+        replayed.describe(pose, ["play", "nowhere", "--describe", "{}"])
     with pytest.raises(WrongConfiguration, match="did you mean 'lift3d'"):
         replayed.describe(pose, ["play", str(bag), "--wait-for", "lift2d"])

@@ -6,7 +6,9 @@ import hashlib
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -23,8 +25,8 @@ from pose_ros.messages.names import PEOPLE3D
 from pose_tools.bag.namespaces import input_of
 from pose_tools.bag.reader import read
 from pose_tools.graph.demo import CALIBRATION, VIDEO, demo, demo_tilt
-from pose_tools.graph.graph import Setup
-from pose_tools.graph.live import Run, run
+from pose_tools.graph.graph import Graph, Setup
+from pose_tools.graph.live import Run, _drain, run
 from pose_tools.graph.replay import read_frames, replay
 
 FRAMES = 24
@@ -149,6 +151,30 @@ def test_a_replay_gives_the_positions_of_the_live_run(
     assert {message.__msgtype__ for message in again} == {PEOPLE3D}
     for (_, live), replayed in zip(messages[topics.REFINED], again, strict=False):
         np.testing.assert_array_equal(live.people[0].xyz, np.asarray(replayed.people[0].xyz))
+
+
+@pytest.mark.parametrize(("live", "lossless"), [(True, {}), (False, {"lossless": True})])
+def test_only_what_comes_from_a_camera_may_be_skipped(live: bool, lossless: dict[str, bool]) -> None:
+    setup = Setup(live=live, overrides={"lift3d": {"height": 1.7}})
+    graph = SimpleNamespace(setup=setup)
+    assert Graph._values(graph, "refine") == lossless  # type: ignore[arg-type]
+    assert Graph._values(graph, "lift3d") == {**lossless, "height": 1.7}  # type: ignore[arg-type]
+    setup.overrides["lift3d"]["lossless"] = False
+    assert Graph._values(graph, "lift3d")["lossless"] is False  # type: ignore[arg-type]
+
+
+def test_a_run_ends_with_the_last_image_although_others_were_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pose_tools.graph.live.DRAIN_S", 1e9)
+    graph = SimpleNamespace(pose2d=SimpleNamespace(last_stamp=7), monitor=SimpleNamespace(last_stamp=2))
+
+    def spin_until(condition: Callable[[], bool]) -> None:
+        for stamp in (4, 7):
+            assert not condition()
+            graph.monitor.last_stamp = stamp
+        assert condition()
+
+    graph.spin_until = spin_until
+    _drain(graph)  # type: ignore[arg-type]
 
 
 def test_a_bag_without_the_topics_is_refused(recorded: tuple[Path, dict], tmp_path: Path) -> None:

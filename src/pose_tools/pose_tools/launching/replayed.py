@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,8 @@ class Replayed:
     images: bool
     namespace: str
     """Of the robot in the bag, in which the stages work again."""
-    pose2d: dict[str, Value]
-    """Parameters of the detector, for images alone."""
+    values: dict[str, dict[str, Value]]
+    """Parameters by stage, of what the bag states and nobody has stated otherwise, and of the detector for images."""
     words: list[str]
     """How `pose` is told to play it."""
 
@@ -44,9 +45,17 @@ class Replayed:
         for name, value in {**stated, "transport": transport}.items():
             choice += [f"--{name.replace('_', '-')}", value] if value else []
         choice += ["--images"] if images else []
-        found = describe(pose, [*choice, "--describe"])
+        otherwise = json.dumps({"by_file": given.by_file, "said": given.values})
+        found = describe(pose, [*choice, "--describe", otherwise])
+        for warning in found["warnings"]:
+            print(warning, file=sys.stderr, flush=True)
         words = [*choice, "--rate", arguments["rate"], *(["--wait-for", RECORDER] if given.record else [])]
-        return cls(Path(arguments["bag"]), images, found["namespace"], found["detecting"], words)
+        words += [] if found["subjects"] else ["--no-subjects"]
+        return cls(Path(arguments["bag"]), images, found["namespace"], found["values"], words)
+
+    def of_stage(self, name: str) -> dict[str, Value]:
+        """Parameters of a stage: its time comes from the bag."""
+        return {**self.values.get(name, {}), "use_sim_time": True}
 
 
 def describe(pose: str, words: list[str]) -> Any:
