@@ -97,3 +97,8 @@ class Pose2DParams(StageParams):
         low=0.01,
         high=1.0,
     )
+
+
+def is_camera(source: str) -> bool:
+    """Whether `source` names a camera or a stream, which gives images when they come; else it is a recording."""
+    return source.isdecimal() or "://" in source or source.startswith("/dev/")
