@@ -159,7 +159,7 @@ def separate_latency(film: Path) -> dict[str, dict[str, float]]:
 
 @contextmanager
 def _stage(package: str, domain: int, *ros_args: str) -> Iterator[None]:
-    command = [sys.executable, "-m", f"{package}.node", *(("--ros-args", *ros_args) if ros_args else ())]
+    command = [sys.executable, "-m", package, *(("--ros-args", *ros_args) if ros_args else ())]
     process = subprocess.Popen(command, env={**os.environ, "ROS_DOMAIN_ID": str(domain)})
     try:
         yield
