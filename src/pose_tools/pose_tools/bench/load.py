@@ -342,7 +342,9 @@ def pictures(video: Path) -> Iterator[tuple[Path, list[np.ndarray]]]:
         folder, images = Path(name), []
         for frame in open_source(Pose2DParams(source=str(video))):
             images.append(cv2.resize(frame.bgr, SIZE, interpolation=cv2.INTER_AREA))
-            cv2.imwrite(str(folder / f"{len(images):03d}.jpg"), images[-1])
+            cv2.imwrite(
+                str(folder / f"{len(images):03d}.bmp"), images[-1]
+            )  # decoding is not what is measured
             if len(images) == IMAGES_HELD:
                 break
         yield folder, images
