@@ -4,7 +4,8 @@ ros2 launch pose_pipeline replay.launch.py bag:=out/demo/bag
 ros2 launch pose_pipeline replay.launch.py bag:=drive_3 images:=true record:=out/again
 
 Ends when the bag does; with exit code 1 where nothing, or not everything, came out. What is not stated as an argument is as the
-parameter file says, and else as docs/parameters.md says.
+parameter file says, else as the bag states of its people, its camera and how they were lifted and refined, and else as
+docs/parameters.md says.
 """
 
 from pose_tools.launching.actions import argument, arguments, command, describe, recorder, rviz, stage
@@ -26,15 +27,18 @@ ARGUMENTS = arguments(
 def start(launch, given):
     """A recorder on request, the stages that the chosen input needs, what plays the bag, and RViz on request."""
     replayed = Replayed.of(given)
-    space, clock = replayed.namespace, {"use_sim_time": True}
-    detector = stage(launch, given, "pose2d_node", "pose2d", space, always={**replayed.pose2d, **clock})
+    space = replayed.namespace
+
+    def replaying(package, name):
+        return stage(launch, given, package, name, space, always=replayed.of_stage(name))
+
     player = command(given, lambda _first: replayed.words, space)
     return [
         *recorder(launch, given, space, sim_time=True),
-        *([detector] if replayed.images else []),
-        stage(launch, given, "lift3d_node", "lift3d", space, always=clock),
-        stage(launch, given, "refine_node", "refine", space, always=clock),
-        stage(launch, given, "pose_viz", "viz", space, always=clock),
+        *([replaying("pose2d_node", "pose2d")] if replayed.images else []),
+        replaying("lift3d_node", "lift3d"),
+        replaying("refine_node", "refine"),
+        replaying("pose_viz", "viz"),
         launch.require(player, f"the replay of {replayed.bag}"),
         *rviz(given, space, sim_time=True),
     ]

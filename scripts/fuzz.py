@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -278,6 +279,28 @@ def _write_bag(path: Path) -> None:
     (folder / f"{folder.name}_0.mcap").rename(path)
 
 
+def _write_foreign_bag(path: Path) -> None:
+    """Of another recorder: chunks are compressed in MCAP."""
+    from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
+
+    from pose_ros.messages import names
+    from pose_tools.bag.definitions import store
+
+    folder = path.with_suffix(".folder")
+    plugin = StoragePlugin.MCAP if path.suffix == ".mcap" else StoragePlugin.SQLITE3
+    writer = Writer(folder, version=8, storage_plugin=plugin)
+    if plugin is StoragePlugin.MCAP:
+        writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
+    with writer:
+        connection = writer.add_connection("/a", names.PEOPLE2D, typestore=store())
+        for number in range(6):
+            stamp = (10 + number).to_bytes(4, "little") + bytes(4)
+            writer.write(connection, number, b"\0\1\0\0" + stamp + (1).to_bytes(4, "little") + bytes(60))
+    (file,) = folder.glob(f"*{path.suffix}")
+    file.rename(path)
+    shutil.rmtree(folder)
+
+
 def _read_bag(path: Path) -> object:
     from pose_tools.bag.reader import read
 
@@ -332,6 +355,8 @@ READERS = {
     "qualisys": Reader(".txt", _write_qualisys, _read_camera),
     "onnx": Reader(".onnx", _write_network, _read_network),
     "bag": Reader(".mcap", _write_bag, _read_bag),
+    "bag_compressed": Reader(".mcap", _write_foreign_bag, _read_bag),
+    "bag_sqlite": Reader(".db3", _write_foreign_bag, _read_bag),
     "bag_recover": Reader(".mcap", _write_bag, _recover_bag),
     **{
         f"image_{kind}": Reader(f".{kind}", _write_image, _read_image)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -54,6 +55,8 @@ class Shape:
 class Lifter(ABC):
     """Gives people of one image their 3D shape. State is per person id and bounded; stamps never decrease."""
 
+    file: Path | None = None
+    """Of the network; None for a lifter without one."""
     name: str = ""
     """What users call it; `lift3d_node.models.make` states it."""
     skeleton_in: str

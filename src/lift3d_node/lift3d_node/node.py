@@ -15,13 +15,18 @@ from lift3d_node.pairing import SIZE, Frame, Pairing
 from lift3d_node.params import TF, Lift3DParams
 from lift3d_node.pipeline import PeopleLifter
 from pose_core.people import People2D, People3D
+from pose_core.statements import SubjectStatements
+from pose_core.statements.software import model, versions
 from pose_ros import qos, topics
 from pose_ros.conversions import (
     MalformedMessage,
+    bodies_from_msg,
     camera_from_msg,
     people2d_from_msg,
     people3d_from_msg,
     people3d_to_msg,
+    subjects_from_msg,
+    subjects_to_msg,
 )
 from pose_ros.gravity import Gravity
 from pose_ros.stage import Stage, now_ns, run
@@ -36,7 +41,8 @@ WORST_JOINTS = 3
 class Lift3DNode(Stage[Lift3DParams]):
     """Gives everybody a metric 3D skeleton in the camera's optical frame.
 
-    `~/set_subject` states somebody's height and mass, `~/reset` forgets what a lifter remembers of a person.
+    `~/set_subject` states somebody's height and mass, `~/reset` forgets what a lifter remembers of a person. What was stated
+    is published, and taken over from the stages that keep it where this one starts again.
     """
 
     def __init__(self, **node_options: Any) -> None:
@@ -46,6 +52,11 @@ class Lift3DNode(Stage[Lift3DParams]):
     def lifter(self) -> str:
         """Name of the lifter that runs; the node must have been configured."""
         return self._lifter.lifter.name
+
+    @property
+    def stated_revision(self) -> int:
+        """Of what was published last of heights and masses; 0 where nothing was."""
+        return self._lifter.subjects.author.stated.revision
 
     def on_start(self) -> None:
         self._lifter = PeopleLifter(self.params)
@@ -67,6 +78,9 @@ class Lift3DNode(Stage[Lift3DParams]):
         if lifter.uses_world:
             self.listen(msgs.People3D, topics.WORLD, self._on_world, needed="world landmarks", at_once=True)
         self.listen(msgs.People2D, topics.PEOPLE2D, self._on_people, needed="people in 2D", at_once=True)
+        self.publish_run(topics.LIFTED_RUN, lambda: versions("numpy", "onnxruntime") | model(lifter.file))
+        self._state_subjects = self.share(msgs.Subjects, topics.SUBJECTS, self._on_subjects)
+        self.keep(msgs.Bodies, topics.BODIES, lambda msg: bodies_from_msg(msg).statement)
         self.serve(SetSubject, "~/set_subject", self._on_set_subject)
         self.serve(ResetPerson, "~/reset", self._on_reset)
 
@@ -177,9 +191,22 @@ class Lift3DNode(Stage[Lift3DParams]):
     def _on_set_subject(
         self, request: SetSubject.Request, response: SetSubject.Response
     ) -> SetSubject.Response:
+        author = self._lifter.subjects.author
+        revision = author.stated.revision
         response.message = self._lifter.subjects.state(request.person_id, request.height, request.mass)
         response.success = True
+        if author.stated.revision != revision:
+            self._publish_subjects()
         return response
+
+    def _on_subjects(self, msg: msgs.Subjects) -> None:
+        """What others keep of what was stated before this node began."""
+        if self._lifter.subjects.author.hear(subjects_from_msg(msg).statement):
+            self._publish_subjects()
+
+    def _publish_subjects(self) -> None:
+        stated = self._lifter.subjects.author.stated
+        self._state_subjects(subjects_to_msg(SubjectStatements.of(stated)))
 
     def _on_reset(self, request: ResetPerson.Request, response: ResetPerson.Response) -> ResetPerson.Response:
         known = ", ".join(self._lifter.known()) or "nobody"

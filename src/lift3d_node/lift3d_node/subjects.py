@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from lift3d_node.params import Lift3DParams
 from pose_core.people import ScaleSource, expect_id
-from pose_core.statements import MAX_HEIGHT, MAX_MASS, MIN_HEIGHT, MIN_MASS
+from pose_core.statements import MAX_HEIGHT, MAX_MASS, MIN_HEIGHT, MIN_MASS, SubjectStatement
+from pose_core.statements.keeping import Author
 
 
 @dataclass(frozen=True)
@@ -20,17 +21,12 @@ class Subject:
     mass: float = math.nan
 
 
-@dataclass(frozen=True)
-class _Stated:
-    height: float = 0.0
-    mass: float = 0.0
-
-
 class Subjects:
     """Heights and masses as they were stated: for one person, for everybody, by the parameter, else the default."""
 
     def __init__(self, params: Lift3DParams) -> None:
-        self._stated: dict[str, _Stated] = {}
+        self.author: Author[SubjectStatement] = Author()
+        """Of what was stated; the parameters are no part of it."""
         self.configure(params)
 
     def configure(self, params: Lift3DParams) -> None:
@@ -42,7 +38,7 @@ class Subjects:
     def state(self, person: str, height: float, mass: float) -> str:
         """Note height (m) and mass (kg) of `person`, or of everybody for an empty id; 0 forgets either.
 
-        Returns what now holds, as a sentence. Raises ValueError for values that no person has.
+        Returns what now holds, as a sentence. Raises ValueError for values that no person has, and for too many people.
         """
         if person:
             expect_id(person)
@@ -52,16 +48,14 @@ class Subjects:
             raise ValueError(
                 f"mass must be from {MIN_MASS:g} to {MAX_MASS:g} kg, or 0 to forget it, got {mass:g}"
             )
-        if height or mass:
-            self._stated[person] = _Stated(height, mass)
-        else:
-            self._stated.pop(person, None)
+        self.author.tell({person: SubjectStatement(person, height, mass) if height or mass else None})
         known = [f"{height:g} m"] * bool(height) + [f"{mass:g} kg"] * bool(mass)
         return f"{person or 'everybody'}: {', '.join(known) or 'forgotten'}"
 
     def of(self, person: str) -> Subject:
         """What is known of `person`."""
-        own, all_ = self._stated.get(person, _Stated()), self._stated.get("", _Stated())
+        stated, nothing = self.author.stated.entries, SubjectStatement("")
+        own, all_ = stated.get(person, nothing), stated.get("", nothing)
         height = own.height or all_.height or self._params.height
         mass = own.mass or all_.mass or math.nan
         if height:

@@ -15,6 +15,7 @@ from pose2d_node.params import Pose2DParams
 from pose_core import doors
 from pose_core.registry import Registry
 from pose_core.skeleton import MEDIAPIPE33
+from pose_core.statements.software import model, versions
 
 OpenDetector = Callable[[Pose2DParams], Detector]
 """Makes a detector as the parameters ask for, or raises ValueError, saying what to change. It must be found by its name in any
@@ -51,6 +52,17 @@ def identity(params: Pose2DParams) -> dict[str, str]:
     DETECTORS.get(params.detector)
     origin = doors.origin(doors.DETECTORS, params.detector)
     return {"package": str(origin), "place": origin.place}
+
+
+def software(params: Pose2DParams) -> dict[str, str]:
+    """Versions by name of what finds people: packages, and the model by its content. Raises as `identity`."""
+    if params.detector in DETECTORS.own():
+        from pose2d_node.mediapipe_detector import model_path
+
+        return versions("mediapipe", "numpy") | model(model_path(params.model))
+    return versions("numpy") | {
+        f"detector {params.detector}": doors.origin(doors.DETECTORS, params.detector).package
+    }
 
 
 class _Checked:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from pose2d_node.detection import BadImage, Detection, Detector
-from pose2d_node.detector import open_detector
+from pose2d_node.detector import open_detector, software
 from pose2d_node.params import Pose2DParams
+from pose2d_node.run_token import run_token
 from pose2d_node.tracker import Tracker, distinct
 from pose_core.people import JointState, People2D, People3D, Person2D, Person3D, ScaleSource
 from pose_core.skeleton import MEDIAPIPE33
@@ -72,17 +74,22 @@ class Sight:
 class Pose2DEstimator:
     """Detects people, drops second detections of the same person and gives ids."""
 
-    def __init__(self, detector: Detector, tracker: Tracker) -> None:
+    def __init__(
+        self, detector: Detector, tracker: Tracker, software: Mapping[str, str] | None = None
+    ) -> None:
+        """`software`: versions of what it runs on, by name."""
         self.detector, self.tracker = detector, tracker
+        self.software = dict(software or {})
         self._stamp: int | None = None
         self._restarts = 0
 
     @classmethod
     def from_params(cls, params: Pose2DParams) -> Pose2DEstimator:
-        """Raises ValueError where the detector, its model or the GPU cannot be used."""
+        """Raises ValueError where the detector, its model or the GPU cannot be used, or the token in no id."""
         if params.num_poses > 1:
             import scipy.optimize  # noqa: F401  (the tracker does, when the second person comes, and must not make anybody wait then)
-        return cls(open_detector(params), Tracker(params.max_track_gap, params.min_track_similarity))
+        tracker = Tracker(params.max_track_gap, params.min_track_similarity, run_token(params))
+        return cls(open_detector(params), tracker, software(params))
 
     def process(self, stamp: int, bgr: np.ndarray, frame_id: str) -> Estimate:
         """The people of an image (H, W, 3) of time `stamp` (ns) in the optical frame `frame_id`.

@@ -153,9 +153,8 @@ class PoseDetector:
             ) from error
 
     def _new_landmarker(self) -> Landmarker:
-        with imported_later(*UNUSED):
-            from mediapipe.tasks.python import BaseOptions, vision
-
+        tasks = mediapipe_tasks()
+        BaseOptions, vision = tasks.BaseOptions, tasks.vision
         create = vision.PoseLandmarker.create_from_options if self._create is None else self._create
         processor = BaseOptions.Delegate.GPU if self.device == "gpu" else BaseOptions.Delegate.CPU
         base = BaseOptions(model_asset_path=str(self._model), delegate=processor)
@@ -164,6 +163,13 @@ class PoseDetector:
                 base_options=base, running_mode=vision.RunningMode.VIDEO, **self._options
             )
         )
+
+
+def mediapipe_tasks() -> Any:
+    """MediaPipe's module `tasks.python`, imported without what is not used here."""
+    with imported_later(*UNUSED):
+        from mediapipe.tasks import python
+    return python
 
 
 def model_path(model: str) -> Path:

@@ -18,7 +18,8 @@ from std_msgs.msg import Header
 from pose2d_node.detection import BadImage
 from pose2d_node.estimator import Estimate, Pose2DEstimator, Sight
 from pose2d_node.lost_images import LostImages
-from pose2d_node.params import Pose2DParams
+from pose2d_node.params import NO_TOKEN, Pose2DParams
+from pose2d_node.run_token import run_token
 from pose2d_node.sources import Frame, Source, open_source
 from pose_core.geometry.calibration import read_camera
 from pose_core.geometry.camera import Camera
@@ -87,7 +88,8 @@ class Pose2DNode(Stage[Pose2DParams]):
         params = self.params
         self._calibration = _read_calibration(params.calibration)
         self._cameras: dict[tuple[int, int], Camera | None] = {}
-        self._estimator = self._make_estimator(params)
+        token = run_token(params)
+        self._estimator = self._make_estimator(replace(params, run_token=token or NO_TOKEN))
         self._listeners = Listeners(self, names_of(params.wait_for)) if params.wait_for else None
         self._source = open_source(params, self._report) if params.source else None
         self.health.note("device", self._estimator.detector.device)
@@ -100,6 +102,7 @@ class Pose2DNode(Stage[Pose2DParams]):
         self._people = self.publish_on(msgs.People2D, topics.PEOPLE2D)
         self._world = self.publish_on(msgs.People3D, topics.WORLD)
         self.publish_skeleton(topics.SKELETON2D, MEDIAPIPE33.name)
+        self.publish_run(topics.RUN2D, lambda: self._estimator.software, token)
         self._image_topic = self.resolve_topic_name(topics.IMAGE)
         if self._source or self._calibration:
             self._camera_info = self.publish_on(CameraInfo, topics.CAMERA_INFO)
@@ -155,7 +158,10 @@ class Pose2DNode(Stage[Pose2DParams]):
         self.health.note_if("images lost", self._lost.lost)
         share, recent = self._lost.share, self._lost.recent
         if recent >= FEW and share > MANY_LOST:
-            self.health.fault(LOST, self._lost_in_words(share, recent), warn=True)
+            sentence = self._lost_in_words(share, recent)
+            if LOST not in self.health.faults():
+                self.get_logger().warning(sentence)
+            self.health.fault(LOST, sentence, warn=True)
         else:
             self.health.clear(LOST)
 

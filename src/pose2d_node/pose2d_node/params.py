@@ -8,6 +8,8 @@ from pose_core.config import StageParams, param
 
 DELEGATES = ("cpu", "gpu", "auto")
 TRANSPORTS = ("raw", "compressed")
+AUTO_TOKEN, NO_TOKEN = "auto", "none"
+LONGEST_TOKEN = 16
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,12 @@ class Pose2DParams(StageParams):
         "",
         "nodes, with blanks between, that must listen before the first image of a source is read: lift3d, refine, viz, "
         "pose_recorder; after a minute it begins without them",
+    )
+    run_token: str = param(
+        AUTO_TOKEN,
+        f"what stands behind every id (p1_k7f2), so that no two runs share one: letters a to z, digits, at most {LONGEST_TOKEN}; "
+        "none: nothing; auto: nothing for a recording that is read as fast as it can be, whose ids are the same each time, else "
+        "four at random at each start",
     )
     detector: str = param(
         "mediapipe",

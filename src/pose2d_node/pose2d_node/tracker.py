@@ -94,15 +94,16 @@ def most_alike(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 class Tracker:
-    """Gives ids "p1", "p2", ... to detections of increasing stamps."""
+    """Gives ids "p1", "p2", ... to detections of increasing stamps, or with a token "p1_TOKEN"."""
 
-    def __init__(self, max_gap: float = 1.0, min_similarity: float = 0.2) -> None:
+    def __init__(self, max_gap: float = 1.0, min_similarity: float = 0.2, token: str = "") -> None:
         """`max_gap`: seconds out of sight after which a person is forgotten.
 
-        `min_similarity`: what is less like a person than that is another one.
+        `min_similarity`: what is less like a person than that is another one. `token`: of the run, behind every id.
         """
         self._max_gap, self._min_similarity = round(max_gap * NS_PER_S), min_similarity
         self._numbers = count(1)
+        self._ending = f"_{token}" if token else ""
         self._tracks: list[Track] = []
         self._stamp: int | None = None
 
@@ -139,7 +140,7 @@ class Tracker:
     def _begin(self, stamp: int, seen: Detection) -> Track:
         size = diagonal(seen)
         motion = ConstantVelocityKalman((ACCELERATION * size) ** 2, initial_speed_std=TORSO_SPEED * size)
-        track = Track(f"p{next(self._numbers)}", stamp, seen, motion)
+        track = Track(f"p{next(self._numbers)}{self._ending}", stamp, seen, motion)
         self._tracks.append(track)
         return track
 

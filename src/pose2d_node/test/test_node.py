@@ -584,3 +584,38 @@ def test_a_missing_model_is_refused_with_a_sentence(ros_context, tmp_path, monke
     monkeypatch.setenv("POSE_CACHE_DIR", str(tmp_path))
     with pytest.raises(ValueError, match=r"run `pose fetch pose_landmarker_full\.task`"):
         Pose2DNode()
+
+
+def heard_run(node: Pose2DNode) -> msgs.Run:
+    """What somebody who comes late hears of the node's run."""
+    late, runs = Node("late"), []
+    late.create_subscription(msgs.Run, topics.RUN2D, runs.append, qos.LATCHED)
+    with executing(node, late) as executor:
+        assert spin_until(executor, lambda: runs)
+    return runs[0]
+
+
+def test_a_run_states_its_token_and_its_parameters(ros_context):
+    made: list[str] = []
+
+    def make(params):
+        made.append(params.run_token)
+        return fake_estimator(PEOPLE)
+
+    run = heard_run(Pose2DNode(None, make, parameter_overrides=parameters(num_poses=3, max_track_gap=2.5)))
+    values = dict(zip(run.parameters, run.values, strict=True))
+    assert (run.stage, [run.token]) == ("pose2d", made)
+    assert (values["num_poses"], values["max_track_gap"], values["loop"]) == ("3", "2.5", "false")
+    assert values["run_token"] == "auto"
+
+
+def test_a_video_has_no_token_and_two_live_runs_have_two(ros_context, make_video):
+    assert heard_run(new_node(source=str(make_video()))).token == ""
+    tokens = {heard_run(new_node()).token for _ in range(2)}
+    assert len(tokens) == 2
+    assert "" not in tokens
+
+
+def test_a_token_that_cannot_be_is_refused(ros_context):
+    with pytest.raises(ValueError, match="run_token must be"):
+        new_node(run_token="Not This")

@@ -30,7 +30,7 @@ from pose_biomechanics.segments import (
     SegmentTracker,
     cross,
 )
-from pose_core.angles import PELVIS_SEQUENCES, AngleFlag, AngleSequence, PeopleAngles, PersonAngles
+from pose_core.angles import LEAST_STD, PELVIS_SEQUENCES, AngleFlag, AngleSequence, PeopleAngles, PersonAngles
 from pose_core.filtering.joint_errors import JointErrors
 from pose_core.geometry import covariance as covariances
 from pose_core.markers import MarkerSequence, tilt_of, world_from_camera
@@ -514,6 +514,7 @@ class _Solver:
         by_error = by_point.reshape(times * groups * 9, len(self._mixing)) @ self._mixing
         variance = np.einsum("ij,ij->i", by_error, by_error).reshape(times, groups, 3, 3) @ along_axes
         deviation = np.sqrt(variance).transpose(2, 1, 0)
+        deviation = np.where(deviation < LEAST_STD, 0.0, deviation)
         degenerate = sine < DEGENERATE
         if degenerate.any():
             deviation = np.where(degenerate, UNKNOWN_STD, deviation)

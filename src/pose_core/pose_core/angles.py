@@ -15,6 +15,9 @@ from pose_core.types import Array, Stamps
 PELVIS_SEQUENCES = ("ZXY", "YXZ")
 """Orders of tilt (Z), drop (X) and rotation (Y) in which the three angles of a pelvis may have been taken."""
 
+LEAST_STD = 1e-9
+"""Radians; a standard deviation below it is rounding, and 0."""
+
 
 class AngleFlag(enum.IntFlag):
     """Why an angle is not to be trusted; 0 where it is. Values as in pose_msgs/PersonAngles."""

@@ -197,3 +197,21 @@ def test_a_network_that_may_never_end_is_refused(tmp_path: Path, operator: str, 
         ValueError, match=rf"b.onnx' has a loop \({operator}\), which may never end and is refused"
     ):
         onnx_file.read(tmp_path / "b.onnx", PlainCard)
+
+
+def test_functions_that_call_each_other_are_refused(tmp_path: Path):
+    """Thirty, each of which calls the one before twice, kept onnxruntime busy without end while it loaded them."""
+    functions, own, plain = [], helper.make_opsetid("own", 1), helper.make_opsetid("", 17)
+    for number in range(30):
+        inner, domain = (f"F{number - 1}", "own") if number else ("Relu", "")
+        calls = [
+            helper.make_node(inner, [a], [b], domain=domain) for a, b in (("x", "between"), ("between", "y"))
+        ]
+        functions.append(helper.make_function("own", f"F{number}", ["x"], ["y"], calls, [plain, own]))
+    model = onnx.load(write(tmp_path / "a.onnx"))
+    model.functions.extend(functions)
+    model.opset_import.append(own)
+    model.graph.node.append(helper.make_node("F29", ["joints"], ["never"], domain="own"))
+    onnx.save(model, tmp_path / "b.onnx")
+    with pytest.raises(ValueError, match="b.onnx' has functions of its own, which may never end"):
+        onnx_file.read(tmp_path / "b.onnx", PlainCard)

@@ -27,6 +27,7 @@ from pose_ros.messages.delivery import IMAGES
 from pose_tools.bag.messages import constructor, serialize
 from pose_tools.bag.topics import Topic
 from pose_tools.bag.writer import BagWriter
+from pose_tools.graph import middleware
 from pose_tools.parameters.launching import SET, arguments_of
 from pose_tools.parameters.options import LAUNCH_FILES, LIVE_LAUNCH, REPLAY_LAUNCH, options_of
 from pose_tools.parameters.table import STAGES
@@ -338,7 +339,12 @@ class Log:
 STAND_INS: dict[str, dict[str, Any]] = {
     "launch.logging": {"get_logger": lambda name: Log()},
     "launch.actions": kinds(
-        "DeclareLaunchArgument", "OpaqueFunction", "RegisterEventHandler", "Shutdown", "TimerAction"
+        "DeclareLaunchArgument",
+        "OpaqueFunction",
+        "RegisterEventHandler",
+        "SetEnvironmentVariable",
+        "Shutdown",
+        "TimerAction",
     ),
     "launch.event_handlers": kinds("OnProcessExit", "OnProcessStart"),
     "launch.substitutions": {
@@ -361,6 +367,7 @@ class Launched:
     started: list[Made] = field(default_factory=list)
     ended: tuple[int, str] | None = None
     """Exit code and sentence, where it ended before anything started."""
+    environment: dict[str, str] = field(default_factory=dict)
     context: SimpleNamespace = field(default_factory=SimpleNamespace)
 
     def parameters(self) -> dict[str, dict[str, Any]]:
@@ -410,6 +417,7 @@ def launched(monkeypatch: pytest.MonkeyPatch) -> Any:
                 for one in action.function(found.context) or []:
                     by_kind.setdefault(type(one).__name__, []).append(one)
                 found.started += by_kind.get("Node", [])
+                found.environment |= dict(one.positional for one in by_kind.get("SetEnvironmentVariable", []))
                 for end in by_kind.get("EndWith", []):
                     found.ended = end.code, by_kind["Shutdown"][0].reason
             else:
@@ -511,6 +519,34 @@ def test_each_argument_reaches_its_stages(launched: Any, required: Any, file: st
         assert words[4::2] == ["--set"] * len(words[5::2])
         assert {f"{full}={text_of(value)}" for full in option.states} <= set(words[5::2])
         assert "pose2d.real_time=true" in words, "as the parameter file says"
+
+
+@pytest.mark.parametrize(
+    ("given", "lossless"),
+    [
+        ({"source": "walk.mp4"}, False),
+        ({"source": "walk.mp4", "set": "pose2d.real_time=false"}, True),
+        ({"source": "0", "set": "pose2d.real_time=false"}, False),
+        ({"set": "pose2d.real_time=false"}, False),
+    ],
+)
+def test_a_recording_that_is_not_played_like_a_camera_is_taken_whole(
+    launched: Any, given: dict[str, str], lossless: bool
+) -> None:
+    told = launched(LIVE_LAUNCH, **given).parameters()
+    assert [told[name].get("lossless", False) for name in STAGES] == [lossless] * 4
+
+
+def test_processes_get_our_profile_of_the_middleware_unless_users_have_theirs(
+    launched: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in middleware.CHOSEN:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("RMW_IMPLEMENTATION", raising=False)
+    monkeypatch.setattr(middleware, "shared_memory_free", lambda: middleware.ENOUGH)
+    assert set(launched(LIVE_LAUNCH).environment) == set(middleware.VARIABLES)
+    monkeypatch.setenv("RMW_IMPLEMENTATION", "rmw_cyclonedds_cpp")
+    assert launched(LIVE_LAUNCH).environment == {}
 
 
 def test_further_parameters_are_set(launched: Any) -> None:

@@ -6,6 +6,7 @@ Every topic of a stage takes the parameters of `pose_core.config.qos_overrides`.
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 from rclpy.node import Node
 from rclpy.qos import (
@@ -36,6 +37,8 @@ def profile(offered: Delivery) -> QoSProfile:
 
 
 RESULTS, LATCHED = profile(delivery.RESULTS), profile(delivery.LATCHED)
+SHARED = profile(replace(delivery.LATCHED, depth=delivery.RESULTS.depth))
+"""Of a subscription to a latched topic on which several publish: it has room for what each of them said last."""
 IMAGES, OWN_IMAGES = profile(delivery.IMAGES), profile(delivery.OWN_IMAGES)
 
 DEEP_RESULTS, DEEP_IMAGES = 1000, 60
@@ -107,7 +110,7 @@ def why_silent(node: Node, topic: str, kind: type) -> str:
             return (
                 f"quality of service keeps back what {name_of(fitting[0])} publishes ({reasons[0]}): {set_it}"
             )
-    return "somebody publishes there but nothing comes: check that it works, and its quality of service"
+    return f"somebody publishes there but nothing comes: see what {name_of(fitting[0])} says"
 
 
 def _elsewhere(node: Node, wanted: str) -> str:

@@ -26,7 +26,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any, Generic, NoReturn, TypeVar
 
@@ -45,16 +45,18 @@ from rclpy.service import Service
 from rclpy.signals import SignalHandlerOptions
 from rclpy.subscription import Subscription
 
-from pose_core.config import StageParams
+from pose_core.config import StageParams, parameters_of, text_of
 from pose_core.people import StageTime
 from pose_core.skeleton import SKELETONS
+from pose_core.statements import RunStatement
+from pose_core.statements.keeping import Keeper, Statement
 from pose_core.system import exits
 from pose_core.system.inbox import Worker
 from pose_core.system.signals import Signals
 from pose_core.system.threads import one_blas_thread
 from pose_core.units import NS_PER_S
 from pose_ros import parameters, qos, topics
-from pose_ros.conversions import MalformedMessage, skeleton_to_msg
+from pose_ros.conversions import MalformedMessage, run_to_msg, skeleton_to_msg
 from pose_ros.diagnostics import Health, status_name
 from pose_ros.signals import spin
 
@@ -104,6 +106,9 @@ class Stage(LifecycleNode, Generic[P]):
     health: Health
     """What diagnostics say of this stage."""
 
+    run_statement: RunStatement
+    """What `publish_run` published last."""
+
     def __init__(self, name: str, params: type[P], **node_options: Any) -> None:
         """`params`: the stage's dataclass. Raises ValueError for parameters that it does not allow."""
         super().__init__(name, **node_options)
@@ -122,6 +127,7 @@ class Stage(LifecycleNode, Generic[P]):
         )
         self.__kinds: dict[str, type] = {}
         self.__held: dict[str, Callable[[], None]] = {}
+        self.__publish_run: Callable[[], None] = _nothing
         self.__warned: dict[str, int] = {}
         try:
             self.params = parameters.declare(self, params)
@@ -275,6 +281,57 @@ class Stage(LifecycleNode, Generic[P]):
         self.__made.callback(self.destroy_publisher, publisher)
         publisher.publish(skeleton_to_msg(SKELETONS.get(name)))
 
+    def publish_run(self, topic: str, software: Callable[[], Mapping[str, str]], token: str = "") -> None:
+        """Publish what this run is made of and all its parameters, latched, now and whenever a live parameter changes.
+
+        `software`: versions by name, asked for each time. `token`: behind every id of the run. It may be called before the
+        stage is active.
+        """
+        publisher = self.create_publisher(
+            msgs.Run, topic, copy.copy(qos.LATCHED), qos_overriding_options=qos.overridable()
+        )
+        self.__made.callback(self.destroy_publisher, publisher)
+
+        def publish() -> None:
+            values = {name: text_of(getattr(self.params, name)) for name in parameters_of(type(self.params))}
+            self.run_statement = RunStatement(self.__name, token, dict(software()), values)
+            publisher.publish(run_to_msg(self.run_statement))
+
+        self.__publish_run = publish
+        publish()
+
+    def share(self, kind: type, topic: str, callback: Callable[[Any], None]) -> Callable[[Any], None]:
+        """Listen on a latched topic on which others say the same again; returns what publishes on it.
+
+        `callback` is called with every message, its own among them, between two messages of work, also while the stage is not
+        active. Raises as `listen` says.
+        """
+        publisher: Publisher = self.create_publisher(
+            kind, topic, copy.copy(qos.LATCHED), qos_overriding_options=qos.overridable()
+        )
+        self.__made.callback(self.destroy_publisher, publisher)
+        resolved = self.resolve_topic_name(topic)
+
+        def receive(msg: Any) -> None:
+            with self.__between_messages():
+                self.__do(callback, msg, resolved)
+
+        subscription = self.create_subscription(
+            kind, topic, receive, copy.copy(qos.SHARED), qos_overriding_options=qos.overridable()
+        )
+        self.__made.callback(self.destroy_subscription, subscription)
+        return publisher.publish
+
+    def keep(self, kind: type, topic: str, read: Callable[[Any], Statement[Any]]) -> None:
+        """Say again what the author of a latched topic states, so that it can take it over when it starts again."""
+        keeper: Keeper[Any] = Keeper()
+
+        def hear(msg: Any) -> None:
+            if keeper.hear(read(msg)):
+                publish(msg)
+
+        publish = self.share(kind, topic, hear)
+
     def stamped(self, times: tuple[StageTime, ...], start_ns: int) -> tuple[StageTime, ...]:
         """`times` and this stage's work from `start_ns` until now; empty where `stage_times` is false.
 
@@ -420,6 +477,7 @@ class Stage(LifecycleNode, Generic[P]):
                 self.__leave_inactive()
 
     def __release(self) -> None:
+        self.__publish_run = _nothing
         self.__made.close()
         self.__held.clear()
 
@@ -432,6 +490,7 @@ class Stage(LifecycleNode, Generic[P]):
             if self.__configured and self.params != before:
                 with self.__between_messages():
                     self.on_params(self.params)
+                self.__publish_run()
         except ValueError as error:
             self.params = before
             return SetParametersResult(successful=False, reason=str(error))
@@ -504,6 +563,10 @@ class Stage(LifecycleNode, Generic[P]):
             if topic not in waited_for:
                 self.get_logger().warning(sentence)
         return waits_for
+
+
+def _nothing() -> None:
+    pass
 
 
 def _parsed(msg: bytes, kind: type) -> Any:

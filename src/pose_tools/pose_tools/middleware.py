@@ -12,10 +12,13 @@ from pathlib import Path
 PROFILE = "fastdds.xml"
 """The file of config/."""
 
-VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
-"""Where Fast DDS looks for profiles: from 3 on (ROS 2 Kilted), and before."""
+VARIABLE, FORMER_VARIABLE = "FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"
+"""Where Fast DDS looks for profiles: from version 3 on, which complains about the other one, and before."""
 
-CHOSEN = (*VARIABLES, "FASTDDS_BUILTIN_TRANSPORTS", "FASTDDS_ENVIRONMENT_FILE")
+FORMER_DISTROS = ("humble", "iron", "jazzy")
+"""Distributions of ROS 2 whose Fast DDS is older than version 3."""
+
+CHOSEN = (VARIABLE, FORMER_VARIABLE, "FASTDDS_BUILTIN_TRANSPORTS", "FASTDDS_ENVIRONMENT_FILE")
 """Variables by which users choose transports themselves."""
 
 OWN_FILE = "DEFAULT_FASTDDS_PROFILES.xml"
@@ -29,21 +32,25 @@ Where one finds no room Fast DDS takes to the network, which is worse than its d
 """
 
 
-def to_set(given: Mapping[str, str]) -> tuple[str, ...]:
-    """The variables that are to name our profile, beside the environment `given`; none where it is not to be used.
+def variable(given: Mapping[str, str]) -> str:
+    """The variable that names a profile to Fast DDS in the environment `given`."""
+    return FORMER_VARIABLE if given.get("ROS_DISTRO") in FORMER_DISTROS else VARIABLE
+
+
+def helps(given: Mapping[str, str]) -> bool:
+    """Whether our profile is to be set beside the environment `given`.
 
     It is not for a user's own choice of transports, for another middleware, or where shared memory is too small, as in a
     container with Docker's 64 MB.
     """
     fast_dds = given.get("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp").startswith("rmw_fastrtps")
-    if not fast_dds or any(given.get(name) for name in CHOSEN) or Path(OWN_FILE).exists():
-        return ()
-    return VARIABLES if shared_memory_free() >= ENOUGH else ()
+    chosen = any(given.get(name) for name in CHOSEN) or Path(OWN_FILE).exists()
+    return fast_dds and not chosen and shared_memory_free() >= ENOUGH
 
 
 def environment(given: Mapping[str, str], profile: Path) -> dict[str, str]:
     """What is to be set beside the environment `given`, so that images get through. `profile`: our `PROFILE`."""
-    return dict.fromkeys(to_set(given), str(profile))
+    return {variable(given): str(profile)} if helps(given) else {}
 
 
 def shared_memory_free() -> int:

@@ -15,7 +15,7 @@ from pose_tools.doctor import transport
 from pose_tools.doctor.finding import OK, SKIPPED, WARN
 from pose_tools.doctor.transport import Crossing, judge, measure, raw_images
 from pose_tools.graph.workspace import config_file
-from pose_tools.middleware import CHOSEN, VARIABLES, environment, shared_memory_free
+from pose_tools.middleware import CHOSEN, VARIABLE, environment, shared_memory_free
 
 PROFILE = Path("/there/fastdds.xml")
 SPACE = "{http://www.eprosima.com}"
@@ -40,9 +40,30 @@ def test_the_profile_ships_with_room_for_images_and_a_way_to_other_machines() ->
     assert participant.get("is_default_profile") == "true"
 
 
-@pytest.mark.parametrize("rmw", [{}, {"RMW_IMPLEMENTATION": "rmw_fastrtps_cpp"}])
-def test_the_profile_is_set_under_both_names_where_nobody_chose(rmw: dict[str, str]) -> None:
-    assert environment({"HOME": "/", **rmw}, PROFILE) == dict.fromkeys(VARIABLES, str(PROFILE))
+def test_a_new_process_announces_itself_until_it_does_so_regularly() -> None:
+    """Whoever misses the first announcements hears nothing for the lease's period, 3 s by default, and no result comes."""
+    root = ElementTree.parse(config_file(middleware.PROFILE)).getroot()
+    (announcements,) = root.iter(f"{SPACE}initialAnnouncements")
+    count = int(announcements.findtext(f"{SPACE}count", ""))
+    (period,) = announcements.iter(f"{SPACE}period")
+    seconds = int(period.findtext(f"{SPACE}sec", "")) + int(period.findtext(f"{SPACE}nanosec", "")) / 1e9
+    assert seconds <= 0.1
+    assert count * seconds >= 3.0
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ({}, "FASTDDS_DEFAULT_PROFILES_FILE"),
+        ({"RMW_IMPLEMENTATION": "rmw_fastrtps_cpp", "ROS_DISTRO": "kilted"}, "FASTDDS_DEFAULT_PROFILES_FILE"),
+        ({"ROS_DISTRO": "jazzy"}, "FASTRTPS_DEFAULT_PROFILES_FILE"),
+    ],
+)
+def test_the_profile_is_set_where_nobody_chose_under_the_name_that_is_read(
+    given: dict[str, str], name: str
+) -> None:
+    """Fast DDS 3 complains about the former name."""
+    assert environment({"HOME": "/", **given}, PROFILE) == {name: str(PROFILE)}
 
 
 @pytest.mark.parametrize("given", [*CHOSEN, "RMW_IMPLEMENTATION"])
@@ -66,7 +87,7 @@ def test_commands_with_nodes_set_it_and_others_do_not(monkeypatch: pytest.Monkey
     seen: list[str] = []
     for name in CHOSEN:
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(cli, "app", lambda *_, **__: seen.append(os.environ.get(VARIABLES[0], "")))
+    monkeypatch.setattr(cli, "app", lambda *_, **__: seen.append(os.environ.get(VARIABLE, "")))
     monkeypatch.setattr(os, "environ", dict(os.environ))
     for command in ("export", "live"):
         monkeypatch.setattr("sys.argv", ["pose", command])
@@ -130,7 +151,7 @@ def test_the_profile_is_tried_only_where_images_are_lost(
     calls: list[tuple[Any, Any]] = []
 
     def played(sender: Any, receiver: Any) -> Crossing:
-        calls.append((VARIABLES[0] in sender, VARIABLES[0] in receiver))
+        calls.append((VARIABLE in sender, VARIABLE in receiver))
         return [shell, GOOD][len(calls) - 1]
 
     monkeypatch.setattr(transport, "measure", played)

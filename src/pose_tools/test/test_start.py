@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+from pose_core import assets
+
 NODES = {"pose2d": "pose2d_node", "lift3d": "lift3d_node", "refine": "refine_node", "viz": "pose_viz"}
 
 
@@ -69,3 +71,70 @@ def test_an_interrupt_while_a_command_starts_has_no_traceback(
     module: str, arguments: tuple[str, ...], number: int
 ) -> None:
     assert interrupted("pose_tools", module, number, *arguments) == (128 + number, "", "")
+
+
+HEAVY = (
+    *(
+        "cv2",
+        "ezc3d",
+        "jax",
+        "matplotlib",
+        "mcap",
+        "mediapipe",
+        "onnx",
+        "onnxruntime",
+        "pandas",
+        "plotly",
+        "rclpy",
+        "rich",
+    ),
+    *("rosbags", "scipy", "sounddevice", "tensorboard", "torch", "typer"),
+)
+"""Libraries whose import takes long."""
+
+
+def loaded(code: str) -> set[str]:
+    """Those that are there once `code` has run."""
+    code += f"\nimport os, sys\nprint(*({set(HEAVY)!r} & sys.modules.keys()), flush=True)"
+    done = subprocess.run(
+        [sys.executable, "-c", code + "\nos._exit(0)"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+        env={**os.environ, "ROS_DOMAIN_ID": "97", "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"},
+    )
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("package", "node", "needed"),
+    [
+        ("pose2d_node", "Pose2DNode", {"cv2", "mediapipe"}),
+        ("lift3d_node", "Lift3DNode", {"onnxruntime"}),
+        ("refine_node", "RefineNode", set()),
+        ("pose_viz", "VizNode", {"cv2"}),
+    ],
+)
+def test_a_node_that_runs_has_imported_what_it_needs_and_no_more(
+    package: str, node: str, needed: set[str]
+) -> None:
+    if "mediapipe" in needed and not assets.is_intact("pose_landmarker_full.task"):
+        pytest.skip("the model was not fetched")
+    code = f"import rclpy\nfrom {package}.node import {node}\nrclpy.init()\nnode = {node}()"
+    assert loaded(code) == {"rclpy"} | needed
+
+
+def test_pose_starts_without_what_its_commands_need() -> None:
+    assert loaded("import pose_tools.cli.main") == {"typer"}
+    assert loaded("import pose_tools.doctor.report") == set()
+
+
+def test_several_people_are_followed_from_the_first_image() -> None:
+    """The second one must not wait for an import."""
+    code = (
+        "from pose2d_node import estimator\nfrom pose2d_node.params import Pose2DParams\n"
+        "estimator.open_detector = lambda params: None\n"
+        "estimator.Pose2DEstimator.from_params(Pose2DParams(num_poses={}))"
+    )
+    assert (loaded(code.format(1)), loaded(code.format(2))) == (set(), {"scipy"})

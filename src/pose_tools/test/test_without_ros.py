@@ -39,6 +39,7 @@ NEEDS_ROS = (
     "pose_ros.domains",
     "pose_ros.gravity",
     "pose_ros.images",
+    "pose_ros.listeners",
     "pose_ros.parameters",
     "pose_ros.qos",
     "pose_ros.signals",
@@ -48,9 +49,13 @@ NEEDS_ROS = (
     "lift3d_node.node",
     "refine_node.node",
     "pose_viz.node",
+    "pose_tools.bench.composed",
     "pose_tools.bench.graph",
+    "pose_tools.bench.load",
+    "pose_tools.bench.start",
     "pose_tools.doctor.graph",
     "pose_tools.graph",
+    "pose_tools.launching.actions",
 )
 """Modules that only nodes and what runs nodes need, with all below them."""
 

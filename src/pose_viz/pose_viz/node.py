@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from builtin_interfaces.msg import Duration
 from geometry_msgs.msg import Point, Quaternion, Transform, TransformStamped, Vector3
+from pose_msgs import msg as msgs
 from pose_msgs.msg import People2D as People2DMsg
 from pose_msgs.msg import People3D as People3DMsg
 from rclpy.publisher import Publisher
@@ -20,7 +21,15 @@ from pose_core.geometry.camera import Camera
 from pose_core.people import People3D
 from pose_core.units import NS_PER_S
 from pose_ros import frames, topics
-from pose_ros.conversions import camera_from_msg, header, people2d_from_msg, people3d_from_msg, stamp_to_ns
+from pose_ros.conversions import (
+    bodies_from_msg,
+    camera_from_msg,
+    header,
+    people2d_from_msg,
+    people3d_from_msg,
+    stamp_to_ns,
+    subjects_from_msg,
+)
 from pose_ros.images import compressed_to_msg, image_topic
 from pose_ros.messages.images import compressed_from_msg, image_from_msg
 from pose_ros.qos import IMAGES
@@ -69,6 +78,8 @@ class VizNode(Stage[VizParams]):
         self._overlay = self.publish_on(CompressedImage, topics.OVERLAY, IMAGES)
         self._tf = self._open_tf() if self.params.body_frames else None
         self._people_topic = PEOPLE[self.params.people]
+        self.keep(msgs.Subjects, topics.SUBJECTS, lambda msg: subjects_from_msg(msg).statement)
+        self.keep(msgs.Bodies, topics.BODIES, lambda msg: bodies_from_msg(msg).statement)
         self.listen(People3DMsg, self._people_topic, self._on_people3d, needed="people in 3D", at_once=True)
         self.listen(People2DMsg, topics.PEOPLE2D, self._on_people2d, needed="people in 2D", at_once=True)
 

@@ -45,10 +45,13 @@ class BoneLengths:
     def __init__(self, tree: BoneTree, params: RefineParams) -> None:
         self.tree = tree
         self.params = params
+        self.revision = 0
+        """Grows when another length is settled, or a settled one changes."""
         self.reset()
 
     def reset(self) -> None:
         """Forget all lengths."""
+        self.revision += 1
         bones = len(self.tree.child)
         self.lengths = np.full(bones, np.nan)
         """(B,) metres; NaN where a bone has never been seen."""
@@ -68,8 +71,26 @@ class BoneLengths:
         """(B,) bones whose length is frozen."""
         return np.isfinite(self._settled_at)
 
+    def stated(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Lengths (B,) in metres, NaN where a bone is not settled, and (B,) which are; None where none is."""
+        settled = self.settled
+        return (np.where(settled, self.lengths, np.nan), settled) if settled.any() else None
+
+    def adopt(self, length: np.ndarray, settled: np.ndarray, stamp: int) -> None:
+        """Take over what was `stated` of this person: those bones have been settled long before `stamp` (ns).
+
+        `length` (B,) metres, `settled` (B,). What has settled here stays; of a pair that shares a length both must be stated.
+        """
+        known = settled & np.isfinite(length) & ~self.settled
+        known &= ~self.tree.tied | (known | self.settled)[self.tree.mirror]
+        self.lengths = np.where(known, length, self.lengths)
+        self._settled_at[known] = stamp - self.params.blend_time * NS_PER_S
+        self._spread[known] = 0.0
+        self.revision += bool(known.any())
+
     def rescale(self, factor: float) -> None:
         """Follow a change of the metric scale: everything learnt is `factor` times as long."""
+        self.revision += 1
         self.lengths *= factor
         self._spread *= factor
         self._observed *= factor
@@ -129,7 +150,9 @@ class BoneLengths:
         still = change <= params.settle_change * self.lengths
         still &= self._spread <= params.settle_spread * self.lengths
         still &= ~self.tree.tied | still[self.tree.mirror]
-        self._settled_at[still & ~self.settled] = stamp
+        still &= ~self.settled
+        self._settled_at[still] = stamp
+        self.revision += bool(still.any())
 
     def _follow_settled(self, length: np.ndarray) -> None:
         """Average the ratio of observed to settled lengths over about `FOLLOW` observations."""

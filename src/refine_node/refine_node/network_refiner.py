@@ -90,9 +90,13 @@ class NetworkRefiner(RootRelativeRefiner):
             )
 
     @classmethod
+    def file(cls, params: RefineParams) -> Path:
+        return Path(params.model).expanduser() if params.model else WEIGHTS / f"{cls.network}.onnx"
+
+    @classmethod
     def session(cls, params: RefineParams) -> Session[RefinerCard]:
         """The network, opened once for everybody. Raises ValueError for a file that is not there or holds another network."""
-        path = Path(params.model).expanduser() if params.model else WEIGHTS / f"{cls.network}.onnx"
+        path = cls.file(params)
         if not params.model and not path.is_file():
             raise ValueError(
                 f"refiner '{cls.network}' comes without trained weights: train it with pose train refiner --model "

@@ -10,18 +10,25 @@ from pose_msgs.srv import ResetPerson
 from sensor_msgs.msg import JointState
 
 from pose_core.people import People3D
+from pose_core.statements import BodyOf, BodyStatements
+from pose_core.statements.keeping import Author
+from pose_core.statements.software import model, versions
 from pose_ros import topics
 from pose_ros.conversions import (
     MalformedMessage,
     angles_to_joint_state,
     angles_to_msg,
+    bodies_from_msg,
+    bodies_to_msg,
     people3d_from_msg,
     people3d_to_msg,
+    subjects_from_msg,
 )
 from pose_ros.stage import Stage, now_ns, run
 from refine_node.angle_stage import AngleStage
 from refine_node.params import RefineParams
 from refine_node.pipeline import PeopleRefiner
+from refine_node.refiners import REFINERS
 
 UNIT, BONES = "unit", "bones"
 """Names of the faults: positions that are not in metres, and joints that contradict a person's bones."""
@@ -30,11 +37,17 @@ UNIT, BONES = "unit", "bones"
 class RefineNode(Stage[RefineParams]):
     """Smooths everybody, holds their bones at one length, and takes their joint angles.
 
-    `~/reset` forgets what was learnt of a person.
+    `~/reset` forgets what was learnt of a person. Bone lengths that have settled are published, and taken over from the stages
+    that keep them where this one starts again.
     """
 
     def __init__(self, **node_options: Any) -> None:
         super().__init__("refine", RefineParams, **node_options)
+
+    @property
+    def stated_revision(self) -> int:
+        """Of what was published last of bones; 0 where nothing was."""
+        return self._author.stated.revision
 
     def on_start(self) -> None:
         self._refiner = PeopleRefiner(self.params)
@@ -45,6 +58,12 @@ class RefineNode(Stage[RefineParams]):
         self._angle_output = self.publish_on(msgs.JointAngles, topics.ANGLES)
         self._state_output = self.publish_on(JointState, topics.JOINT_STATES)
         self.listen(msgs.People3D, topics.LIFTED, self._on_people, needed="people in 3D")
+        self.publish_run(topics.REFINED_RUN, self._software)
+        self._author: Author[BodyOf] = Author()
+        self._bodies: dict[str, BodyOf] = {}
+        self._bone_skeleton = ""
+        self._state_bodies = self.share(msgs.Bodies, topics.BODIES, self._on_bodies)
+        self.keep(msgs.Subjects, topics.SUBJECTS, lambda msg: subjects_from_msg(msg).statement)
         self.serve(ResetPerson, "~/reset", self._on_reset)
         self.health.note("refiner", self.params.refiner)
 
@@ -70,6 +89,36 @@ class RefineNode(Stage[RefineParams]):
             refined = replace(refined, times=self.stamped(refined.times, start))
             self._output.publish(people3d_to_msg(refined))
             self._publish_angles(refined)
+        self._tell_bodies()
+
+    def _software(self) -> dict[str, str]:
+        file = REFINERS.get(self.params.refiner).file(self.params)
+        return versions("numpy", *(["onnxruntime"] if file else [])) | model(file)
+
+    def _on_bodies(self, msg: msgs.Bodies) -> None:
+        """What others keep of what had settled before this node began."""
+        heard, before = bodies_from_msg(msg), self._author.stated
+        news = self._author.hear(heard.statement)
+        if self._author.stated is not before:
+            self._bone_skeleton = self._skeleton or heard.skeleton
+            self._refiner.adopt(self._author.stated.entries)
+            self._bodies = self._refiner.bodies()
+        if news:
+            self._publish_bodies()
+
+    def _tell_bodies(self) -> None:
+        """Publish the bones of everybody where one more has settled, or somebody was forgotten."""
+        bodies = self._refiner.bodies()
+        if bodies == self._bodies:
+            return
+        ids = {**self._author.stated.entries, **bodies}
+        told = {id: bodies.get(id) for id in ids if bodies.get(id) is not self._author.stated.entries.get(id)}
+        self._bodies, self._bone_skeleton = bodies, self._skeleton
+        if self._author.tell(told):
+            self._publish_bodies()
+
+    def _publish_bodies(self) -> None:
+        self._state_bodies(bodies_to_msg(BodyStatements.of(self._author.stated, self._bone_skeleton)))
 
     def _publish_angles(self, people: People3D) -> None:
         if self.params.angles:
@@ -85,6 +134,7 @@ class RefineNode(Stage[RefineParams]):
             known = ", ".join(self._refiner.settled()) or "nobody"
             raise ValueError(f"person '{request.person_id}' is not known; known: {known}")
         self._angles.reset(request.person_id)
+        self._tell_bodies()
         response.success, response.message = True, f"forgot {', '.join(forgotten) or 'nobody'}"
         return response
 

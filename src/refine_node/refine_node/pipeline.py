@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,6 +22,7 @@ from pose_core.people import (
     within_reach,
 )
 from pose_core.skeleton import SKELETONS
+from pose_core.statements import BodyOf, BodyStatement
 from pose_core.units import NS_PER_S
 from refine_node.bones import BoneLengths, BoneTree
 from refine_node.params import RefineParams
@@ -64,6 +65,25 @@ class Track:
         """How many of them in a row agree."""
         self.shown: tuple[Person3D, int] | None = None
         """The person as last handed out from a frame that showed them, and its stamp."""
+        self.adopted = False
+        """Whether bones are from a statement, which does not tell at which scale they were learnt."""
+        self._body: tuple[int, BodyOf | None] = (-1, None)
+
+    def body(self, id: str) -> BodyOf | None:
+        """What is stated of the person's bones; None while none is settled. The same object until that changes."""
+        revision, _ = self._body
+        if revision != self.bones.revision:
+            stated = self.bones.stated()
+            body = None if stated is None else BodyOf(self.refiner.skeleton.name, BodyStatement(id, *stated))
+            self._body = self.bones.revision, body
+        return self._body[1]
+
+    def adopt(self, body: BodyOf) -> None:
+        """Take over what was stated of the person's bones, unless these are another skeleton's."""
+        if body.skeleton == self.refiner.skeleton.name:
+            before = self.bones.revision
+            self.bones.adopt(body.body.length, body.body.settled, self.seen)
+            self.adopted = self.adopted or self.bones.revision != before
 
 
 @dataclass
@@ -98,6 +118,8 @@ class PeopleRefiner:
         self._tracks: dict[str, Track] = {}
         self._frames: deque[tuple[People3D, list[Entry]]] = deque()
         self._source: tuple[str, str] | None = None
+        self._known: dict[str, tuple[BodyOf, int | None]] = {}
+        """Of people who have not been seen since it was stated: their bodies, and the first stamp after that."""
         self.last_stamp: int | None = None
         """ns of the latest people; the same stamp does not come twice."""
         self.bridged = 0
@@ -123,10 +145,30 @@ class PeopleRefiner:
 
     def reset(self, person: str = "") -> list[str]:
         """Forget a person, or everybody; returns the ids of whom."""
-        gone = [id for id in self._tracks if person in ("", id)]
+        gone = [id for id in {**self._tracks, **self._known} if person in ("", id)]
         for id in gone:
-            del self._tracks[id]
+            self._tracks.pop(id, None)
+            self._known.pop(id, None)
         return gone
+
+    def bodies(self) -> dict[str, BodyOf]:
+        """By id, the settled bones of everybody who is not forgotten; the same objects until something changes."""
+        own = None if self._source is None else self._source[1]
+        found = {id: body for id, (body, _) in self._known.items() if own in (None, body.skeleton)}
+        found |= {id: body for id, track in self._tracks.items() if (body := track.body(id)) is not None}
+        return dict(list(found.items())[-MOST_PEOPLE:]) if len(found) > MOST_PEOPLE else found
+
+    def adopt(self, bodies: Mapping[str, BodyOf]) -> None:
+        """Take over what was stated of people, by id. Who is seen has those bones at once, others when they are seen first.
+
+        Bodies of another skeleton than that of the people are left out; what has settled here stays.
+        """
+        for id, body in bodies.items():
+            track = self._tracks.get(id)
+            if track is not None:
+                track.adopt(body)
+            else:
+                self._known[id] = body, None
 
     def settled(self) -> dict[str, tuple[int, int]]:
         """Settled bones, and bones, of each person."""
@@ -155,6 +197,7 @@ class PeopleRefiner:
         self.check(people)
         self._follow_source(people)
         stamp = self.last_stamp = people.stamp
+        self._forget_unseen(stamp)
         self.wrong_units = {}
         entries = [self._person(clean(person), stamp) for person in people.people]
         entries += self._absent({person.id for person in people.people}, stamp)
@@ -191,8 +234,15 @@ class PeopleRefiner:
         if self.last_stamp is not None and people.stamp < self.last_stamp:
             self._restart("stamp went back")
 
+    def _forget_unseen(self, stamp: int) -> None:
+        """Forget the bodies of people who have not come for `forget_after` seconds since they were stated."""
+        oldest = stamp - int(self.params.forget_after * NS_PER_S)
+        since = {id: (body, stamp if first is None else first) for id, (body, first) in self._known.items()}
+        self._known = {id: (body, first) for id, (body, first) in since.items() if first >= oldest}
+
     def _restart(self, reason: str) -> None:
         self.resets[reason] += 1
+        self._known.clear()
         self._tracks.clear()
         self._frames.clear()
 
@@ -206,6 +256,8 @@ class PeopleRefiner:
             track = self._tracks[person.id] = Track(
                 refiner, BoneLengths(self._tree, self.params), person, stamp
             )
+            if person.id in self._known:
+                track.adopt(self._known.pop(person.id)[0])
         elif not self._believe(track, person, stamp):
             return self._predicted(track, stamp)
         person = self._unswapped(track, person, stamp)
@@ -361,10 +413,11 @@ class PeopleRefiner:
     @staticmethod
     def _rescale(track: Track, ratio: float) -> None:
         """Bones keep their share of the height, or are learnt anew where that is not known."""
-        if np.isfinite(ratio):
+        if np.isfinite(ratio) and not track.adopted:
             track.bones.rescale(ratio)
         else:
             track.bones.reset()
+            track.adopted = False
 
     def _near(self, person: Person3D, other: Person3D, elapsed: int) -> bool:
         """Whether two views of a person `elapsed` ns apart can be of the same one; swapped joints do not matter."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
+from pathlib import Path
 from typing import Any, ClassVar
 
 from pose_core import doors
@@ -45,6 +46,11 @@ class Refiner(ABC):
                     f"refiner '{params.refiner}' cannot use {name} {getattr(params, name)}; set {name} to {known}, "
                     f"or refiner to one of {', '.join(able)}"
                 )
+
+    @classmethod
+    def file(cls, params: RefineParams) -> Path | None:
+        """Of the network that runs; None for a refiner without one."""
+        return None
 
     @abstractmethod
     def refine(self, person: Person3D, stamp: int) -> Person3D:

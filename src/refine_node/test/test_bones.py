@@ -471,3 +471,40 @@ def test_joints_that_are_exact_stay_where_they_are():
     with pytest.raises(np.linalg.LinAlgError):  # nobody may move, and nothing may give way
         tree.least_move(xyz, bones.lengths, exact, np.zeros(len(tree.child)))
     np.testing.assert_allclose(bones.enforce(xyz, exact, 10 * STEP), xyz, rtol=0, atol=1e-12)
+
+
+def test_stated_lengths_are_settled_at_once_for_who_adopts_them():
+    tree, xyz, lengths, _ = random_tree("mediapipe33", 3)
+    bones = BoneLengths(tree, RefineParams())
+    assert bones.stated() is None
+    settled = tree.rigid.copy()
+    before = bones.revision
+    bones.adopt(np.where(settled, lengths, np.nan), settled, stamp=7 * STEP)
+    assert bones.revision > before
+    np.testing.assert_array_equal(bones.settled, settled)
+    stated, which = bones.stated()
+    np.testing.assert_array_equal(which, settled)
+    np.testing.assert_array_equal(stated, np.where(settled, lengths, np.nan))
+    out = bones.enforce(xyz, np.full(len(xyz), 0.05), stamp=7 * STEP)
+    measured, _ = tree.measure(out)
+    np.testing.assert_allclose(measured[settled], lengths[settled], rtol=0, atol=1e-9)
+
+
+def test_what_has_settled_stays_and_half_a_pair_is_not_adopted():
+    tree, _, lengths, _ = random_tree("mediapipe33", 3)
+    bones = BoneLengths(tree, RefineParams())
+    first = np.zeros(len(lengths), bool)
+    first[~tree.tied] = True
+    bones.adopt(lengths, first, stamp=STEP)
+    half = np.zeros(len(lengths), bool)
+    half[np.flatnonzero(tree.tied)[0]] = True
+    bones.adopt(2.0 * lengths, first | half, stamp=STEP)
+    np.testing.assert_array_equal(bones.settled, first)
+    np.testing.assert_array_equal(bones.lengths[first], lengths[first])
+
+
+def test_unknown_lengths_are_not_adopted():
+    tree, _, lengths, _ = random_tree("mediapipe33", 3)
+    bones = BoneLengths(tree, RefineParams())
+    bones.adopt(np.full(len(lengths), np.nan), np.ones(len(lengths), bool), stamp=STEP)
+    assert not bones.settled.any()

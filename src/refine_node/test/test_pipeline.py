@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from pose_core.people import JointState, People3D, Person3D, ScaleSource, with_missing
+from pose_core.skeleton import SKELETONS
+from pose_core.statements import BodyOf, BodyStatement
 from refine_node.bones import BoneTree
 from refine_node.params import RefineParams
 from refine_node.pipeline import PeopleRefiner, clean
@@ -618,3 +620,76 @@ def test_live_parameters_hand_out_what_waits_as_it_was(figure):
     with pytest.raises(ValueError, match="refiner 'one_euro' cannot use look_ahead 3"):
         scene.people.retune(RefineParams(refiner="one_euro", look_ahead=3))
     assert scene.people.params.refiner == "savitzky_golay"
+
+
+def lengths_of(body: BodyOf) -> np.ndarray:
+    return np.asarray(body.body.length)
+
+
+def test_one_that_starts_again_with_what_was_stated_knows_the_bones_at_once(figure):
+    before = Scene(figure)
+    before.settle()
+    stated = before.people.bodies()
+    assert before.people.bodies()["p1"] is stated["p1"]  # nothing has changed
+    again = Scene(figure)
+    again.people.adopt(stated)
+    assert again.people.bodies() == stated  # still stated while nobody has come
+    taller = figure.person(1.05 * figure.person().xyz)
+    (person,) = again.show(taller).people
+    assert again.people.settled() == {"p1": (34, 34)}
+    np.testing.assert_array_equal(lengths_of(again.people.bodies()["p1"]), lengths_of(stated["p1"]))
+    tree = BoneTree(figure.skeleton)
+    found, _ = tree.measure(person.xyz)
+    np.testing.assert_allclose(found[tree.rigid], lengths_of(stated["p1"])[tree.rigid], rtol=0, atol=1e-9)
+
+
+def test_a_person_in_sight_takes_over_what_is_stated_late_but_keeps_what_has_settled(figure):
+    before = Scene(figure)
+    before.settle()
+    stated = before.people.bodies()
+    late = Scene(figure)
+    late.show(figure.person())
+    late.people.adopt(stated)
+    assert late.people.settled() == {"p1": (34, 34)}
+    late.people.adopt(
+        {"p1": BodyOf("mediapipe33", replace(stated["p1"].body, length=2.0 * stated["p1"].body.length))}
+    )
+    np.testing.assert_array_equal(lengths_of(late.people.bodies()["p1"]), lengths_of(stated["p1"]))
+
+
+def test_bodies_of_another_skeleton_and_of_who_never_comes_are_dropped(figure):
+    before = Scene(figure)
+    before.settle(figure.person(), figure.person(id="p2"))
+    stated = before.people.bodies()
+    bones = len(SKELETONS.get("coco17").bones)
+    other = BodyOf("coco17", BodyStatement("p1", np.full(bones, 0.4), np.ones(bones, bool)))
+    again = Scene(figure, forget_after=5.0)
+    again.people.adopt({"p1": other, "p2": stated["p2"]})
+    again.show(figure.person())
+    assert again.people.settled() == {"p1": (0, 34)}
+    assert set(again.people.bodies()) == {"p2"}
+    again.show(figure.person(), after=5.1)
+    assert again.people.bodies() == {}
+
+
+def test_reset_and_a_stamp_that_goes_back_drop_what_was_stated(figure):
+    before = Scene(figure)
+    before.settle(figure.person(), figure.person(id="p2"))
+    stated = before.people.bodies()
+    again = Scene(figure)
+    again.people.adopt(stated)
+    assert again.people.reset("p1") == ["p1"]
+    assert set(again.people.bodies()) == {"p2"}
+    again.show(figure.person())
+    again.show(figure.person(), after=-0.5)
+    assert again.people.bodies() == {}
+
+
+def test_another_scale_lets_adopted_bones_be_learnt_anew(figure):
+    before = Scene(figure)
+    before.settle()
+    again = Scene(figure)
+    again.people.adopt(before.people.bodies())
+    again.show(figure.person())
+    again.show(replace(figure.person(1.1 * figure.person().xyz), height=1.1 * figure.person().height))
+    assert again.people.settled() == {"p1": (0, 34)}

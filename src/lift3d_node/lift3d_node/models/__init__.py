@@ -91,6 +91,7 @@ def _network(params: Lift3DParams, path: Path) -> Lifter:
             f"lifter is '{params.lifter}', but model '{params.model}' holds network '{network}'; state one of the two"
         )
     lifter = NetworkLifter(params, session)
+    lifter.file = path
     lifter.name = network
     return lifter
 

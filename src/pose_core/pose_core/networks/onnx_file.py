@@ -56,7 +56,8 @@ VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 def read(path: str | os.PathLike[str], kind: type[C]) -> tuple[C, bytes]:
     """Card, of the given kind, and content of the ONNX file at `path`.
 
-    Raises ValueError for a file that is missing, no ONNX, cut short, has no such card, keeps data elsewhere, or has a loop.
+    Raises ValueError for a file that is missing, no ONNX, cut short, has no such card, keeps data elsewhere, or has a loop or
+    functions of its own.
     """
     content = content_of(path)
     try:
@@ -71,7 +72,7 @@ def read(path: str | os.PathLike[str], kind: type[C]) -> tuple[C, bytes]:
         ) from error
     except _Endless as error:
         raise ValueError(
-            f"model file '{path}' has a loop ({error}), which may never end and is refused; export one frame's step"
+            f"model file '{path}' has {error}, which may never end and is refused; export one frame's step"
         ) from error
     if kind.KEY not in metadata:
         others = sorted(key for key in metadata if key.endswith(".model_card"))
@@ -132,10 +133,13 @@ def _metadata(content: memoryview) -> dict[str, str]:
                     raise _Elsewhere
                 continue
             if kind == "NodeProto" and number == OPERATOR and not isinstance(value, int) and value in LOOPS:
-                raise _Endless(bytes(value).decode())
+                raise _Endless(f"a loop ({bytes(value).decode()})")
             inside = NESTED[kind].get(number)
             if inside is None:
                 continue
+            if inside == "FunctionProto":
+                # Thirty that call each other twice are a thousand million nodes once onnxruntime has put them in their places.
+                raise _Endless("functions of its own")
             if isinstance(value, int):
                 raise _Malformed(f"a {inside} is a number")
             if inside == "StringStringEntryProto":

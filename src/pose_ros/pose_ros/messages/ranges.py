@@ -12,6 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
+from pose_core.angles import LEAST_STD
 from pose_core.people import FARTHEST, LONGEST_DELAY
 from pose_core.statements import MAX_HEIGHT, MAX_MASS, MIN_HEIGHT, MIN_MASS
 
@@ -105,7 +106,7 @@ RANGES: dict[str, Range] = {
     "Subject.mass": Range(MIN_MASS, MAX_MASS, "kg", "0: not stated", zero=True),
     "Body.length": Range(1e-3, FARTHEST, "m", "NaN: not known yet", missing=True),
     "PersonAngles.angle": Range(-1e6, 1e6, "rad", "the pelvis turns without end", missing=True),
-    "PersonAngles.std": Range(1e-9, 1e6, "rad", "0 is exact; between is no measurement", True, True),
+    "PersonAngles.std": Range(LEAST_STD, 1e6, "rad", "0 is exact; between is no measurement", True, True),
     "CameraInfo.width": Range(1, 65535, "px", "of the image, after binning and region of interest"),
     "CameraInfo.height": Range(1, 65535, "px", "of the image, after binning and region of interest"),
     "CameraInfo.focal length": Range(0.01, 100.0, "longer image sides", "a view of 178.9 to 0.57 degrees"),

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
-import signal
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -35,6 +32,7 @@ from pose_ros.domains import own_context, private_domain
 from pose_ros.qos import RESULTS
 from pose_tools.bench.load import load_table
 from pose_tools.bench.process import bare_landmarker, detect, speed
+from pose_tools.bench.start import module_process, start
 from pose_tools.graph.demo import VIDEO
 from pose_tools.graph.graph import DEFAULT_EXECUTOR, EXECUTORS, Setup
 from pose_tools.graph.live import Run, run
@@ -66,6 +64,7 @@ def bench(*, minutes: float, rounds: int, say: Say) -> dict[str, Any]:
     for name, values in result["latency_ms"].items():
         say(f"{name}: age without detection p50 {values['overhead']['p50']:.1f} ms")
     result["load"] = load_table(say)
+    result["start"] = start(rounds, say)
     result["throughput"] = throughput(video, rounds, say)
     result["process"] = speed(video, rounds, say)
     if minutes:
@@ -146,26 +145,15 @@ def separate_latency(film: Path) -> dict[str, dict[str, float]]:
         stack.callback(executor.shutdown)
         executor.add_node(node)
         for package in ("refine_node", "lift3d_node"):
-            stack.enter_context(_stage(package, domain))
+            stack.enter_context(module_process(package, domain))
         source = ("-p", f"source:={film}", "-p", "real_time:=true", "-p", "loop:=true")
-        stack.enter_context(_stage("pose2d_node", domain, *source))
+        stack.enter_context(module_process("pose2d_node", domain, "--ros-args", *source))
         deadline = time.monotonic() + SEPARATE_S
         while time.monotonic() < deadline:
             executor.spin_once(timeout_sec=0.1)
     if not ages:
         raise RuntimeError("no refined message came from the separate processes; run `pose doctor`")
     return {name: percentiles(values[len(values) // 4 :]) for name, values in ages.items()}
-
-
-@contextmanager
-def _stage(package: str, domain: int, *ros_args: str) -> Iterator[None]:
-    command = [sys.executable, "-m", package, *(("--ros-args", *ros_args) if ros_args else ())]
-    process = subprocess.Popen(command, env={**os.environ, "ROS_DOMAIN_ID": str(domain)})
-    try:
-        yield
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(timeout=20)
 
 
 def message_cost() -> float:

@@ -43,8 +43,8 @@ ImageTopic = Annotated[
     str, typer.Option(help="topic of the images in the bag, where it holds those of several names")
 ]
 CameraInfo = Annotated[str, typer.Option(help="CameraInfo topic in the bag, where it holds several")]
-LOAD = "load"
-"""The one measurement of `pose bench` that can be asked for by itself."""
+LOAD, START = "load", "start"
+"""Measurements of `pose bench` that can be asked for by themselves."""
 MaxFrames = Annotated[int, typer.Option(help="stop after this many images; 0: all", min=0)]
 
 
@@ -141,6 +141,7 @@ def replay(
             namespace=namespace,
             image_topic=image_topic,
             camera_info=camera_info,
+            say=say,
         )
     show(result, as_json)
 
@@ -158,6 +159,7 @@ def play(
     rate: Annotated[
         float, typer.Option(help="playback rate; 0: as fast as the stages take it", min=0.0, max=1000.0)
     ] = 1.0,
+    subjects: Annotated[bool, typer.Option(help="state the heights that the bag states")] = True,
     wait_for: Annotated[
         list[str] | None, typer.Option(help="node that must listen before the first frame, beside the stages")
     ] = None,
@@ -170,7 +172,7 @@ def play(
 
     with refusing():
         awaited = tuple(names_of(" ".join(wait_for or [])))
-    job = Play(bag, images, namespace, image_topic, camera_info, transport, rate, awaited)
+    job = Play(bag, images, namespace, image_topic, camera_info, transport, rate, subjects, awaited)
     with Bar("play") as progress:
         result = run_play(job, progress, tuple(ros_args))
     show(result, as_json)
@@ -228,15 +230,20 @@ def bench(
         float, typer.Option(help="length of the memory loop in minutes; 0 skips it", min=0)
     ] = 10.0,
     rounds: Annotated[int, typer.Option(help="rounds of each comparison", min=1)] = 3,
-    only: Annotated[str, typer.Option(help="one of the measurements: load [default: all]")] = "",
+    only: Annotated[str, typer.Option(help="one of the measurements: load or start [default: all]")] = "",
     as_json: Json = False,
 ) -> None:
-    """Measure throughput, latency, load, message cost, executors, pose process and memory on the demo video, side by side."""
+    """Measure throughput, latency, load, starts, message cost, executors, pose process and memory on the demo video."""
+    if only not in ("", LOAD, START):
+        raise ValueError(f"--only must be {LOAD} or {START}, got '{only}'")
+    if only == START:
+        from pose_tools.bench.start import start
+
+        show(start(rounds, say), as_json)
+        return
     from pose_tools.bench.graph import bench as run_bench
     from pose_tools.bench.load import load_table
 
-    if only not in ("", LOAD):
-        raise ValueError(f"--only must be {LOAD}, got '{only}'")
     result = load_table(say) if only else run_bench(minutes=minutes, rounds=rounds, say=say)
     show(result, as_json)
 

@@ -18,12 +18,13 @@ from pathlib import Path
 from pose_core.units import NS_PER_MS
 from pose_tools.doctor.finding import OK, SKIPPED, WARN, Check, Checks
 from pose_tools.middleware import (
+    CHOSEN,
     ENOUGH,
     PROFILE,
     SHARED_MEMORY,
-    VARIABLES,
     environment,
     shared_memory_free,
+    variable,
 )
 
 WIDTH, HEIGHT, RATE = 1280, 720, 30.0
@@ -93,7 +94,10 @@ def judge(
     if pipeline.good:
         detail = f"{what}: {shell} from a program started in this shell, {pipeline.received} with our profile of Fast DDS"
         return Check(
-            NAME, WARN, detail, f"where the camera driver starts: export {VARIABLES[0]}={profile}; {instead}"
+            NAME,
+            WARN,
+            detail,
+            f"where the camera driver starts: export {variable(given)}={profile}; {instead}",
         )
     middleware = given.get("RMW_IMPLEMENTATION", "")
     if middleware == "rmw_cyclonedds_cpp":
@@ -102,7 +106,7 @@ def judge(
     elif shared_memory_free() < ENOUGH:
         remedy = f"make {SHARED_MEMORY} larger (docker run --ipc=host, or --shm-size=1g); {instead}"
     else:
-        chosen = [name for name in (*VARIABLES, "FASTDDS_BUILTIN_TRANSPORTS") if given.get(name)]
+        chosen = [name for name in CHOSEN if given.get(name)]
         remedy = (
             f"unset {' '.join(chosen)}; {instead}"
             if chosen

@@ -250,6 +250,13 @@ class Graph:
         assert isinstance(node, Lift3DNode)
         return node
 
+    @property
+    def refine(self) -> RefineNode:
+        """The refining stage, which every set-up has."""
+        node = self.nodes["refine"]
+        assert isinstance(node, RefineNode)
+        return node
+
     def connected(self) -> bool:
         """Whether the publishers and subscriptions of this graph that belong together have all found each other."""
         nodes = [self.monitor, *self.nodes.values()]

@@ -24,7 +24,8 @@ from pose_ros.listeners import Listeners
 from pose_ros.qos import RESULTS
 from pose_tools.bag.namespaces import input_of
 from pose_tools.bag.reader import BagMessage
-from pose_tools.graph.replay import Player, read_input
+from pose_tools.bag.stated import Stated, stated_in
+from pose_tools.graph.replay import UNDERSTOOD_S, Player, read_input
 
 LISTENERS_S = 60.0
 """How long stages may take until they listen: they load networks first."""
@@ -53,6 +54,8 @@ class Play:
     """raw or compressed, where the bag has both."""
     rate: float = 1.0
     """Of the bag's time to that of the machine, where the stages keep up; 0: as fast as they take it."""
+    subjects: bool = True
+    """Whether to state the heights that the bag states."""
     wait_for: tuple[str, ...] = ()
     """Nodes that must listen before the first frame, beside the stages."""
 
@@ -60,8 +63,8 @@ class Play:
 class ClockPlayer(Player):
     """Sends frames with their time on /clock, and counts what comes out."""
 
-    def __init__(self, kinds: dict[str, type], **node_options: Any) -> None:
-        super().__init__(kinds, **node_options)
+    def __init__(self, kinds: dict[str, type], stated: Stated, **node_options: Any) -> None:
+        super().__init__(kinds, stated, **node_options)
         self.out: set[int] = set()
         """Stamps of refined people, ns."""
         self._time_outlet = self.create_publisher(Clock, "/clock", RESULTS)
@@ -94,10 +97,14 @@ def play(
         transport=job.transport,
     )
     kinds, frames = read_input(job.bag, found)
+    stated = stated_in(job.bag, found.namespace)
+    if not job.subjects:
+        stated = stated.without_subjects()
     names = ("pose2d", "lift3d", "refine") if job.images else ("lift3d", "refine")
     awaited = (*names, *job.wait_for)
     with Signals() as signals, own_context() as context:
-        player = ClockPlayer(kinds, context=context, cli_args=["--ros-args", *ros_args] if ros_args else None)
+        cli_args = ["--ros-args", *ros_args] if ros_args else None
+        player = ClockPlayer(kinds, stated, context=context, cli_args=cli_args)
         executor = SingleThreadedExecutor(context=context)
         executor.add_node(player)
         try:
@@ -109,6 +116,10 @@ def play(
                 raise Failed(
                     f"{' and '.join(missing)} did not come in {wait_s:.0f} s, nothing was played; see their log"
                 )
+            player.state()
+            _spin(executor, signals, player.is_understood, UNDERSTOOD_S)
+            if differences := player.differences():
+                player.get_logger().warning(differences)
             sent = _send(player, executor, signals, frames, job.rate, progress)
             _spin(executor, signals, lambda: False, SETTLE_S)
         finally:

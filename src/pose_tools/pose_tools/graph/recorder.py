@@ -12,19 +12,32 @@ from typing import Any
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.serialization import deserialize_message
 from rclpy.subscription import Subscription
 
 from pose_ros import qos
 from pose_ros import topics as names
 from pose_ros.images import image_topic
 from pose_ros.listeners import RECORDER
-from pose_ros.messages.names import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, JOINT_ANGLES, PEOPLE2D, PEOPLE3D
+from pose_ros.messages.names import (
+    BODIES,
+    CAMERA_INFO,
+    COMPRESSED_IMAGE,
+    IMAGE,
+    JOINT_ANGLES,
+    PEOPLE2D,
+    PEOPLE3D,
+    SUBJECTS,
+)
 from pose_tools.bag.cdr import layout
 from pose_tools.bag.topics import Topic, result_topics
 from pose_tools.bag.writer import BagWriter, RecordingStopped
 
 PER_IMAGE = (PEOPLE2D, PEOPLE3D, JOINT_ANGLES)
 """Types of the messages that stages publish once for each image."""
+
+SAID_AGAIN = (SUBJECTS, BODIES)
+"""Types of latched statements that others say again; the one of the greatest revision counts."""
 
 IMAGES = (COMPRESSED_IMAGE, IMAGE)
 FROM_DRIVERS = (*IMAGES, CAMERA_INFO)
@@ -102,7 +115,8 @@ class Recorder(Node):
         """`topics`: what to record, names relative to the node; by default `result_topics` of `stages`, `images` and `transport`.
 
         `ordered`: keep messages until `flush` and write them by stamp and then in the order of `topics`, so
-        that the bag does not depend on which callback ran first.
+        that the bag does not depend on which callback ran first; of statements that several say again write the last alone, in
+        the end.
         """
         super().__init__(RECORDER, **node_options)
         self.failure = ""
@@ -110,6 +124,7 @@ class Recorder(Node):
         self._writer = writer
         self._ordered = ordered
         self._waiting: list[tuple[int, int, bytes]] = []
+        self._kept: dict[int, tuple[int, bytes]] = {}
         self._topics: list[Topic] = []
         self._seen: dict[str, deque[int]] = {}
         self._listening: dict[int, Subscription] = {}
@@ -200,6 +215,12 @@ class Recorder(Node):
             if topic.name in extra or (topic.type in PER_IMAGE and self._is_published(topic.name))
         )
 
+    def revision(self, topic: str) -> int:
+        """Of the greatest statement that an `ordered` recording keeps of a topic; 0 where there is none."""
+        resolved = self.resolve_topic_name(topic)
+        index = next(index for index, one in enumerate(self._topics) if one.name == resolved)
+        return self._kept[index][0] if index in self._kept else 0
+
     def _is_published(self, topic: str) -> bool:
         return bool(self._seen[topic]) or self.count_publishers(topic) > 0
 
@@ -212,6 +233,8 @@ class Recorder(Node):
     def destroy_node(self) -> None:
         """Write what is left, then take the node down."""
         self.flush()
+        for index, (_, cdr) in sorted(self._kept.items()):
+            self._write(self._writer.write, self._topics[index].name, cdr, None)
         super().destroy_node()
 
     def _queue(self, topic: Topic, reliable: bool) -> QoSProfile:
@@ -236,10 +259,18 @@ class Recorder(Node):
         self._seen[topic.name].append(stamp)
         if topic.type in PER_IMAGE or topic.type in IMAGES:
             self._lacking.saw(topic.name, stamp)
-        if self._ordered:
+        if self._ordered and topic.type in SAID_AGAIN:
+            self._keep(index, cdr)
+        elif self._ordered:
             self._waiting.append((stamp, index, cdr))
         else:
             self._write(self._writer.write, topic.name, cdr, stamp or None)
+
+    def _keep(self, index: int, cdr: bytes) -> None:
+        statement: Any = deserialize_message(cdr, message_class(self._topics[index].type))
+        revision = int(statement.revision)
+        if index not in self._kept or revision > self._kept[index][0]:
+            self._kept[index] = revision, cdr
 
     def _write(self, action: Callable[..., None], *arguments: Any) -> None:
         if self.failure:

@@ -4,27 +4,38 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pose_msgs.msg import People2D, People3D
+from pose_msgs.msg import People2D, People3D, Run, Subjects
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from pose_core.callbacks import Progress
+from pose_core.callbacks import Progress, Say, silent
+from pose_core.statements import RunStatement
 from pose_core.system.exits import Failed
 from pose_core.system.signals import Signals
 from pose_ros import topics
-from pose_ros.qos import RESULTS
+from pose_ros.conversions import MalformedMessage, run_from_msg, subjects_to_msg
+from pose_ros.qos import LATCHED, RESULTS, SHARED
 from pose_tools.bag.namespaces import Input, input_of
 from pose_tools.bag.reader import BagMessage, read
+from pose_tools.bag.stated import RUNS, Stated, recorded_values, seen_again
 from pose_tools.bag.writer import Recording
-from pose_tools.graph.graph import Graph, Setup, running
+from pose_tools.graph.graph import STAGES, Graph, Setup, running
 from pose_tools.graph.recorder import Recorder
 from pose_tools.graph.report import Report
+from pose_tools.parameters.chosen import of_file
+
+KEPT = 1
+"""Revision of what a bag states: any that lifting says of its own is greater."""
+
+UNDERSTOOD_S = 10.0
+"""How long stages may take to take over what a bag states."""
 
 ANSWER_S = 60.0
 """A frame that has not come out after this long never will."""
@@ -40,14 +51,42 @@ KINDS: dict[str, type] = {
 
 
 class Player(Node):
-    """Sends the messages of a bag as they are."""
+    """Sends the messages of a bag as they are, and states what it states."""
 
-    def __init__(self, kinds: dict[str, type], **node_options: Any) -> None:
+    def __init__(self, kinds: dict[str, type], stated: Stated, **node_options: Any) -> None:
         super().__init__("pose_player", **node_options)
+        self._stated = stated
+        self._answered = not stated.subjects.subjects
+        self._subjects = self.create_publisher(Subjects, topics.SUBJECTS, LATCHED)
+        self.create_subscription(Subjects, topics.SUBJECTS, self._on_subjects, SHARED)
+        self._runs: dict[str, RunStatement] = {}
+        for topic, _ in RUNS.values():
+            self.create_subscription(Run, topic, self._on_run, LATCHED)
         self._order = list(kinds)
         self._outlets: dict[str, Publisher] = {
             topic: self.create_publisher(kind, topic, RESULTS) for topic, kind in kinds.items()
         }
+
+    def state(self) -> None:
+        """State heights and masses, as one who kept them since the bag was recorded."""
+        if not self._answered:
+            self._subjects.publish(subjects_to_msg(replace(self._stated.subjects, revision=KEPT)))
+
+    def is_understood(self) -> bool:
+        """Whether lifting has taken over what was stated, and the stages have said what they run on."""
+        return self._answered and self._runs.keys() == RUNS.keys()
+
+    def differences(self) -> str:
+        """As `Stated.differences`, from the stages that run."""
+        return self._stated.differences(self._runs)
+
+    def _on_subjects(self, message: Subjects) -> None:
+        self._answered = self._answered or message.revision > KEPT
+
+    def _on_run(self, message: Run) -> None:
+        with suppress(MalformedMessage):
+            run = run_from_msg(message)
+            self._runs[run.stage] = run
 
     def send(self, frame: list[BagMessage]) -> None:
         """Publish the messages of one stamp, the one that starts the stages last."""
@@ -65,13 +104,16 @@ def replay(
     namespace: str | None = None,
     image_topic: str = "",
     camera_info: str = "",
+    say: Say = silent,
 ) -> dict[str, Any]:
     """Send `bag` through lifting and refinement (with `images` through detection too) and record the results.
 
     One frame is inside at a time, and the results of a frame are written in the order of their topics: two replays of a bag
-    with the same parameters are equal to the byte. `namespace`: of the robot, where the bag has the topics of several; results
-    keep it. `image_topic`, `camera_info`: where the bag has several. The results are there when they are complete, not
-    where an interrupt came first.
+    with the same parameters are equal to the byte. What the bag states of the camera's tilt, of heights, and of parameters that
+    were other than usual holds where `setup` does not state otherwise; `say` is told what cannot.
+
+    `namespace`: of the robot, where the bag has the topics of several; results keep it. `image_topic`, `camera_info`: where the
+    bag has several. The results are there when they are complete, not where an interrupt came first.
 
     Raises ValueError for a bag without the topics, TimeoutError where a frame never comes out, Failed where the results are not
     complete.
@@ -87,9 +129,12 @@ def replay(
     kinds, frames = read_input(bag, found)
     setup.namespace = found.namespace
     stages = ("pose2d", "lift3d", "refine") if images else ("lift3d", "refine")
+    by_file = of_file(setup.params_file) if setup.params_file is not None else {}
+    stated, recorded = recorded_values(bag, found.namespace, (by_file, setup.overrides), say)
+    overrides = {stage: recorded.get(stage, {}) | setup.overrides.get(stage, {}) for stage in STAGES}
     if images:
-        pose2d = {**setup.overrides.get("pose2d", {}), **found.detecting}
-        setup = replace(setup, overrides={**setup.overrides, "pose2d": pose2d})
+        overrides["pose2d"] = {**seen_again(by_file), **overrides["pose2d"], **found.detecting}
+    setup = replace(setup, overrides=overrides)
     report = Report()
     with (
         Signals() as signals,
@@ -97,11 +142,16 @@ def replay(
         running(replace(setup, stages=stages, private=True, live=False)) as graph,
     ):
         graph.monitor.observers.append(report)
-        player = Player(kinds, **graph.node_options)
+        player = Player(kinds, stated, **graph.node_options)
         recorder = Recorder(writer, stages=stages, ordered=True, **graph.node_options)
         graph.add(player)
         graph.add(recorder)
         graph.spin_until(graph.connected)
+        player.state()
+        deadline = time.monotonic() + UNDERSTOOD_S
+        graph.spin_until(lambda: player.is_understood() or signals.received or time.monotonic() > deadline)
+        if differences := player.differences():
+            say(differences)
         for done, frame in enumerate(frames, start=1):
             player.send(frame)
             out = partial(_is_out, report, done, recorder, frame)
@@ -112,9 +162,23 @@ def replay(
             progress(done, len(frames))
             if recorder.failure:
                 break
+        _await_statements(graph, recorder, signals)
     if recorder.failure:
         raise Failed(recorder.failure)
     return {**report.as_dict(), "bag": str(record)}
+
+
+def _await_statements(graph: Graph, recorder: Recorder, signals: Signals) -> None:
+    """Wait until what lifting and refinement state last has been recorded, too."""
+    deadline = time.monotonic() + UNDERSTOOD_S
+    stages = {topics.SUBJECTS: graph.lift3d.stated_revision, topics.BODIES: graph.refine.stated_revision}
+    graph.spin_until(
+        lambda: (
+            signals.received
+            or time.monotonic() > deadline
+            or all(recorder.revision(topic) >= revision for topic, revision in stages.items())
+        )
+    )
 
 
 def _is_out(report: Report, frames: int, recorder: Recorder, frame: list[BagMessage]) -> bool:

@@ -29,7 +29,7 @@ from pose_core.config import Value
 from pose_core.system.exits import FAILED, code_of, refusing
 from pose_tools.launching.given import Given
 from pose_tools.launching.restarts import Restarts
-from pose_tools.middleware import PROFILE, to_set
+from pose_tools.middleware import PROFILE, helps, variable
 from pose_tools.parameters.launching import arguments_of, expect_known
 
 SHARE = FindPackageShare("pose_pipeline")
@@ -192,7 +192,7 @@ def describe(
 def middleware_for_images() -> Actions:
     """Our profile of Fast DDS in the environment of all processes, unless somebody has set another one."""
     profile = PathJoinSubstitution([SHARE, "config", PROFILE])
-    return [SetEnvironmentVariable(name, profile) for name in to_set(os.environ)]
+    return [SetEnvironmentVariable(variable(os.environ), profile)] if helps(os.environ) else []
 
 
 def stage(
@@ -211,7 +211,8 @@ def stage(
     """
 
     def make(on_exit: Any, first: bool) -> Action:
-        own = {**(always or {}), **((at_first or {}) if first else {}), **given.values.get(name, {})}
+        own: dict[str, Value] = {"lossless": True} if given.is_lossless else {}
+        own |= {**(always or {}), **((at_first or {}) if first else {}), **given.values.get(name, {})}
         typed = {
             key: ParameterValue(TextSubstitution(text=value), value_type=str)
             if isinstance(value, str)

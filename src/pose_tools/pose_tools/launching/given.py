@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pose2d_node.sources import is_camera
 from pose_core.config import Value
 from pose_core.system.exits import WrongConfiguration, refusing
 from pose_ros import topics
@@ -57,6 +58,12 @@ class Given:
     def has_source(self) -> bool:
         """Whether pose2d opens a camera or recording itself, and publishes its images."""
         return self.place == LIVE_LAUNCH and bool(params_of("pose2d", self.by_file, self.values).source)
+
+    @property
+    def is_lossless(self) -> bool:
+        """Whether a recording is taken as fast as the stages allow: then none of them skips an image."""
+        pose2d = params_of("pose2d", self.by_file, self.values)
+        return self.has_source and not pose2d.real_time and not is_camera(pose2d.source)
 
     @property
     def fixed_frame(self) -> str:

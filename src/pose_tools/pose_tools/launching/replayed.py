@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from pose_core.config import Value
 from pose_core.system.exits import WrongConfiguration
 from pose_tools.bag.namespaces import input_of
+from pose_tools.bag.stated import recorded_values, seen_again
 from pose_tools.launching.given import RECORDER, Given
 
 
@@ -19,8 +21,8 @@ class Replayed:
     images: bool
     namespace: str
     """Of the robot in the bag, in which the stages work again."""
-    pose2d: dict[str, Value]
-    """Parameters of the detector, for images alone."""
+    values: dict[str, dict[str, Value]]
+    """Parameters by stage, of what the bag states and nobody has stated otherwise, and of the detector for images."""
     words: list[str]
     """How `pose` is told to play it."""
 
@@ -47,7 +49,19 @@ class Replayed:
             words += [option, arguments[name]] if arguments[name] else []
         words += ["--images", "--transport", found.transport] if images else []
         words += ["--wait-for", RECORDER] if given.record else []
-        return cls(bag, images, found.namespace, found.detecting if images else {}, words)
+        stated, values = recorded_values(bag, found.namespace, (given.by_file, given.values), _warn)
+        words += [] if stated.subjects.subjects else ["--no-subjects"]
+        if images:
+            values["pose2d"] = {**seen_again(given.by_file), **found.detecting}
+        return cls(bag, images, found.namespace, values, words)
+
+    def of_stage(self, name: str) -> dict[str, Value]:
+        """Parameters of a stage: its time comes from the bag."""
+        return {**self.values.get(name, {}), "use_sim_time": True}
+
+
+def _warn(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)
 
 
 def _expect_rate(text: str) -> None:

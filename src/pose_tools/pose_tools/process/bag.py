@@ -11,9 +11,11 @@ import numpy as np
 
 from lift3d_node.intrinsics import Intrinsics
 from pose_core.angles import AngleSequence, PeopleAngles, PersonAngles
+from pose_core.config import parameters_of, text_of
 from pose_core.people import People3D
 from pose_core.sequence import PoseSequence
 from pose_core.skeleton import SKELETONS
+from pose_core.statements import RunStatement, SubjectStatements
 from pose_ros import topics
 from pose_tools.bag import messages
 from pose_tools.bag.topics import result_topics
@@ -39,10 +41,13 @@ def write_bag(
     intrinsics: Intrinsics,
     watch: Callable[[], None],
     up: np.ndarray | None = None,
+    runs: Iterable[RunStatement] = (),
+    subjects: SubjectStatements | None = None,
 ) -> None:
     """Write everything of everybody into a bag, image by image. `watch` is called for each image, and may raise.
 
-    `up`: (3,) unit vector that points up before the camera, where that is known.
+    `up`: (3,) unit vector that points up before the camera, where that is known. `runs`: of lifting and refinement; `subjects`:
+    what was stated of people.
 
     The same people give the same bytes: messages carry no processing times. Raises OSError where the disk is full, and ValueError
     for people whose pelvises were taken apart in different sequences, which one message cannot say.
@@ -58,6 +63,10 @@ def write_bag(
     make = messages.writer()
     with BagWriter(folder) as writer:
         out = _Outlet(writer)
+        for run in runs:
+            out.put(f"{run.stage}/run", make.run(run), None)
+        if subjects is not None and subjects.subjects:
+            out.put(topics.SUBJECTS, make.subjects(subjects), None)
         for seen in sighting.images():
             watch()
             people, stamp, frame_id = seen.people, seen.people.stamp, seen.people.frame_id
@@ -85,10 +94,20 @@ def write_bag(
                 out.put(topics.ANGLES, make.angles(everybody), stamp)
 
 
+def run_of(stage: str, params: Any) -> RunStatement:
+    """What a stage is told. Its software is left out: the same messages give the same bytes everywhere."""
+    return RunStatement(
+        stage, parameters={name: text_of(getattr(params, name)) for name in parameters_of(type(params))}
+    )
+
+
 class _Outlet:
     """A bag's topics by their relative names, stated when something comes on them."""
 
     TOPICS = (
+        topics.LIFTED_RUN,
+        topics.REFINED_RUN,
+        topics.SUBJECTS,
         topics.SKELETON2D,
         topics.LIFTED_SKELETON,
         topics.REFINED_SKELETON,

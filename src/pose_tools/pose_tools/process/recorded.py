@@ -15,7 +15,7 @@ from rosbags.rosbag2 import ReaderError
 
 from pose_core.callbacks import Say, silent
 from pose_core.geometry.camera import Camera
-from pose_core.people import People3D, ScaleSource
+from pose_core.people import People3D
 from pose_ros import topics
 from pose_ros.messages import names
 from pose_ros.messages.images import compressed_from_msg, image_from_msg
@@ -27,7 +27,6 @@ from pose_ros.messages.reading import (
     stamp_to_ns,
 )
 from pose_tools.bag.files import BAG_FILES
-from pose_tools.bag.level import Tilt, recorded_tilt
 from pose_tools.bag.messages import deserialize
 from pose_tools.bag.namespaces import camera_topic_of, namespace_of
 from pose_tools.bag.reader import BagMessage, read, whole
@@ -114,35 +113,6 @@ def camera_of(recorded: Recorded) -> Camera | None:
     with _reading(recorded.path, [recorded.camera_topic]) as messages:
         message = next(messages).decode()
     return camera_from_msg(message)
-
-
-@dataclass(frozen=True)
-class Known:
-    """What those who lifted people for a bag were told."""
-
-    tilt: Tilt | None = None
-    """Of the camera; None where nobody knew it, and where it turned."""
-    height: float = 0.0
-    """Metres, of everybody; 0 where none was stated, or several."""
-
-
-def known_of(recorded: Recorded) -> Known:
-    """From the people in 3D that a bag holds besides those in 2D; they are made anew, but what is known of them stays known."""
-    if not recorded.counts.get(topics.LIFTED):
-        return Known()
-    ups, heights = [np.full(3, np.nan)], set()
-    with _reading(recorded.path, [recorded.full(topics.LIFTED)]) as messages:
-        for message in messages:
-            try:
-                people = people3d_from_msg(message.decode())
-            except MalformedMessage:
-                continue
-            if people.up is not None:
-                ups.append(people.up)
-            heights |= {
-                round(one.height, 4) for one in people.people if one.scale_source == ScaleSource.SUBJECT
-            }
-    return Known(recorded_tilt(np.array(ups)), heights.pop() if len(heights) == 1 else 0.0)
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from typing import Any
 import cv2
 
 from lift3d_node.intrinsics import Intrinsics
+from lift3d_node.params import STATED
 from lift3d_node.pipeline import PeopleLifter
 from pose2d_node.detector import identity
 from pose_biomechanics.angle_refiner import AngleRefiner
@@ -34,12 +35,13 @@ from pose_core.formats.rate import rate_of
 from pose_core.geometry.calibration import read_camera
 from pose_core.measures.quality import id_changes, quality_of
 from pose_core.sequence import PoseSequence
-from pose_core.statements import MAX_HEIGHT, MIN_HEIGHT
+from pose_core.statements import MAX_HEIGHT, MIN_HEIGHT, SubjectStatements
 from pose_core.system.signals import Signals
 from pose_core.system.threads import one_blas_thread
 from pose_core.units import S_PER_NS
 from pose_tools.bag.files import BAG_FILES
-from pose_tools.process.bag import Result, write_bag
+from pose_tools.bag.stated import stated_in
+from pose_tools.process.bag import Result, run_of, write_bag
 from pose_tools.process.detection import Kept, Work, looked, make_ready
 from pose_tools.process.figures import draw_angles
 from pose_tools.process.folder import (
@@ -71,7 +73,7 @@ from pose_tools.process.person import (
     write_landmarks,
     write_markers,
 )
-from pose_tools.process.recorded import BagFootage, Recorded, RecordedPeople, camera_of, known_of, open_bag
+from pose_tools.process.recorded import BagFootage, Recorded, RecordedPeople, camera_of, open_bag
 from pose_tools.process.stages import Lifted, Track, hidden, is_offline, lift, refine
 from pose_tools.process.workers import Stopped, Workers, cores
 from pose_tools.result_folder import BAG, OVERLAY, SUMMARY
@@ -176,6 +178,8 @@ class _Run:
         self.files: list[tuple[str, str]] = []
         """Names within the result, and what they are."""
         self.warnings: list[str] = []
+        self.subjects = SubjectStatements()
+        """What a bag states of people."""
 
     def run(self) -> tuple[dict[str, Any], dict[str, float]]:
         """Leave everything in the folder `result`; the summary, and how many seconds what took."""
@@ -191,6 +195,8 @@ class _Run:
                 identity(job.pose2d)  # one that is not there is told of before any worker starts
                 make_ready(self.workers, job.pose2d)
             stage = PeopleLifter(job.lift3d)
+            if self.subjects.subjects:
+                stage.subjects.author.hear(self.subjects.statement)
             REFINERS.get(job.refine.refiner).check(job.refine)
             wanted = Wanted(
                 job.process,
@@ -213,7 +219,15 @@ class _Run:
             with self._timed("bag"):
                 results = [Result(person.refined, person.angles) for person in people]
                 write_bag(
-                    self.result / BAG, sighting, lifted, results, intrinsics, self.meter.look, self.job.up
+                    self.result / BAG,
+                    sighting,
+                    lifted,
+                    results,
+                    intrinsics,
+                    self.meter.look,
+                    self.job.up,
+                    [run_of("lift3d", job.lift3d), run_of("refine", job.refine)],
+                    self.subjects,
                 )
                 self.files.append((BAG, "everything of everybody as messages (rosbag2, MCAP)"))
             with self._timed("figures and overlay"):
@@ -246,14 +260,27 @@ class _Run:
         job = self.job
         if source.recorded is None or (job.tilt_stated and job.lift3d.height):
             return job
-        known = known_of(source.recorded)
-        if known.tilt is not None and not job.tilt_stated:
-            pitch, roll = (round(angle, 2) for angle in known.tilt)
+        known = stated_in(source.recorded.path, source.recorded.namespace)
+        values, _ = known.values({})
+        lifting = values.get("lift3d", {})
+        if lifting.get("camera_tilt") == STATED and not job.tilt_stated:
+            angles = (lifting.get(name, 0.0) for name in ("camera_pitch_deg", "camera_roll_deg"))
+            pitch, roll = (round(float(angle), 2) for angle in angles)
             job = job.tilted((pitch, roll))
             self.say(f"the bag knows that the camera looks {pitch:g} degrees down and is rolled by {roll:g}")
-        if MIN_HEIGHT <= known.height <= MAX_HEIGHT and not job.lift3d.height:
-            job = replace(job, lift3d=replace(job.lift3d, height=known.height))
-            self.say(f"the bag knows a height of {known.height:g} m")
+        if job.lift3d.height:
+            return job
+        if MIN_HEIGHT <= (height := float(lifting.get("height", 0.0))) <= MAX_HEIGHT:
+            job = replace(job, lift3d=replace(job.lift3d, height=height))
+            self.say(f"the bag knows a height of {height:g} m")
+        self.subjects = known.subjects
+        heights = [
+            f"{one.height:g} m of {one.person or 'everybody'}"
+            for one in known.subjects.subjects
+            if one.height
+        ]
+        if heights:
+            self.say(f"the bag knows heights: {', '.join(heights)}")
         return job
 
     def _intrinsics(self, source: _Source) -> Intrinsics:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from pose_core.people import MOST_PEOPLE, expect_id
 from pose_core.skeleton import SKELETONS
+from pose_core.statements.keeping import Statement
 from pose_core.types import Array
 
 MIN_HEIGHT, MAX_HEIGHT = 0.5, 2.6
@@ -80,6 +82,11 @@ class SubjectStatement:
         if self.person:
             expect_id(self.person)
 
+    @property
+    def content(self) -> tuple[Any, ...]:
+        """What was stated, with the precision of a message."""
+        return float(np.float32(self.height)), float(np.float32(self.mass))
+
 
 @dataclass(frozen=True)
 class SubjectStatements:
@@ -91,6 +98,16 @@ class SubjectStatements:
 
     def __post_init__(self) -> None:
         _expect_different([subject.person for subject in self.subjects])
+
+    @classmethod
+    def of(cls, statement: Statement[SubjectStatement]) -> SubjectStatements:
+        """The inverse of `statement`."""
+        return cls(statement.revision, tuple(statement.entries.values()))
+
+    @property
+    def statement(self) -> Statement[SubjectStatement]:
+        """By person, as an author or a keeper takes it."""
+        return Statement(self.revision, {subject.person: subject for subject in self.subjects})
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +129,24 @@ class BodyStatement:
                 f"length and settled must have one value per bone, got {self.length.shape} and {self.settled.shape}"
             )
 
+    @property
+    def content(self) -> tuple[Any, ...]:
+        """What is stated, with the precision of a message."""
+        return self.length.astype(np.float32).tobytes(), self.settled.tobytes()
+
+
+@dataclass(frozen=True, eq=False)
+class BodyOf:
+    """Bone lengths of a person, and the skeleton whose bones these are."""
+
+    skeleton: str
+    body: BodyStatement
+
+    @property
+    def content(self) -> tuple[Any, ...]:
+        """As `BodyStatement.content`."""
+        return self.skeleton, *self.body.content
+
 
 @dataclass(frozen=True, eq=False)
 class BodyStatements:
@@ -130,6 +165,17 @@ class BodyStatements:
                 raise ValueError(
                     f"skeleton '{self.skeleton}' has {bones} bones, got {len(body.length)} of '{body.id}'"
                 )
+
+    @classmethod
+    def of(cls, statement: Statement[BodyOf], skeleton: str) -> BodyStatements:
+        """Those of a statement that are of `skeleton`; others cannot be said beside them."""
+        bodies = [entry.body for entry in statement.entries.values() if entry.skeleton == skeleton]
+        return cls(skeleton, statement.revision, tuple(bodies))
+
+    @property
+    def statement(self) -> Statement[BodyOf]:
+        """By person, as an author or a keeper takes it."""
+        return Statement(self.revision, {body.id: BodyOf(self.skeleton, body) for body in self.bodies})
 
 
 def _expect_different(people: list[str]) -> None:
