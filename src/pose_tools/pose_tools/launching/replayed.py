@@ -9,8 +9,8 @@ from pathlib import Path
 from pose_core.config import Value
 from pose_core.system.exits import WrongConfiguration
 from pose_tools.bag.namespaces import input_of
-from pose_tools.bag.stated import recorded_values, seen_again
 from pose_tools.launching.given import RECORDER, Given
+from pose_tools.parameters.of_bag import recorded_values, seen_again
 
 
 @dataclass(frozen=True)
