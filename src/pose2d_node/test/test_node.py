@@ -22,6 +22,7 @@ from pose_core.geometry.camera import Camera
 from pose_ros import frames, qos, topics
 from pose_ros.conversions import people2d_from_msg, people3d_from_msg, stamp_from_ns, stamp_to_ns
 from pose_ros.images import compressed_to_msg, image_to_msg
+from pose_ros.listeners import RECORDER
 from pose_ros.messages.images import image_from_msg
 from pose_ros.testing import executing, spin_until
 
@@ -619,3 +620,42 @@ def test_a_video_has_no_token_and_two_live_runs_have_two(ros_context, make_video
 def test_a_token_that_cannot_be_is_refused(ros_context):
     with pytest.raises(ValueError, match="run_token must be"):
         new_node(run_token="Not This")
+
+
+class Recorder(Listener):
+    """Listens to everything, under the name of what records bags."""
+
+    def __init__(self) -> None:
+        Node.__init__(self, RECORDER)
+        self.heard, self.kinds = [], [(msgs.People2D, topics.PEOPLE2D)]
+        self.create_subscription(
+            msgs.People2D, topics.PEOPLE2D, lambda msg: self.heard.append((topics.PEOPLE2D, msg)), 50
+        )
+
+
+def test_the_first_image_waits_for_who_is_to_hear_it(ros_context, make_video):
+    """A recorder that came late had 10 of 100."""
+    node = new_node(source=str(make_video()), wait_for=RECORDER)
+    with executing(node) as executor:
+        for _ in range(10):
+            executor.spin_once(timeout_sec=0.02)
+        assert node.frames_read == 0
+        executor.add_node(late := Recorder())
+        assert spin_until(executor, lambda: len(late.heard) == len(STAMPS))
+        assert late.stamps(topics.PEOPLE2D) == STAMPS
+        late.destroy_node()
+
+
+def test_a_source_does_not_wait_for_ever_and_ends_while_it_waits(ros_context, make_video, monkeypatch):
+    with executing(node := new_node(source=str(make_video()), wait_for="lift3d")):
+        node.destroy_node()
+        assert node.frames_read == 0
+    monkeypatch.setattr(node_module, "LISTENERS_PATIENCE", 0.1)
+    with executing(node := new_node(source=str(make_video()), wait_for="lift3d")) as executor:
+        assert spin_until(executor, node.finished.is_set)
+        assert node.frames_read == len(STAMPS)
+
+
+def test_who_cannot_be_waited_for_is_refused(ros_context):
+    with pytest.raises(ValueError, match="a node 'lift2d' cannot be waited for"):
+        new_node(wait_for="lift2d")

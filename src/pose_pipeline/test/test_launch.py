@@ -629,6 +629,21 @@ def test_a_stage_that_dies_is_started_again_but_not_while_the_launch_ends(launch
     assert run.nodes("refine")[0].on_exit(refused, run.context) == [], "it ends already"
 
 
+def test_a_recorder_that_fails_after_a_replay_that_did_not_is_a_failure(
+    launched: Any, bag: Path, tmp_path: Path
+) -> None:
+    """It was killed while the launch ended, and that ended with 0."""
+    run = launched(REPLAY_LAUNCH, bag=str(bag), record=str(tmp_path / "bag"))
+    recorder, player = run.nodes("pose")
+    (stop,) = player.on_exit(SimpleNamespace(returncode=0, process_name="pose-5"), run.context)
+    assert type(stop).__name__ == "Shutdown"
+    ending = SimpleNamespace(is_shutdown=True)
+    (end,) = recorder.on_exit(SimpleNamespace(returncode=130, process_name="pose-1"), ending)
+    assert end.code == 130
+    assert recorder.on_exit(SimpleNamespace(returncode=1, process_name="pose-1"), ending) == []
+    assert float(recorder.sigterm_timeout) >= 60.0, "a busy machine takes its time to write the end of a bag"
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [

@@ -117,6 +117,18 @@ def test_messages_say_when_each_stage_worked(messages: dict) -> None:
     assert times.start[1] >= times.end[0]
 
 
+def test_remappings_hold_for_what_counts_and_records_as_well(tmp_path: Path) -> None:
+    """As a launch file gives them to stages in one process: the monitor heard nothing, and the recorder other topics."""
+    setup = video_setup()
+    setup.ros_args = ("-r", "__ns:=/left", "-r", "camera_info:=/eye/camera_info")
+    report = run(Run(setup, record=tmp_path / "bag", max_frames=3))
+    assert "failure" not in report
+    assert report["frames"] >= 3
+    found = {message.topic for message in read(tmp_path / "bag")}
+    assert {"/left/pose2d/people", "/left/refine/people", "/eye/camera_info"} <= found
+    assert all(topic.startswith(("/left/", "/eye/")) for topic in found)
+
+
 def digest(bag: Path) -> str:
     return hashlib.sha256((bag / f"{bag.name}_0.mcap").read_bytes()).hexdigest()
 
