@@ -443,6 +443,33 @@ def test_the_age_holds_the_time_that_an_image_waited(ros_context, monkeypatch):
     assert times[0].start == times[0].end <= released <= times[2].start
 
 
+def test_what_is_done_behind_is_one_thing_at_a_time_in_order():
+    behind, go_on, done = node_module.Behind("behind"), threading.Semaphore(0), []
+
+    def work(number: int) -> None:
+        assert go_on.acquire(timeout=20.0)
+        done.append(number)
+
+    behind.do(lambda: work(0))
+    assert done == []
+    go_on.release(2)
+    behind.do(lambda: work(1))
+    assert done[0] == 0  # the first one has ended before the second one begins
+    behind.close()
+    assert done == [0, 1]
+
+
+def test_what_fails_behind_is_told_at_once_and_raised_by_the_next_thing():
+    behind, told = node_module.Behind("behind"), []
+    behind.do(lambda: 1 / 0, told.append)
+    with pytest.raises(ZeroDivisionError):
+        behind.wait()
+    assert [type(error) for error in told] == [ZeroDivisionError]
+    behind.do(lambda: None, told.append)
+    behind.close()
+    assert len(told) == 1
+
+
 def with_stamp(msg: Image, stamp: int) -> Image:
     msg.header.stamp = stamp_from_ns(stamp)
     return msg

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +17,6 @@ from pose_core import assets
 from pose_core.system.exits import FAILED, USAGE, WRONG_CONFIGURATION
 from pose_ros.messages import names
 from pose_ros.messages.delivery import IMAGES
-from pose_tools.bag.files import part_of
 from pose_tools.bag.messages import constructor, serialize
 from pose_tools.bag.topics import Topic
 from pose_tools.bag.writer import BagWriter
@@ -23,6 +24,7 @@ from pose_tools.cli import main as cli
 from pose_tools.graph import live as live_module
 from pose_tools.graph import play as play_module
 from pose_tools.graph import replay as replay_module
+from pose_tools.result_folder import part_of
 
 STAMP_NS = 5 * 10**9
 
@@ -53,6 +55,7 @@ def places(tmp_path: Path) -> dict[str, str]:
         "FILM": str(tmp_path / "film.mp4"),
         "TEXT": str(tmp_path / "thesis" / "thesis.tex"),
         "PEOPLE": str(bag_of(tmp_path / "people", people)),
+        "NO_IMAGE": str(bag_of(tmp_path / "no_image", {"/image_raw/compressed": names.COMPRESSED_IMAGE})),
         "TALK": str(bag_of(tmp_path / "talk", {"/camera_info": names.CAMERA_INFO})),
         "TWO": str(bag_of(tmp_path / "two", {"/a/pose2d/people": names.PEOPLE2D, "/b/pose2d/people": names.PEOPLE2D})),
         "CUT": str(cut.with_name("cut")),
@@ -196,34 +199,35 @@ def test_a_source_out_of_which_no_image_comes_is_one(ended: Ended, monkeypatch: 
     assert "no image came out of the stages" in said[0]
 
 
+@pytest.mark.parametrize("stores", [0, 1])
 @real
-def test_a_full_disk_is_one(ended: Ended, places: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    import errno
-    import os
+def test_a_full_disk_is_one_even_at_the_very_end(
+    ended: Ended, places: dict[str, str], monkeypatch: pytest.MonkeyPatch, stores: int
+) -> None:
+    """A bag of four images is written when it is opened and when it is closed."""
+    really, calls = os.pwrite, []
 
-    def full(*arguments: object) -> int:
-        raise OSError(errno.ENOSPC, "No space left on device")
+    def full(file: int, data: bytes, at: int) -> int:
+        calls.append(at)
+        if len(calls) > stores:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return really(file, data, at)
 
-    really = os.pwrite
-    calls: list[int] = []
-
-    def sometimes(*arguments: int) -> int:
-        calls.append(1)
-        return really(*arguments) if len(calls) < 3 else full()  # type: ignore[arg-type]
-
-    monkeypatch.setattr(os, "pwrite", sometimes)
+    monkeypatch.setattr(os, "pwrite", full)
     code, said = ended("live", "--source", "FILM", "--record", "NEW")
     assert code == FAILED
     assert "the disk is full" in said[0]
+    assert len(said) == 1
     assert not Path(places["NEW"]).exists()
 
 
+@real
 def test_a_frame_that_never_comes_out_is_one_and_leaves_no_bag(
     ended: Ended, places: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its people have no header that lifting takes: the message is dropped."""
+    """Its image is none, and dropped."""
     monkeypatch.setattr(replay_module, "ANSWER_S", 0.3)
-    code, said = ended("replay", "PEOPLE", "--record", "NEW")
+    code, said = ended("replay", "NO_IMAGE", "--images", "--record", "NEW")
     assert code == FAILED
     assert "did not come out of the stages" in said[0]
     assert not Path(places["NEW"]).exists()

@@ -7,25 +7,12 @@ from pathlib import Path
 from mcap.records import Message
 
 from pose_tools.bag.mcap_file import is_whole, scan
+from pose_tools.result_folder import part_of
 
 METADATA = "metadata.yaml"
 """rosbag2's name of the file that makes a folder a bag."""
 BAG_FILES = (".mcap", ".db3")
 """Endings of files that hold the messages of a bag."""
-
-
-LOCK = ".lock"
-"""File in a bag's folder that its writer holds while it records."""
-
-
-def part_of(folder: Path, ending: str = "part") -> Path:
-    """Where a bag is until it is complete and gets its name: a hidden folder beside."""
-    whole = folder.resolve()
-    return (
-        folder.parent / f".{whole.name}.{ending}"
-        if folder.name
-        else whole.with_name(f".{whole.name}.{ending}")
-    )
 
 
 def holds_captures(folder: Path) -> bool:

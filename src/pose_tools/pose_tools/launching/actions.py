@@ -7,9 +7,11 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import launch.logging
+from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch import Action, LaunchContext, LaunchDescription
 from launch.actions import (
     DeclareLaunchArgument,
@@ -251,6 +253,17 @@ def command(
         )
 
     return make
+
+
+def executable(package: str, name: str) -> str:
+    """Path of an installed executable. Raises FileNotFoundError where it is not."""
+    try:
+        path = Path(get_package_prefix(package)) / "lib" / package / name
+    except PackageNotFoundError as error:
+        raise FileNotFoundError(
+            f"package {package} is not installed; build and source the workspace"
+        ) from error
+    return str(path)
 
 
 def recorder(ours: Launch, given: Given, namespace: str, *, sim_time: bool = False) -> Actions:
