@@ -106,7 +106,8 @@ class Pose2DNode(Stage[Pose2DParams]):
         self._people = self.publish_on(msgs.People2D, topics.PEOPLE2D)
         self._world = self.publish_on(msgs.People3D, topics.WORLD)
         self.publish_skeleton(topics.SKELETON2D, MEDIAPIPE33.name)
-        self.publish_run(topics.RUN2D, lambda: self._estimator.software, token)
+        software = dict(self._estimator.software())
+        self.publish_run(topics.RUN2D, lambda: software, token)
         self._image_topic = self.resolve_topic_name(topics.IMAGE)
         if self._source or self._calibration:
             self._camera_info = self.publish_on(CameraInfo, topics.CAMERA_INFO)

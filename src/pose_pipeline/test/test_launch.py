@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 from pose2d_node.params import NO_TOKEN
 from pose_core import config
 from pose_core.config import text_of
-from pose_core.statements import RunStatement
+from pose_core.statements import RunStatement, SubjectStatement, SubjectStatements
 from pose_core.system.exits import FAILED, WRONG_CONFIGURATION, Failed, WrongConfiguration
 from pose_ros.domains import private_domain
 from pose_ros.messages import names
@@ -746,12 +746,14 @@ def test_a_replay_waits_for_its_recorder_and_all_have_the_clock_of_the_bag(
 def stating(tmp_path: Path) -> Path:
     """A bag that states how its people were lifted."""
     run = RunStatement("lift3d", parameters={"height": "1.5", "max_misfit": "0.2", "lossless": "true"})
-    kinds = {"/lift3d/run": names.RUN, "/pose2d/people": names.PEOPLE2D}
-    delivery = {names.RUN: LATCHED, names.PEOPLE2D: RESULTS}
+    subjects = SubjectStatements(1, (SubjectStatement("p1", 1.6),))
+    kinds = {"/lift3d/run": names.RUN, "/lift3d/subjects": names.SUBJECTS, "/pose2d/people": names.PEOPLE2D}
+    delivery = {names.RUN: LATCHED, names.SUBJECTS: LATCHED, names.PEOPLE2D: RESULTS}
     with BagWriter(
         tmp_path / "stating", [Topic(name, kind, delivery[kind]) for name, kind in kinds.items()]
     ) as bag:
         bag.write("/lift3d/run", serialize(writer().run(run)))
+        bag.write("/lift3d/subjects", serialize(writer().subjects(subjects)))
         bag.write("/pose2d/people", serialize(constructor(names.PEOPLE2D)()), STAMP_NS)
     return tmp_path / "stating"
 

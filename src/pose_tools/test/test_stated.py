@@ -16,13 +16,13 @@ from pose_ros import topics
 from pose_ros.messages.names import BODIES, RUN, SUBJECTS
 from pose_tools.bag import messages
 from pose_tools.bag.reader import read
+from pose_tools.bag.stated import Stated, recorded_values, stated_in
 from pose_tools.bag.topics import result_topics
 from pose_tools.bag.writer import BagWriter
 from pose_tools.graph.demo import VIDEO
 from pose_tools.graph.graph import Setup
 from pose_tools.graph.live import Run, run
 from pose_tools.graph.replay import replay
-from pose_tools.parameters.of_bag import Stated, recorded_values, stated_in
 from pose_tools.process.job import ProcessJob
 from pose_tools.process.run import process
 

@@ -24,8 +24,8 @@ from pose_ros.listeners import Listeners
 from pose_ros.qos import RESULTS
 from pose_tools.bag.namespaces import input_of
 from pose_tools.bag.reader import BagMessage
+from pose_tools.bag.stated import Stated, stated_in
 from pose_tools.graph.replay import UNDERSTOOD_S, Player, read_input
-from pose_tools.parameters.of_bag import Stated, stated_in
 
 LISTENERS_S = 60.0
 """How long stages may take until they listen: they load networks first."""

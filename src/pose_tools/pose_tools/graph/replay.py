@@ -24,12 +24,12 @@ from pose_ros.conversions import MalformedMessage, run_from_msg, subjects_to_msg
 from pose_ros.qos import LATCHED, RESULTS, SHARED
 from pose_tools.bag.namespaces import Input, input_of
 from pose_tools.bag.reader import BagMessage, read
+from pose_tools.bag.stated import RUNS, Stated, recorded_values, seen_again
 from pose_tools.bag.writer import Recording
 from pose_tools.graph.graph import STAGES, Graph, Setup, running
 from pose_tools.graph.recorder import Recorder
 from pose_tools.graph.report import Report
 from pose_tools.parameters.chosen import of_file
-from pose_tools.parameters.of_bag import RUNS, Stated, recorded_values, seen_again
 
 KEPT = 1
 """Revision of what a bag states: any that lifting says of its own is greater."""

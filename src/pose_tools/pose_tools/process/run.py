@@ -40,7 +40,7 @@ from pose_core.system.signals import Signals
 from pose_core.system.threads import one_blas_thread
 from pose_core.units import S_PER_NS
 from pose_tools.bag.files import BAG_FILES
-from pose_tools.parameters.of_bag import stated_in
+from pose_tools.bag.stated import stated_in
 from pose_tools.process.bag import Result, run_of, write_bag
 from pose_tools.process.detection import Kept, Work, looked, make_ready
 from pose_tools.process.figures import draw_angles
