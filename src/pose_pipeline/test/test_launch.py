@@ -732,10 +732,7 @@ def test_a_replay_waits_for_its_recorder_and_all_have_the_clock_of_the_bag(
     run = launched(REPLAY_LAUNCH, bag=str(bag), record=str(tmp_path / "bag"), rviz="true", rate="0.5")
     assert run.started[0].arguments[0] == "record"
     words = run.words("pose", "play")
-    assert words == [
-        *("play", str(bag), "--rate", "0.5", "--wait-for", "pose_recorder"),
-        "--no-subjects",
-    ]
+    assert words == ["play", str(bag), "--rate", "0.5", "--wait-for", "pose_recorder"]
     (player,) = (node for node in run.nodes("pose") if node.arguments[0] == "play")
     clocked = [node for node in run.started if node is not player]
     assert len(clocked) == 5
@@ -808,7 +805,7 @@ def test_namespace_topic_and_transport_are_found_in_the_bag(
     assert run.words("pose") == [
         *("play", str(tmp_path / "bag"), *chosen),
         *(["--images"] if images else []),
-        *("--rate", "1.0", "--no-subjects"),
+        *("--rate", "1.0"),
     ]
     if images:
         told = run.parameters()["pose2d"]
@@ -895,7 +892,7 @@ def test_a_bag_is_described_by_our_own_command(pose: str, bag: Path) -> None:
         "values": {
             "pose2d": {name: value for name, value in REPLAYED_IMAGES.items() if name != "use_sim_time"}
         },
-        "subjects": False,
+        "subjects": True,
         "warnings": [],
     }
     with pytest.raises(Failed, match=r"^there is no bag at nowhere$"):

@@ -16,12 +16,12 @@ def described(bag: Path, found: Input, *, images: bool, by_file: Values, said: V
     `found`: what of the bag is sent; `by_file`, `said`: what parameter file and user say otherwise. Raises as `recorded_values`.
     """
     warnings: list[str] = []
-    stated, values = recorded_values(bag, found.namespace, (by_file, said), warnings.append)
+    _, values = recorded_values(bag, found.namespace, (by_file, said), warnings.append)
     if images:
         values["pose2d"] = {**seen_again(by_file), **found.detecting}
     return {
         "namespace": found.namespace,
         "values": values,
-        "subjects": bool(stated.subjects.subjects),
+        "subjects": not any("height" in layer.get("lift3d", {}) for layer in (by_file, said)),
         "warnings": warnings,
     }
