@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pose_tools.bag.namespaces import Input
-from pose_tools.parameters.of_bag import Values, recorded_values, seen_again
+from pose_tools.bag.stated import Values, recorded_values, seen_again
 
 
 def described(bag: Path, found: Input, *, images: bool, by_file: Values, said: Values) -> dict[str, Any]:
