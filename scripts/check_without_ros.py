@@ -48,7 +48,7 @@ def check(folder: Path) -> None:
     clip, out, files = folder / "walk.mp4", folder / "out", folder / "files"
     cut(assets.path(VIDEO), clip)
     pose("process", clip, "-o", out, "--min-seconds", 0)
-    expect(out / "walk_final.trc", out / "bag" / "bag_0.mcap", out / "report.html", out / "overlay.mp4")
+    expect(out / "walk_final.trc", out / "bag" / "bag_0.mcap", out / "report.html", out / "overlay.webm")
     bag = out / "bag"
     pose("export", bag, "-o", files, "--to", "trc,c3d,mot,bvh,csv,npz", "--min-seconds", 0)
     (sequence, *_) = sorted(files.glob("*.npz")) or [files / "a person's .npz"]

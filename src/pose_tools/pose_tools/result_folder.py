@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-BAG, OVERLAY, SUMMARY = "bag", "overlay.mp4", "summary.json"
-"""Of what both `pose demo` and `pose process` leave."""
+from pose_viz.video import CODECS
+
+BAG, SUMMARY = "bag", "summary.json"
+"""Of what both `pose demo` and `pose process` leave, beside the overlay video."""
 
 LOCK = ".lock"
 """File in the folder of a bag that its writer holds while it records."""
+
+
+def overlay_name(codec: str) -> str:
+    """Name of the overlay video: overlay.webm, or overlay.mp4 of the codec mp4v."""
+    return f"overlay{CODECS[codec].suffix}"
 
 
 def part_of(folder: Path, ending: str = "part") -> Path:

@@ -202,7 +202,7 @@ def test_demo_leaves_everything_and_replaces_only_its_own(tmp_path: Path) -> Non
     for _ in range(2):
         summary = demo(out, 4, lambda done, total: None)
     assert json.loads((out / "summary.json").read_text()) == summary
-    assert {path.name for path in out.iterdir()} >= {"bag", "overlay.mp4", "overlay.png", "skeleton.png"}
+    assert {path.name for path in out.iterdir()} >= {"bag", "overlay.webm", "overlay.png", "skeleton.png"}
     assert not list(tmp_path.glob(".*.part"))
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("keep")

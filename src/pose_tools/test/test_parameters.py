@@ -50,8 +50,8 @@ def another(known: Parameter) -> Any:
         return not known.default
     if known.kind is str:
         return "another"
-    if known.high is not None and known.default != known.high:
-        return known.kind(known.high)
+    if known.high is not None:
+        return known.kind(known.high if known.default != known.high else (known.low + known.high) / 2)
     return known.kind(7)
 
 

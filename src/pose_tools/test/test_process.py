@@ -216,7 +216,7 @@ def test_one_person_leaves_a_set_of_files_without_suffix(told: tuple[Path, dict]
         "film_final.trc",
         "film_initial.trc",
         "film_raw_landmarks.csv",
-        "overlay.mp4",
+        "overlay.webm",
         "report.html",
         "summary.json",
         "bag/bag_0.mcap",
@@ -370,7 +370,7 @@ def test_a_folder_of_images(eyes: Callable[[Sees], list[int]], tmp_path: Path) -
     # The broken image leaves a gap in the stamps, and files are at an even rate.
     assert (len(markers), markers.metadata["rate_hz"]) == (30, 20.0)
     assert not markers.missing[5].all()
-    capture = cv2.VideoCapture(str(tmp_path / "out" / "overlay.mp4"))
+    capture = cv2.VideoCapture(str(tmp_path / "out" / "overlay.webm"))
     assert capture.get(cv2.CAP_PROP_FPS) == pytest.approx(20.0)
     capture.release()
 
@@ -405,7 +405,7 @@ def test_a_bag_of_people_gives_what_the_film_gave(
         for folder, name in ((tmp_path / "out", "bag"), (recorded, "film"))
     )
     np.testing.assert_allclose(again.xyz, before.xyz, atol=2e-3)  # messages have 32 bits
-    assert not (tmp_path / "out" / "overlay.mp4").exists()
+    assert not (tmp_path / "out" / "overlay.webm").exists()
 
 
 def test_what_a_bag_knows_of_camera_and_person_need_not_be_stated_again(
@@ -465,7 +465,7 @@ def test_a_bag_of_images_is_looked_at(eyes: Callable[[Sees], list[int]], tmp_pat
     result = run(tmp_path / "camera", tmp_path / "out", overlay=True)
     assert result["images"] == 30
     assert sorted(set(looked_at)) == [start + index * NS_PER_S // FPS for index in range(30)]
-    assert (tmp_path / "out" / "overlay.mp4").is_file()
+    assert (tmp_path / "out" / "overlay.webm").is_file()
     [refined, *_] = read(tmp_path / "out" / "bag", [f"/{topics.REFINED}"])
     assert refined.decode().header.frame_id == "lens"
 
@@ -598,7 +598,7 @@ def test_any_parameter_of_a_stage_reaches_its_results(
     assert "75 degrees" in result["camera"]
     assert "75 degrees is assumed" in result["warnings"][0]
     assert result["parameters"] == told
-    capture = cv2.VideoCapture(str(tmp_path / "out" / "overlay.mp4"))
+    capture = cv2.VideoCapture(str(tmp_path / "out" / "overlay.webm"))
     assert max(capture.get(cv2.CAP_PROP_FRAME_WIDTH), capture.get(cv2.CAP_PROP_FRAME_HEIGHT)) == 64
     capture.release()
     messages = list(read(tmp_path / "out" / "bag", [f"/{topics.REFINED}", f"/{topics.PEOPLE2D}"]))

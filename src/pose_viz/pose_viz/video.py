@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -12,9 +15,28 @@ import cv2
 import numpy as np
 
 from pose_core.units import NS_PER_S
+from pose_viz.params import VizParams
 
-CODECS = ("avc1", "mp4v")
-"""H.264, which everything plays, where OpenCV can encode it; else MPEG-4 part 2, which browsers do not."""
+
+@dataclass(frozen=True)
+class Codec:
+    """How OpenCV's FFmpeg is asked for an encoder, and the ending of the files that hold what it makes."""
+
+    fourcc: str
+    suffix: str
+
+
+CODECS = {"vp8": Codec("VP80", ".webm"), "vp9": Codec("VP90", ".webm"), "mp4v": Codec("mp4v", ".mp4")}
+"""Encoders that the wheels of OpenCV have. Browsers play WebM and not MPEG-4 part 2; of H.264 those wheels have only the decoder,
+because its usual encoder is under the GPL."""
+CODEC = "vp8"
+"""Where nobody says: OpenCV passes no speed on to libvpx, and with its usual one VP9 takes five times as long as VP8."""
+SUFFIXES = tuple(dict.fromkeys(codec.suffix for codec in CODECS.values()))
+"""Of the files that can be written; the first codec of each is the one where nobody says."""
+TRACK_UID = b"\x73\xc5\x88"
+"""Before the eight random bytes by which a WebM file names its track."""
+HEADER = 4096
+"""Bytes of a WebM file in which that name stands."""
 RATE_IMAGES = 8
 """Images that are held back until the median of their distances gives the frame rate."""
 DEFAULT_RATE = 30.0
@@ -28,7 +50,7 @@ SILENT = 0
 
 
 class OverlayVideo:
-    """Writes BGR images and their stamps to an MP4.
+    """Writes BGR images and their stamps to a video. The same images give the same bytes.
 
         with OverlayVideo(path) as video:
             video.write(bgr, stamp)
@@ -38,13 +60,26 @@ class OverlayVideo:
     repeated, so that the video keeps time.
     """
 
-    def __init__(self, path: Path | str) -> None:
-        """Folders on the way to `path` are made. Raises ValueError unless it ends in .mp4."""
+    def __init__(self, path: Path | str, codec: str = "", rate: float = 0.0) -> None:
+        """Folders on the way to `path` are made. `codec`: one of `CODECS`; empty: the first whose files end as `path` does.
+
+        `rate`: frames per second; 0: as the stamps tell. Raises ValueError for a codec that is not known, and unless `path` ends
+        as its files do.
+        """
         self.path = Path(path)
-        if self.path.suffix != ".mp4":
-            raise ValueError(f"a video's name must end in .mp4, got '{self.path}'")
+        if self.path.suffix not in SUFFIXES:
+            raise ValueError(f"a video's name must end in {' or '.join(SUFFIXES)}, got '{self.path}'")
+        codec = codec or next(name for name, one in CODECS.items() if one.suffix == self.path.suffix)
+        if codec not in CODECS:
+            raise ValueError(f"unknown codec '{codec}'; choose one of {', '.join(CODECS)}")
+        self._codec = CODECS[codec]
+        if self.path.suffix != self._codec.suffix:
+            raise ValueError(
+                f"the name of a video of codec {codec} must end in {self._codec.suffix}, got '{self.path}'"
+            )
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._partial = self.path.with_name(f".{self.path.stem}.partial.mp4")
+        self._partial = self.path.with_name(f".{self.path.stem}.partial{self._codec.suffix}")
+        self._stated = rate
         self._waiting: list[tuple[int, np.ndarray]] = []
         self._writer: cv2.VideoWriter | None = None
         self._size: tuple[int, int] = (0, 0)
@@ -97,6 +132,8 @@ class OverlayVideo:
         self._writer = None
         if not self._partial.is_file() or self._partial.stat().st_size == 0:
             raise OSError(f"the video {self.path} could not be written; is the disk full?")
+        if self._codec.suffix == ".webm":
+            _name_track(self._partial)
         return self._partial.replace(self.path)
 
     def abort(self) -> None:
@@ -110,11 +147,12 @@ class OverlayVideo:
 
     def _start(self) -> None:
         periods = np.diff([stamp for stamp, _ in self._waiting]) / NS_PER_S
-        self.rate = float(np.clip(1.0 / np.median(periods), *RATES)) if len(periods) else DEFAULT_RATE
+        told = 1.0 / float(np.median(periods)) if len(periods) else DEFAULT_RATE
+        self.rate = float(np.clip(self._stated or told, *RATES))
         height, width = self._waiting[0][1].shape[:2]
-        # H.264 halves the resolution of colour, so it wants even sizes.
+        # These codecs halve the resolution of colour, so that they want even sizes.
         self._size = (max(width // 2 * 2, 2), max(height // 2 * 2, 2))
-        self._writer = _writer(self._partial, self.rate, self._size)
+        self._writer = _writer(self._partial, self._codec.fourcc, self.rate, self._size)
         waiting, self._waiting = self._waiting, []
         for stamp, bgr in waiting:
             self._put(self._writer, bgr, stamp)
@@ -134,22 +172,53 @@ class OverlayVideo:
         self.frames += 1
 
 
-def _writer(path: Path, rate: float, size: tuple[int, int]) -> cv2.VideoWriter:
+def _writer(path: Path, fourcc: str, rate: float, size: tuple[int, int]) -> cv2.VideoWriter:
     with _quiet():
-        for codec in CODECS:
-            writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*codec), rate, size)
-            if writer.isOpened():
-                return writer
-    raise OSError(f"cannot write the video {path}; is the folder writable, and does this OpenCV have FFmpeg?")
+        writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*fourcc), rate, size)
+    if not writer.isOpened():
+        raise OSError(
+            f"cannot write the video {path}; is the folder writable, and does this OpenCV have FFmpeg with {fourcc}?"
+        )
+    return writer
+
+
+def shrunk(params: VizParams, shape: tuple[int, ...], scale: float) -> VizParams:
+    """`params` that draw an image of `shape` (H, W, ...) at `scale` of its size, and no larger than they did."""
+    if scale == 1.0:
+        return params
+    size = max(round(max(shape[:2]) * scale), 1)
+    return replace(params, overlay_max_size=min(size, params.overlay_max_size or size))
+
+
+def _name_track(path: Path) -> None:
+    """Give the track of a WebM file the name 1 in place of a random one, so that the same images give the same bytes."""
+    with path.open("r+b") as file:
+        header = file.read(HEADER)
+        at = header.find(TRACK_UID)
+        if at < 0:
+            return
+        start = at + len(TRACK_UID)
+        named = header.replace(header[start : start + 8], (1).to_bytes(8, "big"))
+        file.seek(0)
+        file.write(named)
+
+
+_opening = threading.Lock()
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without OpenCV's own messages: that a codec is missing is expected."""
+    """Without OpenCV's own messages: that WebM has no table of four-letter codes is expected, and said past its log."""
     logging: Any = getattr(cv2.utils, "logging", cv2)  # where newer releases have moved it
-    level = logging.getLogLevel()
-    logging.setLogLevel(SILENT)
-    try:
-        yield
-    finally:
-        logging.setLogLevel(level)
+    with _opening:
+        level = logging.getLogLevel()
+        logging.setLogLevel(SILENT)
+        stderr, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(nothing, 2)
+            yield
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            os.close(nothing)
+            logging.setLogLevel(level)

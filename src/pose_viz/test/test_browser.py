@@ -15,6 +15,7 @@ import pytest
 
 from pose_core.markers import MarkerSequence
 from pose_viz.pages.viewer import viewer_page
+from pose_viz.video import OverlayVideo
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = (
@@ -30,6 +31,14 @@ FLAGS = (
 )
 RUN = "document.documentElement.dataset.run = 'theirs'"
 HOSTILE = f'</script><script>{RUN}</script><img src=x onerror="{RUN}">'
+PLAYER = """<!DOCTYPE html><video muted src="overlay.webm"></video><script>
+const video = document.querySelector("video"), told = document.documentElement.dataset;
+const tell = (kind) => told.video = [kind, video.videoWidth, video.videoHeight, video.duration].join(" ");
+video.onloadedmetadata = () => { tell("known"); video.currentTime = 0.5; };
+video.onseeked = () => tell(video.readyState >= 2 ? "seen" : "unseen");
+video.onerror = () => tell("refused");
+</script>"""
+"""Says how large the video is, and whether an image of its middle could be decoded."""
 
 pytestmark = [
     pytest.mark.browser,
@@ -61,6 +70,21 @@ def opened(page: Path, profile: Path) -> tuple[str, str]:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(browser.pid, signal.SIGKILL)
     return re.sub(r"<script.*?</script>", "", document.read_text(), flags=re.DOTALL), log.read_text()
+
+
+@pytest.mark.parametrize("codec", ["vp8", "vp9"])
+def test_an_overlay_video_plays(tmp_path: Path, codec: str):
+    with OverlayVideo(tmp_path / "overlay.webm", codec, rate=59.94) as video:
+        for number in range(60):
+            video.write(np.full((90, 160, 3), 4 * number, np.uint8), round(number * 1e9 / 59.94))
+    page = tmp_path / "page.html"
+    page.write_text(PLAYER)
+    document, _ = opened(page, tmp_path / "profile")
+    state = re.search(r'data-video="([^"]*)"', document)
+    assert state is not None, document
+    kind, width, height, seconds = state[1].split()
+    assert (kind, width, height) == ("seen", "160", "90")
+    assert float(seconds) == pytest.approx(60 / 59.94, abs=0.002)
 
 
 def test_the_viewer_draws_and_runs_no_name(tmp_path: Path):

@@ -235,7 +235,7 @@ def test_the_page_says_it_all(still):
             facts={"height": "1.78 m (stated)"},
             settings={"lifter": "streaming_tcn"},
             id_changes=(IdChange(4.2, "p1", "p3", 0.314),),
-            overlay="overlay.mp4",
+            overlay="overlay.webm",
             viewer="3d view.html",
             files=(
                 FileEntry("joint_angles/overview.png", "all angles", 1_234_567),
@@ -247,7 +247,7 @@ def test_the_page_says_it_all(still):
     for said in (
         "1 person, 20 frames in 0.38 s at 50 per second.",
         "<li>The camera has no calibration.</li>",
-        '<a href="./overlay.mp4">Overlay video</a>',
+        '<a href="./overlay.webm">Overlay video</a>',
         '<a href="./3d%20view.html">3D viewer</a>',
         "<td>lifter</td><td>streaming_tcn</td>",
         "80.0 % → <b>100.0 %</b>",

@@ -1,4 +1,4 @@
-"""Commands that work on files: process, export, plot, view, refine."""
+"""Commands that work on files: process, lift, export, plot, view, refine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from pose_tools.cli.options import Chosen, takes
-from pose_tools.parameters.options import EXPORT, PLOT, PROCESS, REFINE, VIEW
+from pose_tools.parameters.options import EXPORT, LIFT, PLOT, PROCESS, REFINE, VIEW
 from pose_tools.terminal import Bar, Json, say, show
 
 People = Annotated[list[str] | None, typer.Option("--person", help="id of a person [default: everybody]")]
@@ -19,7 +19,7 @@ Force = Annotated[bool, typer.Option("--force", help="replace what is there")]
 
 def add_to(app: typer.Typer) -> None:
     """Give the `pose` command these."""
-    for command in (process, export, plot, view, refine):
+    for command in (process, lift, export, plot, view, refine):
         app.command()(command)
 
 
@@ -41,6 +41,42 @@ def process(
     with Bar("process") as progress:
         result = run_process(job, progress, say)
     show(result, as_json)
+
+
+@takes(LIFT, file="parameter YAML as the nodes take it [default: none]")
+def lift(
+    chosen: Chosen,
+    source: Annotated[Path, typer.Argument(metavar="IMAGE", help="image of a person")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="array (.npy) to write")],
+    skeleton: Annotated[str, typer.Option(help="skeleton whose joints are written")] = "mpi_inf28",
+    plot_to: Annotated[
+        Path | None, typer.Option("--plot", help="also write a figure (.png) of the people in 2D and in 3D")
+    ] = None,
+    pnp: Annotated[
+        Path | None,
+        typer.Option(
+            help="also write the image (.png, .jpg) with the people drawn back into it as PnP placed them"
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="replace existing files")] = False,
+    as_json: Json = False,
+) -> None:
+    """The people of one image in 3D as an array (.npy): (28, 3) of one person, metres, in the frame of the camera."""
+    from pose_tools.files.lift import LiftJob, lift_image
+    from pose_tools.process.first_use import fetch_model
+
+    job = LiftJob(
+        source,
+        out,
+        skeleton,
+        chosen.params("pose2d"),
+        chosen.params("lift3d"),
+        plot=plot_to,
+        pnp=pnp,
+        force=force,
+    )
+    fetch_model(job.pose2d, say)
+    show(lift_image(job), as_json)
 
 
 @takes(EXPORT)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -26,11 +28,12 @@ from pose_tools.graph.graph import STAGES, Bundle, Setup
 from pose_tools.graph.live import Run, run
 from pose_tools.graph.workspace import config_file
 from pose_tools.parameters.chosen import Values, params_of
-from pose_tools.result_folder import BAG, OVERLAY, SUMMARY
+from pose_tools.parameters.own import VideoParams
+from pose_tools.result_folder import BAG, SUMMARY, overlay_name
 from pose_viz import overlay
 from pose_viz.figures import plots
 from pose_viz.params import VizParams
-from pose_viz.video import OverlayVideo
+from pose_viz.video import OverlayVideo, shrunk
 
 CLIP = "Demo_SinglePerson"
 CAMERA_NUMBER = 1
@@ -40,6 +43,10 @@ CALIBRATION = f"{CLIP}/calibration/Calib.qca.txt"
 
 FIGURE, SHEET, COMPARED = "skeleton.png", "overlay.png", "compared.png"
 SHEET_IMAGES = 8
+KEPT_QUALITY = 95
+"""JPEG quality of the drawn images until the video is made of them; those of the demo, 100, fit in memory then."""
+FULL_SIZE: Values = {"viz": {"overlay_max_size": 0}}
+"""What differs here from what the node does where nobody says."""
 
 
 def demo(out: Path, max_frames: int, progress: Progress, chosen: Values | None = None) -> dict[str, Any]:
@@ -58,7 +65,8 @@ def demo(out: Path, max_frames: int, progress: Progress, chosen: Values | None =
     camera = demo_camera()
     pitch, roll = demo_tilt()
     write_camera_yaml(work / "camera.yaml", camera, Path(VIDEO).stem)
-    pictures = Pictures(work, camera, params_of("viz", chosen or {}))
+    film: VideoParams = params_of("video", chosen or {})
+    pictures = Pictures(work, camera, params_of("viz", FULL_SIZE, chosen or {}), film)
     own: Values = {
         "pose2d": {
             "source": str(video),
@@ -81,18 +89,19 @@ def demo(out: Path, max_frames: int, progress: Progress, chosen: Values | None =
         record=work / BAG,
         max_frames=max_frames,
         observers=[pictures],
-        progress=lambda done: progress(done, total),
+        progress=lambda done: progress(done, 2 * total if total else None),
     )
-    try:
-        result = {"video": VIDEO, **run(job)}
-    finally:
-        pictures.close()
+    result = {"video": VIDEO, **run(job)}
     if result["interrupted"] or "failure" in result:
         shutil.rmtree(work)
         raise Failed(result.get("failure") or "the demo was interrupted; run it again")
+    images = result["frames"]
+    pictures.encode(lambda done: progress(images + done, 2 * images))
     pictures.draw()
     plots.save(comparison(work / BAG, str(result["lifter"])), work / COMPARED)
-    result["files"] = {name: str(out / name) for name in (BAG, OVERLAY, FIGURE, SHEET, COMPARED)}
+    result["files"] = {
+        name: str(out / name) for name in (BAG, overlay_name(film.codec), FIGURE, SHEET, COMPARED)
+    }
     (work / SUMMARY).write_text(json.dumps(result, indent=2) + "\n")
     if out.exists():
         shutil.rmtree(out)
@@ -128,8 +137,6 @@ def _calibrated() -> CalibratedCamera:
 
 def frame_count(video: Path) -> int | None:
     """Frames that a video file announces; None where it does not say."""
-    import cv2
-
     capture = cv2.VideoCapture(str(video))
     try:
         return max(int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0) or None
@@ -138,13 +145,15 @@ def frame_count(video: Path) -> int | None:
 
 
 class Pictures:
-    """An observer that draws every frame into the overlay video and keeps what the figures need."""
+    """An observer that draws on every frame, and keeps what the overlay video and the figures are made of."""
 
-    def __init__(self, folder: Path, camera: Camera, params: VizParams) -> None:
+    def __init__(self, folder: Path, camera: Camera, params: VizParams, film: VideoParams) -> None:
         self._folder = folder
         self._camera = camera
         self._params = params
-        self._video = OverlayVideo(folder / OVERLAY)
+        self._film = film
+        self._drawn: list[tuple[int, np.ndarray]] = []
+        """Stamp and JPEG of each image: encoding takes longer than the graph, which it must not slow down; so it comes after."""
         self._bundles: list[Bundle] = []
         self._small: list[np.ndarray] = []
 
@@ -154,18 +163,22 @@ class Pictures:
         image = frames.get(f"/{topics.IMAGE}", bundle.stamp)
         if image is None:
             return
-        drawn = overlay.draw(image, bundle.people2d, bundle.refined, self._camera, self._params)
-        self._video.write(drawn, bundle.stamp)
+        params = shrunk(self._params, image.shape, self._film.scale)
+        drawn = overlay.draw(image, bundle.people2d, bundle.refined, self._camera, params)
+        _, jpeg = cv2.imencode(".jpg", drawn, [cv2.IMWRITE_JPEG_QUALITY, KEPT_QUALITY])
+        self._drawn.append((bundle.stamp, jpeg))
         self._small.append(overlay.resized(drawn, 480))
 
-    def close(self) -> None:
-        """Finish the video file."""
-        self._video.close()
+    def encode(self, progress: Callable[[int], None]) -> None:
+        """Write the video. `progress` gets how many images are in it so far."""
+        name = overlay_name(self._film.codec)
+        with OverlayVideo(self._folder / name, self._film.codec) as video:
+            for number, (stamp, jpeg) in enumerate(self._drawn, 1):
+                video.write(cv2.imdecode(jpeg, cv2.IMREAD_COLOR), stamp)
+                progress(number)
 
     def draw(self) -> None:
         """Write the figure of the 3D skeleton and the contact sheet."""
-        import cv2
-
         figure = plots.skeleton_figure(
             [bundle.refined for bundle in self._bundles],
             [bundle.people2d for bundle in self._bundles],

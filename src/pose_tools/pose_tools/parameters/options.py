@@ -12,14 +12,15 @@ from pose_core.config import Parameter
 from pose_tools.parameters.table import STAGES, parameter
 
 LIVE, REPLAY, PROCESS, RECORD, REFINE, DEMO = "live", "replay", "process", "record", "refine", "demo"
-EXPORT, PLOT, VIEW = "export", "plot", "view"
+EXPORT, PLOT, VIEW, LIFT = "export", "plot", "view", "lift"
 LIVE_LAUNCH, REPLAY_LAUNCH = LAUNCH_FILES = "live.launch.py", "replay.launch.py"
 
 RUNS: Mapping[str, tuple[str, ...]] = {
     LIVE: (*STAGES, "record"),
-    DEMO: tuple(STAGES),
+    DEMO: (*STAGES, "video"),
     REPLAY: ("pose2d", "lift3d", "refine"),
-    PROCESS: (*STAGES, "process"),
+    PROCESS: (*STAGES, "process", "video"),
+    LIFT: ("pose2d", "lift3d"),
     RECORD: ("record",),
     REFINE: ("refine",),
     LIVE_LAUNCH: tuple(STAGES),
@@ -76,22 +77,22 @@ class Option:
 
 OPTIONS = (
     Option("source", ("pose2d.source",), WITH_CAMERA),
-    Option("detector", ("pose2d.detector",), (*WITH_IMAGES, PROCESS)),
-    Option("model", ("pose2d.model",), (*WITH_IMAGES, PROCESS)),
-    Option("num_poses", ("pose2d.num_poses",), (*WITH_IMAGES, PROCESS)),
+    Option("detector", ("pose2d.detector",), (*WITH_IMAGES, PROCESS, LIFT)),
+    Option("model", ("pose2d.model",), (*WITH_IMAGES, PROCESS, LIFT)),
+    Option("num_poses", ("pose2d.num_poses",), (*WITH_IMAGES, PROCESS, LIFT)),
     Option(
         "calibration",
         ("pose2d.calibration",),
-        (*WITH_CAMERA, PROCESS),
-        usual={PROCESS: "the bag's, or a usual angle of view"},
+        (*WITH_CAMERA, PROCESS, LIFT),
+        usual={PROCESS: "the bag's, or a usual angle of view", LIFT: "a usual angle of view"},
     ),
     Option("image_transport", ("pose2d.image_transport",), WITH_IMAGES),
     Option("frame_id", ("pose2d.frame_id",), WITH_IMAGES),
     Option("image_rate_hz", ("pose2d.image_rate_hz",), (LIVE, PROCESS), flag="--image-rate"),
     Option("real_time", ("pose2d.real_time",), (LIVE,)),
     Option("loop", ("pose2d.loop",), (LIVE,)),
-    Option("lifter", ("lift3d.lifter",), (*IN_GRAPH, PROCESS)),
-    Option("height", ("lift3d.height",), (LIVE, REPLAY, PROCESS), usual={REPLAY: _AS_STATED + "0"}),
+    Option("lifter", ("lift3d.lifter",), (*IN_GRAPH, PROCESS, LIFT)),
+    Option("height", ("lift3d.height",), (LIVE, REPLAY, PROCESS, LIFT), usual={REPLAY: _AS_STATED + "0"}),
     Option("subject_height", ("lift3d.height",), LAUNCH_FILES, usual={REPLAY_LAUNCH: _AS_STATED + "0"}),
     Option(
         "camera_tilt",
@@ -125,6 +126,8 @@ OPTIONS = (
     Option("augmentation_cycles", ("process.augmentation_cycles",), (PROCESS, EXPORT)),
     Option("visibility_min", ("process.visibility_min",), (PROCESS,)),
     Option("overlay", ("process.overlay",), (PROCESS,)),
+    Option("codec", ("video.codec",), (PROCESS, DEMO)),
+    Option("scale", ("video.scale",), (PROCESS, DEMO)),
     Option("min_seconds", ("process.min_seconds",), (PROCESS, EXPORT)),
     Option("processes", ("process.processes",), (PROCESS,)),
     Option("images", ("record.images",), (RECORD,)),

@@ -8,6 +8,7 @@ from lift3d_node.params import Lift3DParams
 from pose_biomechanics.params import MAX_CYCLES
 from pose_core.config import param
 from pose_core.statements import MAX_MASS, MIN_MASS
+from pose_viz.video import CODEC, CODECS
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,18 @@ class ProcessParams:
     processes: int = param(
         0, "how many look for people at once; 0: one for each core; no result depends on it", low=0
     )
+
+
+@dataclass(frozen=True)
+class VideoParams:
+    """Parameters of overlay videos."""
+
+    codec: str = param(
+        CODEC,
+        "encoder of the overlay video: vp8 and vp9 make WebM, mp4v an MP4, which is fast and which browsers do not play",
+        choices=tuple(CODECS),
+    )
+    scale: float = param(1.0, "size of the overlay video over that of the images", low=0.01, high=1.0)
 
 
 @dataclass(frozen=True)

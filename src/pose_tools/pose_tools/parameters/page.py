@@ -14,6 +14,7 @@ TITLES = {
     "refine": "smooth people and joint angles",
     "viz": "drawing",
     "process": "`pose process` itself, and writing files",
+    "video": "overlay videos",
     "record": "recording",
 }
 HEAD = """# Parameters

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from lift3d_node.params import Lift3DParams
 from pose2d_node.params import Pose2DParams
 from pose_core.config import Parameter, parameters_of
-from pose_tools.parameters.own import ProcessParams, RecordParams
+from pose_tools.parameters.own import ProcessParams, RecordParams, VideoParams
 from pose_viz.params import VizParams
 from refine_node.params import RefineParams
 
@@ -20,7 +20,12 @@ STAGES: Mapping[str, type] = {
 }
 """Parameter dataclass of each stage by the name of its node, in processing order."""
 
-OWNERS: Mapping[str, type] = {**STAGES, "process": ProcessParams, "record": RecordParams}
+OWNERS: Mapping[str, type] = {
+    **STAGES,
+    "process": ProcessParams,
+    "video": VideoParams,
+    "record": RecordParams,
+}
 """Of all that has parameters: the stages, and what commands have of their own."""
 
 

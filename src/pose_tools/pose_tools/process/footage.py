@@ -82,6 +82,11 @@ class Footage(ABC):
         """Nominal time between two images, ns."""
 
     @property
+    def rate(self) -> float:
+        """Images per second that the input states; 0 where it does not."""
+        return 0.0
+
+    @property
     def start(self) -> int:
         """Where the time line starts, ns."""
         return 0
@@ -185,6 +190,10 @@ class VideoFootage(Footage):
     def period(self) -> int:
         return self.period_ns
 
+    @property
+    def rate(self) -> float:
+        return NS_PER_S / self.period_ns
+
     def describe(self) -> str:
         return Video(self.path, open_video).describe()
 
@@ -234,6 +243,10 @@ class FolderFootage(Footage):
     @property
     def period(self) -> int:
         return Folder(self.path, self.rate_hz).period
+
+    @property
+    def rate(self) -> float:
+        return self.rate_hz
 
     def describe(self) -> str:
         return Folder(self.path, self.rate_hz).describe()

@@ -20,7 +20,7 @@ from pose_core.config import Value, check, text_of
 from pose_core.markers import up_in_camera
 from pose_tools.parameters.chosen import Values, chosen, params_of
 from pose_tools.parameters.options import PROCESS, RUNS
-from pose_tools.parameters.own import ProcessParams
+from pose_tools.parameters.own import ProcessParams, VideoParams
 from pose_tools.process.person import expect_body
 from pose_tools.process.stages import is_offline
 from pose_tools.tilt import Tilt
@@ -28,9 +28,8 @@ from pose_viz.params import VizParams
 from refine_node.params import RefineParams
 from refine_node.refiners import REFINERS
 
-USUAL: Values = {"viz": {"overlay_max_size": 960}}
-"""What differs here from what a node does where nobody says: the overlay video has half the size of a Full HD image, to which it
-is shrunk three times as fast as to any odd size near it."""
+USUAL: Values = {"viz": {"overlay_max_size": 0, "overlay_rate": 0.0}}
+"""What differs here from what a node does where nobody says: the overlay video has all images, as large as they are."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +50,7 @@ class ProcessJob:
     refine: RefineParams = field(default_factory=RefineParams)
     viz: VizParams = field(default_factory=partial(params_of, "viz", USUAL))
     process: ProcessParams = field(default_factory=ProcessParams)
+    video: VideoParams = field(default_factory=VideoParams)
     force: bool = False
     """Replace the results of another input."""
 

@@ -13,12 +13,13 @@ import cv2
 from pose_core.geometry.camera import Camera
 from pose_core.people import People3D, Person3D
 from pose_core.sequence import PoseSequence
+from pose_tools.parameters.own import VideoParams
 from pose_tools.process.footage import Footage, Image, Segment
 from pose_tools.process.people import Sighting
 from pose_tools.process.workers import tick
 from pose_viz import overlay
 from pose_viz.params import VizParams
-from pose_viz.video import OverlayVideo
+from pose_viz.video import OverlayVideo, shrunk
 
 BLOCK = 500
 """Images whose people are made from arrays at a time."""
@@ -58,6 +59,7 @@ class Drawing:
     camera: Camera | None
     """Of the images; None draws no 3D back into them."""
     params: VizParams
+    video: VideoParams
     path: Path
 
 
@@ -78,7 +80,7 @@ def draw(drawing: Drawing) -> tuple[int, int]:
         _one_thread(),
         ThreadPoolExecutor(1, "read") as reading,
         ThreadPoolExecutor(1, "encode") as encoding,
-        OverlayVideo(drawing.path) as video,
+        OverlayVideo(drawing.path, drawing.video.codec, _rate(drawing)) as video,
     ):
         behind: Future[None] | None = None
         for stamp, bgr, _ in _ahead(reading, drawing.footage.images(whole, rate=params.overlay_rate)):
@@ -90,7 +92,9 @@ def draw(drawing: Drawing) -> tuple[int, int]:
                 continue
             here = [person for reader in readers if (person := reader.at(stamp)) is not None]
             solid = People3D(stamp, now.frame_id, skeleton, tuple(here)) if here else None
-            drawn = overlay.draw(bgr, now, solid, drawing.camera, params)
+            drawn = overlay.draw(
+                bgr, now, solid, drawing.camera, shrunk(params, bgr.shape, drawing.video.scale)
+            )
             shape = shape or drawn.shape
             if drawn.shape != shape:
                 left_out += 1
@@ -103,6 +107,12 @@ def draw(drawing: Drawing) -> tuple[int, int]:
     frames = video.frames
     _expect_whole(drawing.path, frames)
     return frames, left_out
+
+
+def _rate(drawing: Drawing) -> float:
+    """Frames per second that the input states, where all of its images are drawn; else 0."""
+    stated = drawing.footage.rate
+    return stated if drawing.params.overlay_rate in (0.0, stated) else 0.0
 
 
 @contextmanager

@@ -76,7 +76,7 @@ from pose_tools.process.person import (
 from pose_tools.process.recorded import BagFootage, Recorded, RecordedPeople, camera_of, open_bag
 from pose_tools.process.stages import Lifted, Track, hidden, is_offline, lift, refine
 from pose_tools.process.workers import Stopped, Workers, cores
-from pose_tools.result_folder import BAG, OVERLAY, SUMMARY
+from pose_tools.result_folder import BAG, SUMMARY, overlay_name
 from pose_viz.figures.angle_curves import gaps_of
 from pose_viz.pages import web_page
 from pose_viz.pages.report import FileEntry, PersonReport, RunReport, remarks_of, report_page
@@ -308,11 +308,9 @@ class _Run:
         """Everybody lifted, and the way to see everybody in 2D once more."""
         drawn = 0
         if self.job.process.overlay and source.footage is not None:
-            rate = self.job.viz.overlay_rate
-            drawn = min(
-                source.footage.length,
-                math.ceil(source.footage.length * source.footage.period * S_PER_NS * rate),
-            )
+            drawn, rate = source.footage.length, self.job.viz.overlay_rate
+            if rate:
+                drawn = min(drawn, math.ceil(drawn * source.footage.period * S_PER_NS * rate))
         self.meter.total = source.length + drawn
         if source.recorded is not None and source.has_people:
             recorded = RecordedPeople(source.recorded)
@@ -406,7 +404,16 @@ class _Run:
         files = tuple(self._refined_file(number) for number in range(1, len(refined) + 1))
         camera = intrinsics.of(lifted.width, lifted.height)
         return self.workers.submit(
-            draw, Drawing(source.footage, sighting, files, camera, self.job.viz, self.result / OVERLAY)
+            draw,
+            Drawing(
+                source.footage,
+                sighting,
+                files,
+                camera,
+                self.job.viz,
+                self.job.video,
+                self.result / overlay_name(self.job.video.codec),
+            ),
         )
 
     def _finish_overlay(self, drawing: Future[Any] | None) -> bool:
@@ -419,7 +426,7 @@ class _Run:
                 f"{left_out} images are missing in the overlay video; they are broken or of another size."
             )
         if frames:
-            self.files.append((OVERLAY, "the people drawn on their images"))
+            self.files.append((overlay_name(self.job.video.codec), "the people drawn on their images"))
         return bool(frames)
 
     def _write(self, name: str, people: list[Person], timing: Timing) -> list[Future[Any]]:
@@ -522,7 +529,7 @@ class _Run:
                 people=tuple(reports),
                 settings=settings_of(self.job),
                 id_changes=tuple(id_changes([track.lifted for track in lifted.tracks], start=origin)),
-                overlay=OVERLAY if has_overlay else "",
+                overlay=overlay_name(self.job.video.codec) if has_overlay else "",
                 files=tuple(files),
                 warnings=tuple(remarks),
                 start=origin,

@@ -211,6 +211,31 @@ def comparison_figure(
     return figure
 
 
+def image_figure(drawn: np.ndarray, people: People3D, *, title: str) -> Figure:
+    """One image (H, W, 3) BGR as it was drawn on, beside its people in space and from two sides.
+
+    Those in space are at most `SCENE_PEOPLE`; from two sides there is the first. Raises ValueError as `tracks` does.
+    """
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=SIZE_INCHES, dpi=DPI, layout="constrained")
+        FigureCanvasAgg(figure)
+        figure.suptitle(title, fontsize=13, fontweight="bold", x=0.01, ha="left")
+        shown = tracks([people])
+        grid = GridSpec(2, 4, figure, height_ratios=(3.0, 2.0))
+        flat = figure.add_subplot(grid[:, :2])
+        flat.imshow(drawn[..., ::-1])
+        flat.set_axis_off()
+        flat.set_title("In the image", loc="left")
+        if not shown:
+            return figure
+        _draw_scene(figure.add_subplot(grid[0, 2:], projection="3d"), shown[:SCENE_PEOPLE])
+        for column, view in enumerate(VIEWS):
+            axes = figure.add_subplot(grid[1, 2 + column])
+            _draw_strip(axes, shown[0], view, 1)
+        _draw_key(figure, shown[:SCENE_PEOPLE], "")
+    return figure
+
+
 def save(figure: Figure, path: Path | str) -> Path:
     """Write a figure as PNG under `path`, whole or not at all. Missing folders are made."""
     path = Path(path)
@@ -447,9 +472,9 @@ def _styles(axes: Axes, dashes: dict[str, str]) -> None:
     axes.legend(lines, list(dashes), loc="best", ncols=len(dashes), handlelength=1.8, columnspacing=1.0)
 
 
-def _draw_key(figure: Figure, shown: list[Track]) -> None:
+def _draw_key(figure: Figure, shown: list[Track], of: str = " (path, curves)") -> None:
     """Colours of sides and of people, once for the whole page."""
     entries = [(name, side_colour(name, paper=True), 3.0) for name in SIDES]
-    entries += [(f"{track.id} (path, curves)", person_colour(track.id, paper=True), 1.6) for track in shown]
+    entries += [(f"{track.id}{of}", person_colour(track.id, paper=True), 1.6) for track in shown]
     lines = [Line2D([], [], color=colour, lw=width) for _, colour, width in entries]
     figure.legend(lines, [name for name, _, _ in entries], loc="upper right", ncols=len(entries), fontsize=9)
