@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from lift3d_node import models
 from lift3d_node.intrinsics import Intrinsics
 from lift3d_node.params import Lift3DParams
 from lift3d_node.pipeline import PeopleLifter
@@ -116,6 +118,44 @@ def test_one_person_is_what_the_stage_gives_converted(eyes, image, tmp_path):
     assert result["joints"] == "converted from the 33 of mediapipe33 that the lifter gives"
     assert result["people"]["p1"]["reprojection px"] < 5.0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["input.jpg", "pred3d.npy"]
+
+
+def test_a_lifter_of_28_joints_is_not_converted(eyes, image, tmp_path, monkeypatch):
+    made, usual = conversion("mediapipe33", "mpi_inf28"), models.make
+
+    class Of28:
+        """As a network of 28 joints is: the usual one, in other joints."""
+
+        name, skeleton_in, skeleton_out = "of28", "mediapipe33", "mpi_inf28"
+        uses_world, skeleton_of_centres, up = False, "", None
+
+        def __init__(self, params: Lift3DParams) -> None:
+            self._inner = usual(params)
+
+        def lift(self, *given: Any) -> list[Any]:
+            return [self._of(shape) for shape in self._inner.lift(*given)]
+
+        @staticmethod
+        def _of(shape: Any) -> Any:
+            xyz, confidence = made.apply(shape.xyz - 0.01, shape.confidence)
+            return replace(
+                shape,
+                xyz=xyz,
+                confidence=confidence,
+                std=np.full(28, 0.05),
+                state=np.ones(28, np.uint8),
+                centres=None,
+                centres_std=None,
+                depth_share=1 / 3,
+            )
+
+    params = Lift3DParams(joint_centres=False)
+    monkeypatch.setattr(models, "make", Of28)
+    result = lift_image(LiftJob(image, tmp_path / "a.npy", lift3d=params))
+    assert (result["lifter"], result["joints"]) == ("of28", "as the lifter gives them")
+    np.testing.assert_array_equal(
+        np.load(tmp_path / "a.npy"), expected("mpi_inf28", 0.0, joint_centres=False)[0]
+    )
 
 
 @pytest.mark.parametrize("skeleton", ["mediapipe33", "h36m17", "coco17"])
@@ -237,7 +277,7 @@ def test_grey_and_deep_images_are_taken(eyes, tmp_path, pixels):
 
 
 def test_the_command(eyes, image, tmp_path, monkeypatch):
-    monkeypatch.setattr("pose_tools.process.first_use.fetch_model", lambda *_: None)
+    monkeypatch.setattr("pose_tools.process.first_use.fetch_missing", lambda *_: None)
     words = ["lift", str(image), "-o", str(tmp_path / "pred3d.npy"), "--height", "1.8", "--json"]
     told = CliRunner().invoke(app, words)
     assert told.exit_code == 0, told.output

@@ -32,12 +32,12 @@ def process(
     as_json: Json = False,
 ) -> None:
     """A recording to markers (TRC), joint angles (CSV, PNG), a bag, an overlay video and a report. Interrupted, it goes on."""
-    from pose_tools.process.first_use import fetch_missing
+    from pose_tools.process.first_use import fetch_missing, missing
     from pose_tools.process.job import ProcessJob
     from pose_tools.process.run import process as run_process
 
     job = ProcessJob.of(source, out, *chosen.layers(), force=force)
-    fetch_missing(job, say)
+    fetch_missing(missing(job), say)
     with Bar("process") as progress:
         result = run_process(job, progress, say)
     show(result, as_json)
@@ -63,7 +63,7 @@ def lift(
 ) -> None:
     """The people of one image in 3D as an array (.npy): (28, 3) of one person, metres, in the frame of the camera."""
     from pose_tools.files.lift import LiftJob, lift_image
-    from pose_tools.process.first_use import fetch_model
+    from pose_tools.process.first_use import fetch_missing, missing_model
 
     job = LiftJob(
         source,
@@ -75,7 +75,7 @@ def lift(
         pnp=pnp,
         force=force,
     )
-    fetch_model(job.pose2d, say)
+    fetch_missing(missing_model(job.pose2d), say)
     show(lift_image(job), as_json)
 
 

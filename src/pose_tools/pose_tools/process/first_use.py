@@ -11,27 +11,19 @@ from pose_tools.process.job import ProcessJob
 
 def missing(job: ProcessJob) -> list[str]:
     """Assets that a job can use and that were not fetched: the model that finds people, the networks that add markers."""
-    names = (*_model(job.pose2d), *assets.GROUPS["marker_augmenter"])
-    return [name for name in names if not assets.is_there(name)]
+    networks = [name for name in assets.GROUPS["marker_augmenter"] if not assets.is_there(name)]
+    return [*missing_model(job.pose2d), *networks]
 
 
-def _model(params: Pose2DParams) -> list[str]:
-    """The asset that finds people, where it is one."""
+def missing_model(params: Pose2DParams) -> list[str]:
+    """The model that finds people, where it was not fetched."""
     known = params.detector == Pose2DParams.detector and params.model in MODELS
-    return [f"pose_landmarker_{params.model}{SUFFIX}"] if known else []
+    model = f"pose_landmarker_{params.model}{SUFFIX}"
+    return [model] if known and not assets.is_there(model) else []
 
 
-def fetch_model(params: Pose2DParams, say: Say) -> None:
-    """Fetch the model that finds people, as `fetch_missing`."""
-    _fetch([name for name in _model(params) if not assets.is_there(name)], say)
-
-
-def fetch_missing(job: ProcessJob, say: Say) -> None:
-    """Fetch what a job can use. Without a network it goes on: a bag may hold all that is wanted, else the run says what lacks."""
-    _fetch(missing(job), say)
-
-
-def _fetch(names: list[str], say: Say) -> None:
+def fetch_missing(names: list[str], say: Say) -> None:
+    """Fetch what is missing. Without a network it goes on: a bag may hold all that is wanted, else the run says what lacks."""
     if not names:
         return
     say(f"fetching {', '.join(dict.fromkeys(name.partition('/')[0] for name in names))} for the first time")
