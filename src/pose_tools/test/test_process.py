@@ -176,8 +176,8 @@ def film(tmp_path: Path) -> Path:
     return write_film(tmp_path / "film.mp4")
 
 
-def write_film(path: Path, frames: int = FRAMES) -> Path:
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), FPS, (WIDTH, HEIGHT))
+def write_film(path: Path, frames: int = FRAMES, rate: float = FPS) -> Path:
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), rate, (WIDTH, HEIGHT))
     for index in range(frames):
         writer.write(image_of(index))
     writer.release()
@@ -208,6 +208,40 @@ def table(path: Path) -> dict[str, list[str]]:
 
 
 # What is left
+
+
+@pytest.mark.parametrize(
+    ("options", "name", "fourcc", "size"),
+    [
+        ({}, "overlay.webm", "VP80", (WIDTH, HEIGHT)),
+        ({"codec": "vp9"}, "overlay.webm", "VP90", (WIDTH, HEIGHT)),
+        ({"scale": 0.5}, "overlay.webm", "VP80", (WIDTH // 2, HEIGHT // 2)),
+        ({"codec": "mp4v"}, "overlay.mp4", "FMP4", (WIDTH, HEIGHT)),
+    ],
+)
+def test_the_overlay_video_has_all_images_at_their_size_and_rate(
+    eyes: Callable[[Sees], list[int]],
+    tmp_path: Path,
+    options: dict[str, object],
+    name: str,
+    fourcc: str,
+    size: tuple[int, int],
+) -> None:
+    eyes(one_person)
+    film = write_film(tmp_path / "film.mp4", rate=60000 / 1001)
+    done: list[tuple[int, int | None]] = []
+    job = ProcessJob.asked(film, tmp_path / "out", overlay=True, min_seconds=0.1, **options)
+    process.process(job, lambda now, total: done.append((now, total)))
+    capture = cv2.VideoCapture(str(tmp_path / "out" / name))
+    assert int(capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little").decode() == fourcc
+    assert capture.get(cv2.CAP_PROP_FPS) == pytest.approx(60000 / 1001, rel=1e-5)
+    images = []
+    while (result := capture.read())[0]:
+        images.append(result[1])
+    capture.release()
+    assert len(images) == FRAMES
+    assert {image.shape for image in images} == {(*reversed(size), 3)}
+    assert done[-1] == (2 * FRAMES, 2 * FRAMES)  # looked at, and drawn on
 
 
 def test_one_person_leaves_a_set_of_files_without_suffix(told: tuple[Path, dict]) -> None:
