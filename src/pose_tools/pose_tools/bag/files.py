@@ -18,6 +18,12 @@ LOCK = ".lock"
 """File in a bag's folder that its writer holds while it records."""
 
 
+def is_bag(path: Path) -> bool:
+    """Whether a file or folder looks like a bag, whole or not; other folders may hold images."""
+    files = path.iterdir() if path.is_dir() else (path,)
+    return any(not set(file.suffixes).isdisjoint(BAG_FILES) for file in files)
+
+
 def part_of(folder: Path, ending: str = "part") -> Path:
     """Where a bag is until it is complete and gets its name: a hidden folder beside."""
     whole = folder.resolve()

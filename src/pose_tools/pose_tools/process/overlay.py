@@ -101,7 +101,7 @@ def draw(drawing: Drawing) -> tuple[int, int]:
         if behind is not None:
             behind.result()
     frames = video.frames
-    _expect_whole(drawing.path, frames)
+    expect_whole(drawing.path, frames)
     return frames, left_out
 
 
@@ -124,7 +124,7 @@ def _ahead(reading: ThreadPoolExecutor, images: Iterator[Image]) -> Iterator[Ima
         yield image
 
 
-def _expect_whole(path: Path, frames: int) -> None:
+def expect_whole(path: Path, frames: int) -> None:
     """Raise OSError unless the video can be opened and has so many frames: its writer does not tell of a full disk."""
     capture = cv2.VideoCapture(str(path))
     try:

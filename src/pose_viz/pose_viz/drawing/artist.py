@@ -1,0 +1,328 @@
+"""Draws people on their image in one of the styles, with names and a legend where there is room for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from pose_core.conversion import conversion
+from pose_core.filtering.missing_joints import MissingJoints
+from pose_core.filtering.visibility import joint_mask, node_mask
+from pose_core.people import People2D, Person2D
+from pose_core.skeleton import SKELETONS, Skeleton
+from pose_viz import overlay
+from pose_viz.drawing.flat import draw_flat
+from pose_viz.drawing.legend import draw_legend
+from pose_viz.drawing.placing import Box, Wish, place_labels
+from pose_viz.drawing.styles import Look, Style, bone_text, detail, part_of
+from pose_viz.drawing.text import TEXT_MIN, panel_size, text_height, write
+from pose_viz.params import VizParams
+from pose_viz.shapes import (
+    RIM,
+    area,
+    bone_width,
+    dashes,
+    draw_disc,
+    draw_segments,
+    drawable,
+    fixed,
+    radii,
+    rim_of,
+    to_canvas,
+)
+
+SURE = overlay.SURE
+"""Confidence from which joints and bones are opaque, and by default what a mask takes for seen."""
+FAINT_ALPHA = overlay.FAINT_ALPHA
+LEAST = VizParams.min_confidence
+"""Confidence below which a joint is not drawn, where no mask shows it in grey."""
+SIDES_PARAMS = VizParams(
+    overlay_max_size=0, overlay_legend=False, overlay_times=False, overlay_reprojection=False
+)
+HOLLOW = 0.5
+"""Radius of the dark middle of an inferred joint over that of the joint."""
+FACE_MARGIN = 0.35
+"""Room about the points of a face, over the longer side of what holds them: there is a forehead and a chin."""
+LABEL_SIZES = (1.0, 0.85, 0.7, 0.6)
+"""Sizes of the text of labels, over the usual one, that are tried until all have a place."""
+LABEL_GAP, LABEL_REACH = 0.3, 2.0
+"""Between two labels, and between them and the person, over the height of capital letters."""
+
+
+@dataclass(frozen=True)
+class Label:
+    """A name in a picture."""
+
+    text: str
+    box: Box
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A picture, and what is where in it, in pixels."""
+
+    bgr: np.ndarray
+    """(H, W, 3) uint8"""
+    labels: tuple[Label, ...] = ()
+    faces: tuple[Box, ...] = ()
+    people: tuple[Box, ...] = ()
+    legend: Box | None = None
+    """None where there is none, or no room for it."""
+    left_out: int = 0
+    """Labels without room."""
+
+
+@dataclass(frozen=True)
+class _Figure:
+    """A person in pixels of the canvas."""
+
+    skeleton: Skeleton
+    nodes_px: np.ndarray  # (N, 2), NaN where not drawn
+    confidence: np.ndarray  # (N,)
+    inferred: np.ndarray  # (N,) bool
+    look: Look
+    width: float  # of bones, pixels
+
+    @property
+    def bones(self) -> np.ndarray:
+        """Numbers of the bones that are drawn."""
+        there = np.isfinite(self.nodes_px[self.skeleton.edges]).all((1, 2))
+        return np.flatnonzero(there)
+
+    @property
+    def joints(self) -> np.ndarray:
+        """Numbers of the joints that are drawn."""
+        return np.flatnonzero(np.isfinite(self.nodes_px[: len(self.skeleton)]).all(-1))
+
+    @property
+    def face(self) -> Box | None:
+        """What holds the face."""
+        nodes = {child for bone in self.skeleton.bones if part_of(bone) == "face" for child in bone[1:]}
+        points = self.nodes_px[self.skeleton.indices(*sorted(nodes))] if nodes else np.empty((0, 2))
+        box = Box.around(points)
+        return box and box.grown(FACE_MARGIN * max(box.right - box.left, box.bottom - box.top))
+
+
+def converted(people: People2D, skeleton: str) -> People2D:
+    """The same people with the joints of another skeleton; those that cannot be told are NaN.
+
+    Raises ValueError where none of its joints can be.
+    """
+    if skeleton in ("", people.skeleton):
+        return people
+    change = conversion(people.skeleton, skeleton)
+    if not change.known.any():
+        raise ValueError(
+            f"skeleton '{skeleton}' has no joint that keypoints of '{people.skeleton}' tell; choose another one"
+        )
+
+    def one(person: Person2D) -> Person2D:
+        xy_px, confidence = change.apply(person.xy_px, person.joint_confidence)
+        return replace(person, xy_px=xy_px, joint_confidence=confidence)
+
+    return replace(people, skeleton=skeleton, people=tuple(one(person) for person in people.people))
+
+
+class Artist:
+    """Draws one image after another in one style; the legend stays at its place as long as nobody comes there."""
+
+    def __init__(
+        self, style: Style, skeleton: str = "", *, visibility_min: float = SURE, legend: bool = True
+    ) -> None:
+        """`skeleton`: whose joints are drawn; empty: those that the people have. `visibility_min`: confidence from which a joint
+        is seen, for masks and for inferring what is not.
+
+        Raises ValueError for a skeleton whose missing joints cannot be inferred, where the style does that.
+        """
+        self.style, self.skeleton, self.visibility_min = style, skeleton, visibility_min
+        self._legend = legend
+        self._spot: Box | None = None
+        self._fillers: dict[str, MissingJoints] = {}
+        if style.filled and skeleton:
+            self._filler(skeleton)
+
+    def draw(self, bgr: np.ndarray, people: People2D) -> Drawn:
+        """A new picture with the people of `bgr` (H, W, 3) uint8; that of the style `flat` is a plot of another size.
+
+        The image may be of another size than the one in which people were found. Raises ValueError for another kind of image, and
+        as `converted` does.
+        """
+        if bgr.ndim != 3 or bgr.shape[2] != 3 or bgr.dtype != np.uint8 or 0 in bgr.shape:
+            raise ValueError(f"image must be (H, W, 3) of uint8 in BGR, got {bgr.shape} of {bgr.dtype}")
+        shown = converted(people, self.skeleton)
+        if self.style.flat:
+            return Drawn(draw_flat(shown, self.style, bgr.shape[1], bgr.shape[0]))
+        figures = [figure for person in shown.people if (figure := self._figure(bgr, person, shown))]
+        if self.style.boxed:
+            canvas = overlay.draw(bgr, shown, params=SIDES_PARAMS)
+        else:
+            canvas = bgr.copy()
+            for figure in figures:
+                self._draw_figure(canvas, figure)
+        faces = tuple(face for figure in figures if (face := figure.face))
+        labels, left_out = _draw_labels(canvas, figures, faces) if self.style.named else ([], 0)
+        bodies = tuple(_body(canvas, figure) for figure in figures)
+        taken = [*bodies, *faces, *(label.box for label in labels)]
+        if self.style.boxed:
+            taken += _headings(canvas, shown)
+        if self._legend and figures:
+            self._spot = draw_legend(canvas, figures[0].look.legend, taken, self._spot)
+        spot = self._spot if figures else None
+        return Drawn(canvas, tuple(labels), faces, bodies, spot, left_out)
+
+    def _figure(self, canvas: np.ndarray, person: Person2D, image: People2D) -> _Figure | None:
+        skeleton = SKELETONS.get(image.skeleton)
+        xy_px, confidence = person.xy_px, person.joint_confidence
+        seen = joint_mask(xy_px, confidence, self.visibility_min, image.width, image.height)
+        inferred = np.zeros(len(skeleton), bool)
+        if self.style.filled:
+            filled = self._filler(skeleton.name).fill(xy_px, confidence, seen)
+            xy_px, inferred = filled.positions, filled.inferred
+            confidence = np.where(inferred, 1.0, filled.confidence)  # its dashes say that it is a guess
+        nodes_px = to_canvas(canvas, skeleton.with_virtual(xy_px), image.width, image.height)
+        least = np.zeros_like(confidence) if self.style.masked else np.full_like(confidence, LEAST)
+        shown = node_mask(skeleton, (confidence >= least) & np.isfinite(xy_px).all(-1))
+        shown &= drawable(canvas, nodes_px)
+        if not shown.any():
+            return None
+        return _Figure(
+            skeleton,
+            np.where(shown[:, None], nodes_px, np.nan),
+            skeleton.with_virtual(confidence[:, None])[:, 0],
+            ~node_mask(skeleton, ~inferred),
+            self.style.look(skeleton, seen),
+            bone_width(canvas, nodes_px[shown]),
+        )
+
+    def _filler(self, skeleton: str) -> MissingJoints:
+        if skeleton not in self._fillers:
+            self._fillers[skeleton] = MissingJoints(skeleton)
+        return self._fillers[skeleton]
+
+    def _draw_figure(self, canvas: np.ndarray, figure: _Figure) -> None:
+        joints, bones = figure.joints, figure.bones
+        sure = figure.confidence >= SURE if not self.style.masked else np.ones(len(figure.confidence), bool)
+        sure_bones = sure[figure.skeleton.edges].all(-1)[bones]
+        ends = np.concatenate([figure.skeleton.edges[bones[~sure_bones]].ravel(), joints[~sure[joints]]])
+        if len(ends):
+            rows, columns = area(canvas, figure.nodes_px[ends], 3.0 * figure.width)
+            below = canvas[rows, columns]
+            if below.size:
+                layer = below.copy()
+                moved = replace(figure, nodes_px=figure.nodes_px - (columns.start, rows.start))
+                _draw_limbs(layer, moved, bones[~sure_bones], joints[~sure[joints]])
+                cv2.addWeighted(layer, FAINT_ALPHA, below, 1.0 - FAINT_ALPHA, 0.0, dst=below)
+        _draw_limbs(canvas, figure, bones[sure_bones], joints[sure[joints]])
+
+
+def _draw_limbs(layer: np.ndarray, figure: _Figure, bones: np.ndarray, joints: np.ndarray) -> None:
+    width, rim = figure.width, rim_of(figure.width)
+    lines = figure.nodes_px[figure.skeleton.edges[bones]]
+    dashed = figure.inferred[figure.skeleton.edges[bones]].any(-1)
+    pieces = [
+        dashes(line[None], width) if dash else line[None] for line, dash in zip(lines, dashed, strict=True)
+    ]
+    for piece in pieces:
+        draw_segments(layer, fixed(piece), RIM, width + 2.0 * rim)
+    for piece, bone in zip(pieces, bones, strict=True):
+        draw_segments(layer, fixed(piece), figure.look.bones[bone], width)
+    sizes = radii(figure.skeleton, figure.nodes_px, figure.confidence, width)
+    points = fixed(figure.nodes_px)
+    for joint in joints:
+        draw_disc(layer, points[joint], sizes[joint] + rim, RIM)
+        draw_disc(layer, points[joint], sizes[joint], figure.look.joints[joint])
+        if figure.inferred[joint]:
+            draw_disc(layer, points[joint], HOLLOW * sizes[joint], RIM)
+
+
+def _body(canvas: np.ndarray, figure: _Figure) -> Box:
+    """What holds the drawn person."""
+    box = Box.around(figure.nodes_px, 2.0 * figure.width)
+    assert box is not None  # something of them is drawn
+    return box
+
+
+def _headings(canvas: np.ndarray, people: People2D) -> list[Box]:
+    """Boxes of people with the room above that their ids take."""
+    boxes = []
+    for person in people.people:
+        (left, top), (right, bottom) = to_canvas(
+            canvas, person.box_px.reshape(2, 2), people.width, people.height
+        ).tolist()
+        boxes.append(Box(left, top - 3.0 * text_height(canvas), right, bottom))
+    return [box for box in boxes if np.isfinite(box).all()]
+
+
+def _draw_labels(
+    canvas: np.ndarray, figures: Sequence[_Figure], faces: Sequence[Box]
+) -> tuple[list[Label], int]:
+    """The names of everybody's bones, with lines that lead to them; and how many found no room."""
+    taken, left_out = list(faces), 0
+    found: list[tuple[_Figure, int, Label]] = []
+    image = canvas.shape[1], canvas.shape[0]
+    for figure in sorted(figures, key=lambda figure: -figure.width):
+        bones = sorted(figure.bones.tolist(), key=lambda bone: detail(figure.skeleton, bone))
+        bones = [bone for bone in bones if _inside(_middle(figure, bone), image)]
+        texts = [bone_text(figure.skeleton, bone) for bone in bones]
+        best: list[Box | None] = []
+        for share in LABEL_SIZES:
+            height = max(text_height(canvas) * share, TEXT_MIN)
+            wishes = [
+                Wish(_middle(figure, bone), panel_size([text], height))
+                for bone, text in zip(bones, texts, strict=True)
+            ]
+            around = _body(canvas, figure).grown(LABEL_REACH * height)
+            places = place_labels(wishes, around, image, taken, LABEL_GAP * height)
+            if not best or best.count(None) > places.count(None):
+                best, size = places, height
+            if None not in places:
+                break
+        for bone, text, box in zip(bones, texts, best, strict=True):
+            if box is not None:
+                found.append((figure, bone, Label(text, box)))
+                taken.append(box)
+        left_out += best.count(None)
+        for owner, bone, label in found:
+            if owner is figure:
+                _draw_leader(canvas, figure, bone, label.box)
+        for owner, bone, label in found:
+            if owner is figure:
+                write(canvas, label.box, [label.text], size, [figure.look.bones[bone]])
+    return [label for _, _, label in found], left_out
+
+
+def _middle(figure: _Figure, bone: int) -> tuple[float, float]:
+    x, y = figure.nodes_px[figure.skeleton.edges[bone]].mean(0).tolist()
+    return x, y
+
+
+def _inside(point: tuple[float, float], image: tuple[int, int]) -> bool:
+    return all(0.0 <= value < size for value, size in zip(point, image, strict=True))
+
+
+def _draw_leader(canvas: np.ndarray, figure: _Figure, bone: int, box: Box) -> None:
+    """A thin line from a label to the middle of its bone, with a dot there."""
+    middle = _middle(figure, bone)
+    edge = box.right if middle[0] > box.right else box.left if middle[0] < box.left else middle[0]
+    line = fixed(np.array([[[edge, (box.top + box.bottom) / 2.0], middle]]))
+    thin = max(0.16 * figure.width, 1.0)
+    draw_segments(canvas, line, RIM, thin + 2.0)
+    draw_segments(canvas, line, figure.look.bones[bone], thin)
+    draw_disc(canvas, line[0, 1], 0.45 * figure.width, RIM)
+
+
+def transparent(artist: Artist, width: int, height: int, people: People2D) -> np.ndarray:
+    """(H, W, 4) uint8 BGRA: the people alone, on nothing.
+
+    Drawn on black and on white; where the two differ the picture lets through.
+    """
+    black, white = (
+        artist.draw(np.full((height, width, 3), level, np.uint8), people).bgr.astype(np.float32)
+        for level in (0, 255)
+    )
+    alpha = (255.0 - (white - black).max(-1, keepdims=True)).clip(0.0, 255.0)
+    colour = np.where(alpha > 0.0, black * 255.0 / np.maximum(alpha, 1.0), 0.0)
+    return np.rint(np.concatenate([colour, alpha], -1)).clip(0, 255).astype(np.uint8)
