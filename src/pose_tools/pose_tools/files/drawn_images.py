@@ -37,11 +37,14 @@ class _Studio:
     apart: int
     """ns between two images after which the detector starts anew."""
     looked: int = 0
+    several: int = 0
+    """Files that hold more than the one image that was drawn on."""
 
     def draw(self, source: Path, out: Path, *, transparent: bool) -> int:
         """Write the picture of an image; how many people are in it. Raises ValueError for an image that cannot be used."""
         content = _content(source)
-        bgr = picture.decode(content, upright=True)
+        bgr = picture.decode(content, upright=True, used_depth=True)
+        self.several += picture.holds_several(content)
         self.looked += 1
         stamp = VIDEO_ORIGIN_NS + self.looked * self.apart
         found = self.estimator.process(stamp, bgr, Pose2DParams.frame_id)
@@ -57,6 +60,13 @@ class _Studio:
         write_whole(out, _encoded(painted, out))
         return count
 
+    def said(self) -> list[str]:
+        """What there is to say about what was drawn."""
+        first = (
+            f"{self.several} files are animated or have several pages; the first image of each was drawn on"
+        )
+        return [*([first] if self.several else []), *self.painter.said()]
+
 
 def draw_image(source: Path, out: Path, painting: Painting, params: Pose2DParams, say: Say) -> dict[str, Any]:
     """Draw on one image. Raises ValueError where it cannot be used, OSError where the picture cannot be written."""
@@ -68,7 +78,7 @@ def draw_image(source: Path, out: Path, painting: Painting, params: Pose2DParams
             raise ValueError(f"{source} cannot be drawn on: {error}") from error
         if not people:
             say(f"nobody was found in {source.name}; the image is as it was")
-        for sentence in studio.painter.said():
+        for sentence in studio.said():
             say(sentence)
     return {"images": 1, "people": people}
 
@@ -100,7 +110,7 @@ def draw_folder(
             raise ValueError(
                 f"{source} holds {len(files)} images, none of which can be used; check the files"
             )
-        said = studio.painter.said()
+        said = studio.said()
     if unusable:
         more = f" and {len(unusable) - MOST_NAMED} more" if len(unusable) > MOST_NAMED else ""
         say(f"left out, because they cannot be read: {', '.join(unusable[:MOST_NAMED])}{more}")
