@@ -26,6 +26,7 @@ from pose_tools.bag.messages import writer as message_writer
 from pose_tools.bag.topics import result_topics
 from pose_tools.bag.writer import BagWriter
 from pose_tools.cli.main import app
+from pose_tools.files import painter
 from pose_tools.files.draw import DrawJob, draw
 from pose_tools.files.drawn_video import GROUND
 from pose_tools.files.painter import Painter
@@ -53,9 +54,7 @@ KNEE = standing().xy_px[MEDIAPIPE33.index("left_knee")]
 def seen(monkeypatch: pytest.MonkeyPatch) -> list[Detection]:
     """Who is in every image; without MediaPipe."""
     people = [standing()]
-    monkeypatch.setattr(
-        Pose2DEstimator, "from_params", classmethod(lambda cls, params: cls(FakeDetector(people), Tracker()))
-    )
+    monkeypatch.setattr(painter, "open_detector", lambda params: FakeDetector(people))
     return people
 
 
@@ -164,9 +163,7 @@ def test_images_of_a_folder_have_nothing_to_do_with_one_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     detector = FakeDetector([standing()])
-    monkeypatch.setattr(
-        Pose2DEstimator, "from_params", classmethod(lambda cls, params: cls(detector, Tracker()))
-    )
+    monkeypatch.setattr(painter, "open_detector", lambda params: detector)
     folder = tmp_path / "in"
     folder.mkdir()
     for name in ("a.png", "b.png"):
@@ -264,9 +261,7 @@ def test_what_breaks_off_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monk
                 raise KeyboardInterrupt
             return super().detect(stamp, bgr)
 
-    monkeypatch.setattr(
-        Pose2DEstimator, "from_params", classmethod(lambda cls, params: cls(Breaks([standing()]), Tracker()))
-    )
+    monkeypatch.setattr(painter, "open_detector", lambda params: Breaks([standing()]))
     folder = tmp_path / "in"
     folder.mkdir()
     for number in range(5):

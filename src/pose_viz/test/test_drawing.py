@@ -376,7 +376,7 @@ def test_colours_that_stand_for_something_differ_for_everybody():
 
 
 def test_connections_have_as_different_colours_as_there_are():
-    for count, least in ((16, 16.0), (27, 12.0), (35, 10.0)):
+    for count, least in ((18, 16.0), (27, 12.0), (35, 10.0)):
         colours = distinct(count)
         assert len(set(colours)) == count
         assert min(difference(a, b) for a, b in combinations(colours, 2)) > least

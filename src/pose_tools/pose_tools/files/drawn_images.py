@@ -22,7 +22,7 @@ from pose_core.callbacks import Progress, Say
 from pose_core.files import write_whole
 from pose_core.reading import picture
 from pose_core.units import NS_PER_S
-from pose_tools.files.painter import Painter, Painting
+from pose_tools.files.painter import Painter, Painting, open_estimator
 
 MOST_NAMED = 3
 """Files that are named where some cannot be read."""
@@ -129,7 +129,7 @@ def draw_folder(
 @contextmanager
 def _studio(painting: Painting, params: Pose2DParams) -> Iterator[_Studio]:
     painter = Painter(painting, params.calibration)
-    with closing(Pose2DEstimator.from_params(params)) as estimator:
+    with closing(open_estimator(params)) as estimator:
         yield _Studio(painter, estimator, round((params.max_frame_gap + 1.0) * NS_PER_S))
 
 

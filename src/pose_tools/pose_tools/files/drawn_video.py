@@ -13,15 +13,14 @@ from typing import Any
 import numpy as np
 
 from pose2d_node.detection import BadImage
-from pose2d_node.estimator import Pose2DEstimator
 from pose2d_node.params import Pose2DParams
 from pose_core.callbacks import Progress, Say
 from pose_core.geometry.camera import Camera
 from pose_core.people import People2D, People3D
 from pose_tools.bag.files import is_bag
-from pose_tools.files.painter import Painter, Painting
+from pose_tools.files.painter import Painter, Painting, open_estimator
 from pose_tools.process.footage import FolderFootage, Footage, Segment, VideoFootage
-from pose_tools.process.overlay import expect_whole
+from pose_tools.process.overlay import ahead, expect_whole
 from pose_tools.process.recorded import BagFootage, RecordedPeople, camera_of, open_bag
 from pose_viz.video import OverlayVideo
 
@@ -65,9 +64,9 @@ def draw_video(
             return painted.shape == shape
 
         with (
+            OverlayVideo(out) as video,  # ends last: until then a thread may write to it
             ThreadPoolExecutor(1, "draw") as drawing,
             closing(scenes.images) as images,  # type: ignore[type-var]
-            OverlayVideo(out) as video,
         ):
             behind: Future[bool] | None = None
             for number, (_, bgr, people, world) in enumerate(images, 1):
@@ -125,8 +124,11 @@ def _detected(
 ) -> Iterator[tuple[int, np.ndarray | None, People2D | None, People3D | None]]:
     """People are looked for in each image."""
     last = -1
-    with closing(Pose2DEstimator.from_params(params)) as estimator:
-        for stamp, bgr, _ in footage.images(_whole(footage)):
+    with (
+        closing(open_estimator(params)) as estimator,
+        ThreadPoolExecutor(1, "read") as reading,
+    ):
+        for stamp, bgr, _ in ahead(reading, footage.images(_whole(footage))):
             if bgr is None or stamp <= last:
                 yield stamp, None, None, None
                 continue

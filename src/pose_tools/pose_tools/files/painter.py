@@ -9,6 +9,10 @@ import numpy as np
 from lift3d_node.intrinsics import Intrinsics
 from lift3d_node.params import Lift3DParams
 from lift3d_node.pipeline import PeopleLifter
+from pose2d_node.detector import open_detector
+from pose2d_node.estimator import Pose2DEstimator
+from pose2d_node.params import Pose2DParams
+from pose2d_node.tracker import Tracker
 from pose_core.conversion import conversion
 from pose_core.geometry.calibration import read_camera
 from pose_core.geometry.camera import Camera
@@ -18,6 +22,11 @@ from pose_viz.drawing.space import Space, panel_width
 from pose_viz.drawing.styles import Style
 
 OPAQUE = 255
+
+
+def open_estimator(params: Pose2DParams) -> Pose2DEstimator:
+    """Finds people and counts them from p1 on: the same images give the same pictures. Raises ValueError as `open_detector`."""
+    return Pose2DEstimator(open_detector(params), Tracker(params.max_track_gap, params.min_track_similarity))
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,7 @@ def draw(drawing: Drawing) -> tuple[int, int]:
         OverlayVideo(drawing.path) as video,
     ):
         behind: Future[None] | None = None
-        for stamp, bgr, _ in _ahead(reading, drawing.footage.images(whole, rate=params.overlay_rate)):
+        for stamp, bgr, _ in ahead(reading, drawing.footage.images(whole, rate=params.overlay_rate)):
             tick()
             while now is not None and now.stamp < stamp:
                 now = next(people, None)
@@ -116,7 +116,7 @@ def _one_thread() -> Iterator[None]:
         cv2.setNumThreads(before)
 
 
-def _ahead(reading: ThreadPoolExecutor, images: Iterator[Image]) -> Iterator[Image]:
+def ahead(reading: ThreadPoolExecutor, images: Iterator[Image]) -> Iterator[Image]:
     """The images, the next of which is read while one is worked on."""
     coming = reading.submit(next, images, None)
     while (image := coming.result()) is not None:

@@ -42,6 +42,8 @@ LEAST = VizParams.min_confidence
 SIDES_PARAMS = VizParams(
     overlay_max_size=0, overlay_legend=False, overlay_times=False, overlay_reprojection=False
 )
+ROWS = 256
+"""Of a transparent picture, computed at a time."""
 HOLLOW = 0.5
 """Radius of the dark middle of an inferred joint over that of the joint."""
 FACE_MARGIN = 0.35
@@ -309,7 +311,7 @@ def _draw_leader(canvas: np.ndarray, figure: _Figure, bone: int, box: Box) -> No
     edge = box.right if middle[0] > box.right else box.left if middle[0] < box.left else middle[0]
     line = fixed(np.array([[[edge, (box.top + box.bottom) / 2.0], middle]]))
     thin = max(0.16 * figure.width, 1.0)
-    draw_segments(canvas, line, RIM, thin + 2.0)
+    draw_segments(canvas, line, RIM, thin + 1.0)
     draw_segments(canvas, line, figure.look.bones[bone], thin)
     draw_disc(canvas, line[0, 1], 0.45 * figure.width, RIM)
 
@@ -320,9 +322,12 @@ def transparent(artist: Artist, width: int, height: int, people: People2D) -> np
     Drawn on black and on white; where the two differ the picture lets through.
     """
     black, white = (
-        artist.draw(np.full((height, width, 3), level, np.uint8), people).bgr.astype(np.float32)
-        for level in (0, 255)
+        artist.draw(np.full((height, width, 3), level, np.uint8), people).bgr for level in (0, 255)
     )
-    alpha = (255.0 - (white - black).max(-1, keepdims=True)).clip(0.0, 255.0)
-    colour = np.where(alpha > 0.0, black * 255.0 / np.maximum(alpha, 1.0), 0.0)
-    return np.rint(np.concatenate([colour, alpha], -1)).clip(0, 255).astype(np.uint8)
+    cut = np.empty((height, width, 4), np.uint8)
+    for top in range(0, height, ROWS):  # so that a large image does not take ten times its size
+        dark, light = (picture[top : top + ROWS].astype(np.float32) for picture in (black, white))
+        alpha = (255.0 - (light - dark).max(-1, keepdims=True)).clip(0.0, 255.0)
+        colour = dark * 255.0 / np.maximum(alpha, 1.0)
+        cut[top : top + ROWS] = np.rint(np.concatenate([colour, alpha], -1)).clip(0, 255)
+    return cut

@@ -18,7 +18,7 @@ LIGHT: Colour = (1.0, 1.0, 1.0)
 SHRUNK = (1.0, 0.85, 0.7, 0.6)
 """Sizes of the text, over the usual one, that are tried until the legend has a place."""
 COLUMNS = (1, 2, 3, 4)
-SWATCH, SWATCH_GAP = 2.2, 0.7
+SWATCH, SWATCH_GAP = 2.2, 1.0
 """Length of a line of colour and the room behind it, over the height of capital letters."""
 SWATCH_WIDTH = 0.5
 

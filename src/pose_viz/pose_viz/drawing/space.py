@@ -21,6 +21,8 @@ AZIMUTH, ELEVATION = np.radians(35.0), np.radians(14.0)
 """By which the view is turned to the side of the camera's, and looks down."""
 MARGIN = 0.06
 """Share of the picture that stays free at each border."""
+CALM = 0.98
+"""Least share of the last image's extent that the view has in the next one."""
 SHAPE = 0.85
 """Width of the picture over the shorter side of the image."""
 
@@ -31,7 +33,7 @@ def panel_width(width: int, height: int) -> int:
 
 
 class Space:
-    """Draws one image after another; the scale only ever shrinks, so that people do not pulse."""
+    """Draws one image after another; the scale follows slowly where it may grow, so that people do not pulse."""
 
     def __init__(self, style: Style, skeleton: str = "") -> None:
         """`skeleton`: whose joints are drawn; empty: those that the people have."""
@@ -58,7 +60,7 @@ class Space:
         low, high = everything.min(0), everything.max(0)
         tiles = _tiles(low, high)
         seen_px = np.concatenate([_turned(everything), _turned(tiles.reshape(-1, 3))])
-        self._span = np.maximum(self._span, np.ptp(seen_px, axis=0))
+        self._span = np.maximum(CALM * self._span, np.ptp(seen_px, axis=0))
         scale = float(((1.0 - 2.0 * MARGIN) * np.array([width, height]) / self._span).min())
         middle = (seen_px.min(0) + seen_px.max(0)) / 2.0
 
@@ -95,9 +97,8 @@ def _turned(points: np.ndarray) -> np.ndarray:
 
 
 def _tiles(low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """(S, 2, 3) lines of the floor under everybody, whole tiles with one more around."""
-    first = np.floor(low[:2] / TILE) * TILE - TILE / 2.0
-    last = np.ceil(high[:2] / TILE) * TILE + TILE / 2.0
+    """(S, 2, 3) lines of the floor under everybody, whole tiles."""
+    first, last = np.floor(low[:2] / TILE) * TILE, np.ceil(high[:2] / TILE) * TILE
     xs, ys = (np.arange(a, b + TILE / 2.0, TILE) for a, b in zip(first, last, strict=True))
     lines = [[(x, ys[0]), (x, ys[-1])] for x in xs] + [[(xs[0], y), (xs[-1], y)] for y in ys]
     flat = np.array(lines)

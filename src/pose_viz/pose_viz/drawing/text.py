@@ -23,7 +23,7 @@ TEXT_PER_IMAGE = 0.0095
 TEXT_MIN = 7.0
 PANEL: Colour = (0.08, 0.08, 0.08)
 """Behind text."""
-PANEL_ALPHA = 0.62
+PANEL_ALPHA = 0.72
 PAD = 0.6
 """Room around text over the height of its capital letters."""
 LINE = 1.9
