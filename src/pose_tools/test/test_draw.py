@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ from pose_core.geometry.standing import standing_joints
 from pose_core.people import People2D
 from pose_core.skeleton import MEDIAPIPE33
 from pose_ros import topics
-from pose_tools.bag.messages import serialize
+from pose_ros.messages import names
+from pose_tools.bag.messages import constructor, serialize
 from pose_tools.bag.messages import writer as message_writer
 from pose_tools.bag.topics import result_topics
 from pose_tools.bag.writer import BagWriter
@@ -36,6 +38,8 @@ from pose_viz.palette import BONE, JOINT, bgr255
 
 WIDTH, HEIGHT = 320, 240
 BACKGROUND = 60
+BAG_LEVEL = 140
+"""Of images of a bag, which are no plain ground."""
 
 
 def standing(x: float = 160.0, size: float = 180.0) -> Detection:
@@ -228,14 +232,27 @@ def test_a_folder_becomes_a_video_where_one_is_named(tmp_path: Path, seen: list[
     assert len(said) == 1
 
 
-def bag(path: Path, *images: People2D) -> Path:
-    """A bag of 2D people without images."""
-    (topic,) = (topic for topic in result_topics() if topic.name == topics.PEOPLE2D)
-    topic = replace(topic, name=f"/{topics.PEOPLE2D}")
-    with BagWriter(path, [topic]) as writer:
-        for people in images:
-            writer.write(topic.name, serialize(message_writer().people2d(people)), people.stamp)
+def bag(path: Path, *people: People2D, images: Iterable[int] = ()) -> Path:
+    """A bag of 2D people, and of grey images with these stamps."""
+    kinds = {topic.name: topic for topic in result_topics(images=True)}
+    chosen = (topics.PEOPLE2D,) if people else ()
+    chosen += (topics.IMAGE_COMPRESSED,) if images else ()
+    with BagWriter(path, [replace(kinds[name], name=f"/{name}") for name in chosen]) as writer:
+        for stamp in images:
+            writer.write(f"/{topics.IMAGE_COMPRESSED}", serialize(compressed(stamp)), stamp)
+        for one in people:
+            writer.write(f"/{topics.PEOPLE2D}", serialize(message_writer().people2d(one)), one.stamp)
     return path
+
+
+def compressed(stamp: int) -> Any:
+    """A message with an image."""
+    seconds, rest = divmod(stamp, 10**9)
+    header = constructor("std_msgs/msg/Header")(
+        stamp=constructor("builtin_interfaces/msg/Time")(sec=seconds, nanosec=rest), frame_id="cam"
+    )
+    content = cv2.imencode(".png", np.full((HEIGHT, WIDTH, 3), BAG_LEVEL, np.uint8))[1]
+    return constructor(names.COMPRESSED_IMAGE)(header=header, format="png", data=content.ravel())
 
 
 def walk(images: int) -> list[People2D]:
@@ -251,6 +268,26 @@ def test_people_of_a_bag_without_images_stand_on_a_plain_ground(tmp_path: Path) 
     good, picture = cv2.VideoCapture(str(tmp_path / "out.mp4")).read()
     assert good
     assert np.abs(picture[0, 0].astype(int) - GROUND).max() < 6
+    assert np.abs(np.subtract(pixel(picture, KNEE), bgr255(JOINT))).max() < 70
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_people_of_a_bag_with_images_stand_on_them(
+    tmp_path: Path, seen: list[Detection], recorded: bool
+) -> None:
+    """Those that were recorded, else those that are found."""
+    people = walk(6)
+    stamps = [one.stamp for one in people]
+    if recorded:
+        seen.clear()
+    source = bag(tmp_path / "bag", *(people[1:] if recorded else ()), images=stamps)
+    result, said = made(source, tmp_path / "out.mp4", style="plain")
+    assert result["images"] == result["with_people"] == (5 if recorded else 6)
+    assert result["left_out"] == recorded
+    assert len(said) == recorded
+    good, picture = cv2.VideoCapture(str(tmp_path / "out.mp4")).read()
+    assert good
+    assert np.abs(picture[0, 0].astype(int) - BAG_LEVEL).max() < 8
     assert np.abs(np.subtract(pixel(picture, KNEE), bgr255(JOINT))).max() < 70
 
 
