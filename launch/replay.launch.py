@@ -8,7 +8,16 @@ parameter file says, else as the bag states of its people, its camera and how th
 docs/parameters.md says.
 """
 
-from pose_tools.launching.actions import argument, arguments, command, describe, recorder, rviz, stage
+from pose_tools.launching.actions import (
+    argument,
+    arguments,
+    command,
+    describe,
+    executable,
+    recorder,
+    rviz,
+    stage,
+)
 from pose_tools.launching.replayed import Replayed
 from pose_tools.parameters.options import REPLAY_LAUNCH
 
@@ -26,7 +35,7 @@ ARGUMENTS = arguments(
 
 def start(launch, given):
     """A recorder on request, the stages that the chosen input needs, what plays the bag, and RViz on request."""
-    replayed = Replayed.of(given)
+    replayed = Replayed.of(given, executable("pose_tools", "pose"))
     space = replayed.namespace
 
     def replaying(package, name):

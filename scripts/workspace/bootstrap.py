@@ -51,22 +51,26 @@ def start(settings):
     """Called once per process: execute again with the right environment, or add the workspace's modules."""
     if os.environ.get("POSE_WORKSPACE_BOOTSTRAP") == "0":
         return
-    ours = is_command(settings, sys.orig_argv)
-    if ours:
+    code = code_when_interrupted(settings, sys.orig_argv)
+    if code is not None:
         # Until the command has handlers of its own, Ctrl-C ends the process without a traceback.
-        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+        _signal.signal(_signal.SIGINT, lambda *_: os._exit(code))
     if os.environ.get(GUARD) != settings.TOKEN:
         os.environ.update(environment(settings, os.environ))
-        if ours:
+        if code is not None:
             _signal.pthread_sigmask(_signal.SIG_BLOCK, [_signal.SIGINT])
         os.execve(sys.executable, sys.orig_argv, os.environ)
-    if ours:
+    if code is not None:
         _signal.pthread_sigmask(_signal.SIG_UNBLOCK, [_signal.SIGINT])
     sys.path.extend(settings.SITE_FOLDERS)
 
 
-def is_command(settings, arguments):
-    """Whether a process with these `arguments` runs a node of this workspace or `pose`, rather than anything else in Python."""
-    first = next((word for word in arguments[1:] if not word.startswith("-")), "")
-    script = os.path.abspath(first)
-    return _is_below(script, settings.PREFIXES[0]) or script == os.path.join(sys.prefix, "bin", "pose")
+def code_when_interrupted(settings, arguments):
+    """What a process with these `arguments` exits with on Ctrl-C while it starts; None for anything but our commands.
+
+    A node of this workspace exits with 0, as when it runs (`pose_core.system.signals`), `pose` with 130.
+    """
+    script = os.path.abspath(next((word for word in arguments[1:] if not word.startswith("-")), ""))
+    if _is_below(script, settings.PREFIXES[0]):
+        return 0
+    return 130 if script == os.path.join(sys.prefix, "bin", "pose") else None

@@ -78,7 +78,8 @@ class Lift3DNode(Stage[Lift3DParams]):
         if lifter.uses_world:
             self.listen(msgs.People3D, topics.WORLD, self._on_world, needed="world landmarks", at_once=True)
         self.listen(msgs.People2D, topics.PEOPLE2D, self._on_people, needed="people in 2D", at_once=True)
-        self.publish_run(topics.LIFTED_RUN, lambda: versions("numpy", "onnxruntime") | model(lifter.file))
+        software = versions("numpy", "onnxruntime") | model(lifter.file)
+        self.publish_run(topics.LIFTED_RUN, lambda: software)
         self._state_subjects = self.share(msgs.Subjects, topics.SUBJECTS, self._on_subjects)
         self.keep(msgs.Bodies, topics.BODIES, lambda msg: bodies_from_msg(msg).statement)
         self.serve(SetSubject, "~/set_subject", self._on_set_subject)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -75,11 +76,11 @@ class Pose2DEstimator:
     """Detects people, drops second detections of the same person and gives ids."""
 
     def __init__(
-        self, detector: Detector, tracker: Tracker, software: Mapping[str, str] | None = None
+        self, detector: Detector, tracker: Tracker, software: Callable[[], Mapping[str, str]] = dict
     ) -> None:
-        """`software`: versions of what it runs on, by name."""
+        """`software`: what tells versions of what it runs on, by name."""
         self.detector, self.tracker = detector, tracker
-        self.software = dict(software or {})
+        self.software = software
         self._stamp: int | None = None
         self._restarts = 0
 
@@ -89,7 +90,7 @@ class Pose2DEstimator:
         if params.num_poses > 1:
             import scipy.optimize  # noqa: F401  (the tracker does, when the second person comes, and must not make anybody wait then)
         tracker = Tracker(params.max_track_gap, params.min_track_similarity, run_token(params))
-        return cls(open_detector(params), tracker, software(params))
+        return cls(open_detector(params), tracker, partial(software, params))
 
     def process(self, stamp: int, bgr: np.ndarray, frame_id: str) -> Estimate:
         """The people of an image (H, W, 3) of time `stamp` (ns) in the optical frame `frame_id`.

@@ -91,7 +91,11 @@ class Pose2DNode(Stage[Pose2DParams]):
         token = run_token(params)
         self._estimator = self._make_estimator(replace(params, run_token=token or NO_TOKEN))
         self._listeners = Listeners(self, names_of(params.wait_for)) if params.wait_for else None
-        self._source = open_source(params, self._report) if params.source else None
+        try:
+            self._source = open_source(params, self._report) if params.source else None
+        except BaseException:
+            self._estimator.close()  # left to the garbage collector, MediaPipe's threads may wait for each other for ever
+            raise
         self.health.note("device", self._estimator.detector.device)
         self.health.note("detector", params.detector)
         if params.detector == Pose2DParams.detector:  # others know nothing of MediaPipe's models
@@ -102,7 +106,8 @@ class Pose2DNode(Stage[Pose2DParams]):
         self._people = self.publish_on(msgs.People2D, topics.PEOPLE2D)
         self._world = self.publish_on(msgs.People3D, topics.WORLD)
         self.publish_skeleton(topics.SKELETON2D, MEDIAPIPE33.name)
-        self.publish_run(topics.RUN2D, lambda: self._estimator.software, token)
+        software = dict(self._estimator.software())
+        self.publish_run(topics.RUN2D, lambda: software, token)
         self._image_topic = self.resolve_topic_name(topics.IMAGE)
         if self._source or self._calibration:
             self._camera_info = self.publish_on(CameraInfo, topics.CAMERA_INFO)

@@ -23,7 +23,9 @@ class Pose2DParams(StageParams):
         "images; empty: the image topic",
     )
     image_transport: str = param(
-        "raw", "which topic to listen to: image_raw, or image_raw/compressed", choices=TRANSPORTS
+        "raw",
+        "which images to take: of image_raw, or of image_raw/compressed; compressed ones on image_raw itself are taken anyway",
+        choices=TRANSPORTS,
     )
     frame_id: str = param(
         "camera_optical_frame",
@@ -95,3 +97,8 @@ class Pose2DParams(StageParams):
         low=0.01,
         high=1.0,
     )
+
+
+def is_camera(source: str) -> bool:
+    """Whether `source` names a camera or a stream, which gives images when they come; else it is a recording."""
+    return source.isdecimal() or "://" in source or source.startswith("/dev/")

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import re
 
-from pose2d_node.params import AUTO_TOKEN, LONGEST_TOKEN, NO_TOKEN, Pose2DParams
-from pose2d_node.sources import is_camera
+from pose2d_node.params import AUTO_TOKEN, LONGEST_TOKEN, NO_TOKEN, Pose2DParams, is_camera
 
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 """Base 32 (RFC 4648) in lower case."""

@@ -27,7 +27,7 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from pose2d_node.params import Pose2DParams
+from pose2d_node.params import Pose2DParams, is_camera
 from pose_core.reading import picture
 from pose_core.system.exits import Unavailable
 from pose_core.system.inbox import Inbox
@@ -619,11 +619,6 @@ def read_image(file: Path) -> np.ndarray | None:
         return picture.decode(file.read_bytes(), upright=True)
     except (picture.DamagedImage, OSError):
         return None
-
-
-def is_camera(source: str) -> bool:
-    """Whether `source` names a camera or a stream, which gives images when they come; else it is a recording."""
-    return source.isdecimal() or "://" in source or source.startswith("/dev/")
 
 
 def open_source(params: Pose2DParams, report: Report = silent) -> Source:

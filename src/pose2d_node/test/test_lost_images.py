@@ -73,8 +73,12 @@ def test_what_was_announced_before_the_first_image_is_not_lost() -> None:
 
 def test_a_recording_that_begins_again_loses_nothing() -> None:
     lost = LostImages()
+    ahead = 2  # CameraInfo overtakes images
     for _ in range(3):
-        for number in range(2 * BACK // PERIOD):
-            lost.announce(number * PERIOD)
-            lost.arrive(number * PERIOD)
+        count = 2 * WAITING + BACK // PERIOD
+        for number in range(count + ahead):
+            if number < count:
+                lost.announce(number * PERIOD)
+            if number >= ahead:
+                lost.arrive((number - ahead) * PERIOD)
     assert lost.lost == 0

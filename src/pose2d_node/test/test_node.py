@@ -22,6 +22,7 @@ from pose_core.geometry.camera import Camera
 from pose_ros import frames, qos, topics
 from pose_ros.conversions import people2d_from_msg, people3d_from_msg, stamp_from_ns, stamp_to_ns
 from pose_ros.images import compressed_to_msg, image_to_msg
+from pose_ros.listeners import RECORDER
 from pose_ros.messages.images import image_from_msg
 from pose_ros.testing import executing, spin_until
 
@@ -443,6 +444,33 @@ def test_the_age_holds_the_time_that_an_image_waited(ros_context, monkeypatch):
     assert times[0].start == times[0].end <= released <= times[2].start
 
 
+def test_what_is_done_behind_is_one_thing_at_a_time_in_order():
+    behind, go_on, done = node_module.Behind("behind"), threading.Semaphore(0), []
+
+    def work(number: int) -> None:
+        assert go_on.acquire(timeout=20.0)
+        done.append(number)
+
+    behind.do(lambda: work(0))
+    assert done == []
+    go_on.release(2)
+    behind.do(lambda: work(1))
+    assert done[0] == 0  # the first one has ended before the second one begins
+    behind.close()
+    assert done == [0, 1]
+
+
+def test_what_fails_behind_is_told_at_once_and_raised_by_the_next_thing():
+    behind, told = node_module.Behind("behind"), []
+    behind.do(lambda: 1 / 0, told.append)
+    with pytest.raises(ZeroDivisionError):
+        behind.wait()
+    assert [type(error) for error in told] == [ZeroDivisionError]
+    behind.do(lambda: None, told.append)
+    behind.close()
+    assert len(told) == 1
+
+
 def with_stamp(msg: Image, stamp: int) -> Image:
     msg.header.stamp = stamp_from_ns(stamp)
     return msg
@@ -592,3 +620,42 @@ def test_a_video_has_no_token_and_two_live_runs_have_two(ros_context, make_video
 def test_a_token_that_cannot_be_is_refused(ros_context):
     with pytest.raises(ValueError, match="run_token must be"):
         new_node(run_token="Not This")
+
+
+class Recorder(Listener):
+    """Listens to everything, under the name of what records bags."""
+
+    def __init__(self) -> None:
+        Node.__init__(self, RECORDER)
+        self.heard, self.kinds = [], [(msgs.People2D, topics.PEOPLE2D)]
+        self.create_subscription(
+            msgs.People2D, topics.PEOPLE2D, lambda msg: self.heard.append((topics.PEOPLE2D, msg)), 50
+        )
+
+
+def test_the_first_image_waits_for_who_is_to_hear_it(ros_context, make_video):
+    """A recorder that came late had 10 of 100."""
+    node = new_node(source=str(make_video()), wait_for=RECORDER)
+    with executing(node) as executor:
+        for _ in range(10):
+            executor.spin_once(timeout_sec=0.02)
+        assert node.frames_read == 0
+        executor.add_node(late := Recorder())
+        assert spin_until(executor, lambda: len(late.heard) == len(STAMPS))
+        assert late.stamps(topics.PEOPLE2D) == STAMPS
+        late.destroy_node()
+
+
+def test_a_source_does_not_wait_for_ever_and_ends_while_it_waits(ros_context, make_video, monkeypatch):
+    with executing(node := new_node(source=str(make_video()), wait_for="lift3d")):
+        node.destroy_node()
+        assert node.frames_read == 0
+    monkeypatch.setattr(node_module, "LISTENERS_PATIENCE", 0.1)
+    with executing(node := new_node(source=str(make_video()), wait_for="lift3d")) as executor:
+        assert spin_until(executor, node.finished.is_set)
+        assert node.frames_read == len(STAMPS)
+
+
+def test_who_cannot_be_waited_for_is_refused(ros_context):
+    with pytest.raises(ValueError, match="a node 'lift2d' cannot be waited for"):
+        new_node(wait_for="lift2d")

@@ -341,6 +341,34 @@ def test_where_key_images_are_near_a_slow_recording_keeps_its_own_pace(monkeypat
     assert len(seen.stamps) + seen.skipped == pytest.approx(film.now / PERIOD, abs=30)
 
 
+def test_where_key_images_are_far_apart_leaps_are_given_up_and_what_is_decoded_is_seen(monkeypatch):
+    film = SlowFilm(20_000, 2 * PERIOD, 100_000)
+    seen = watched(film, monkeypatch)
+    decoded = film.now / film.cost
+    assert len(seen.stamps) > 0.4 * decoded  # a late image is dropped once, then shown
+
+
+def test_a_container_that_leaps_back_is_read_on_without_leaps():
+    captures: list[FakeCapture] = []
+
+    class Lost(FakeCapture):
+        leaps = 0
+
+        def set(self, prop: int, value: float) -> bool:
+            if prop == cv2.CAP_PROP_POS_MSEC:
+                self.leaps, self.index = self.leaps + 1, 2
+            return True
+
+    def open_capture(_path: str) -> FakeCapture:
+        captures.append(Lost([40.0 * i for i in range(50)], stated=50))
+        return captures[-1]
+
+    goals = itertools.chain([0] * 5, itertools.repeat(30 * PERIOD))
+    shots = Video(Path("film.mp4"), open_capture).shots(sources.silent, lambda: next(goals))
+    assert [(at // PERIOD, index_of(shot())) for at, shot in shots] == [(i, i % 30) for i in range(50)]
+    assert captures[-1].leaps == 1
+
+
 def test_a_recording_that_is_fast_enough_is_neither_passed_over_nor_reported(monkeypatch):
     film = SlowFilm(500, PERIOD // 2, 250)
     seen = watched(film, monkeypatch)

@@ -36,12 +36,12 @@ def test_an_interrupt_is_held_until_the_end_of_the_block():
         assert signals.received
 
 
-def ended(body: str) -> tuple[int, str, str]:
+def ended(body: str, *, endless: bool = False) -> tuple[int, str, str]:
     """Exit code and words of a process in which `run_command` runs a function with this body."""
     lines = "\n".join(f"    {line}" for line in body.splitlines())
     code = (
         "import os, signal, sys\nfrom pose_core.system.signals import Signals, run_command\n"
-        f"def command():\n{lines}\nrun_command(command)\n"
+        f"def command():\n{lines}\nrun_command(command, endless={endless})\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
@@ -90,6 +90,19 @@ def test_what_fails_because_of_a_signal_says_its_sentence_and_has_the_code_of_th
         "with Signals():\n    signal.raise_signal(signal.SIGTERM)\nsys.exit('interrupted; results are kept')"
     )
     assert ended(body) == (143, "", "interrupted; results are kept\n")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "signal.raise_signal(signal.SIGINT)",
+        "with Signals():\n    signal.raise_signal(signal.SIGTERM)\n    signal.raise_signal(signal.SIGTERM)",
+        "import atexit\natexit.register(signal.raise_signal, signal.SIGINT)",
+        "with Signals():\n    signal.raise_signal(signal.SIGTERM)\nsys.exit(1)",
+    ],
+)
+def test_what_works_until_a_signal_comes_has_succeeded(body: str):
+    assert ended(body, endless=True) == (0, "", "")
 
 
 def test_what_notes_a_signal_and_finishes_has_succeeded():

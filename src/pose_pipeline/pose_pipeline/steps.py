@@ -21,8 +21,8 @@ from pose_core.sequence import PoseSequence
 from pose_core.skeleton import MEDIAPIPE33, SKELETONS
 from pose_core.types import Stamps, Track, TrackStd
 from pose_core.units import NS_PER_S
-from pose_tools.bag.level import stated_tilt
 from pose_tools.files.refine import of_arrays
+from pose_tools.tilt import stated_tilt
 from refine_node import recording
 from refine_node.params import RefineParams
 

@@ -14,6 +14,7 @@ import pytest
 
 from pose_core import assets
 from pose_core.skeleton import MEDIAPIPE33
+from pose_core.system.exits import WRONG_CONFIGURATION
 from pose_ros.domains import private_domain
 from pose_tools.bag.people import read_people
 
@@ -104,7 +105,7 @@ def test_one_that_cannot_be_imported_is_named_and_the_rest_work(
     pose: Callable[..., subprocess.CompletedProcess[str]],
 ) -> None:
     done = pose("live", "--source", str(assets.path(VIDEO)), "--lifter", "gone", "--max-frames", "2")
-    assert done.returncode == 1
+    assert done.returncode == WRONG_CONFIGURATION
     assert (
         "'gone' of package their-pose cannot be used (ModuleNotFoundError: No module named 'their_pose.gone')"
         in done.stderr

@@ -7,6 +7,7 @@ stand-ins for its actions that remember how they were made.
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import subprocess
 import sys
@@ -17,17 +18,22 @@ from typing import Any
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from pose2d_node.params import NO_TOKEN
 from pose_core import config
 from pose_core.config import text_of
-from pose_core.system.exits import FAILED, WRONG_CONFIGURATION
+from pose_core.statements import RunStatement, SubjectStatement, SubjectStatements
+from pose_core.system.exits import FAILED, WRONG_CONFIGURATION, Failed, WrongConfiguration
 from pose_ros.domains import private_domain
 from pose_ros.messages import names
-from pose_ros.messages.delivery import IMAGES
-from pose_tools import middleware
-from pose_tools.bag.messages import constructor, serialize
+from pose_ros.messages.delivery import IMAGES, LATCHED, RESULTS
+from pose_tools.bag.messages import constructor, serialize, writer
 from pose_tools.bag.topics import Topic
 from pose_tools.bag.writer import BagWriter
+from pose_tools.cli.main import app
+from pose_tools.launching import replayed
+from pose_tools.middleware import CHOSEN, ENOUGH, VARIABLE
 from pose_tools.parameters.launching import SET, arguments_of
 from pose_tools.parameters.options import LAUNCH_FILES, LIVE_LAUNCH, REPLAY_LAUNCH, options_of
 from pose_tools.parameters.table import STAGES
@@ -365,9 +371,10 @@ class Launched:
 
     declared: dict[str, Made] = field(default_factory=dict)
     started: list[Made] = field(default_factory=list)
+    environment: dict[str, str] = field(default_factory=dict)
+    """Variables that everything is started with."""
     ended: tuple[int, str] | None = None
     """Exit code and sentence, where it ended before anything started."""
-    environment: dict[str, str] = field(default_factory=dict)
     context: SimpleNamespace = field(default_factory=SimpleNamespace)
 
     def parameters(self) -> dict[str, dict[str, Any]]:
@@ -396,6 +403,14 @@ class Launched:
         return line
 
 
+def described(_pose: str, words: list[str]) -> Any:
+    """As `replayed.describe`, without a process for each."""
+    result = CliRunner().invoke(app, words)
+    if result.exception is not None:
+        raise Failed(str(result.exception))
+    return json.loads(result.stdout)
+
+
 @pytest.fixture
 def launched(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Runs a launch file with the stand-ins, as `ros2 launch` would with these arguments."""
@@ -404,6 +419,7 @@ def launched(monkeypatch: pytest.MonkeyPatch) -> Any:
         module.__dict__.update(STAND_INS[name])
         monkeypatch.setitem(sys.modules, name, module)
     made["launch"].logging = made["launch.logging"]  # type: ignore[attr-defined]
+    monkeypatch.setattr(replayed, "describe", described)
     monkeypatch.delitem(sys.modules, ACTIONS, raising=False)
     monkeypatch.setitem(sys.modules, ACTIONS, importlib.import_module(ACTIONS))
 
@@ -417,7 +433,9 @@ def launched(monkeypatch: pytest.MonkeyPatch) -> Any:
                 for one in action.function(found.context) or []:
                     by_kind.setdefault(type(one).__name__, []).append(one)
                 found.started += by_kind.get("Node", [])
-                found.environment |= dict(one.positional for one in by_kind.get("SetEnvironmentVariable", []))
+                for one in by_kind.get("SetEnvironmentVariable", []):
+                    name, value = one.positional
+                    found.environment[name] = performed(value, found.context)
                 for end in by_kind.get("EndWith", []):
                     found.ended = end.code, by_kind["Shutdown"][0].reason
             else:
@@ -432,6 +450,18 @@ def launched(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 ACTIONS = "pose_tools.launching.actions"
+
+
+@pytest.mark.parametrize("file", LAUNCH_FILES)
+def test_everything_is_started_with_our_profile_of_fast_dds_unless_one_is_chosen(
+    launched: Any, required: Any, file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in (*CHOSEN, "RMW_IMPLEMENTATION", "ROS_DISTRO"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pose_tools.middleware.shared_memory_free", lambda: ENOUGH)
+    assert launched(file, **required[file]).environment == {VARIABLE: str(ROOT / "config" / "fastdds.xml")}
+    monkeypatch.setenv("RMW_IMPLEMENTATION", "rmw_cyclonedds_cpp")
+    assert launched(file, **required[file]).environment == {}
 
 
 @pytest.fixture
@@ -465,6 +495,7 @@ REPLAYED_IMAGES = {
     "use_sim_time": True,
     "source": "",
     "image_transport": "compressed",
+    "run_token": NO_TOKEN,
     "qos_overrides./image_raw/compressed.subscription.reliability": "reliable",
 }
 
@@ -537,18 +568,6 @@ def test_a_recording_that_is_not_played_like_a_camera_is_taken_whole(
     assert [told[name].get("lossless", False) for name in STAGES] == [lossless] * 4
 
 
-def test_processes_get_our_profile_of_the_middleware_unless_users_have_theirs(
-    launched: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in middleware.CHOSEN:
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.delenv("RMW_IMPLEMENTATION", raising=False)
-    monkeypatch.setattr(middleware, "shared_memory_free", lambda: middleware.ENOUGH)
-    assert set(launched(LIVE_LAUNCH).environment) == {middleware.variable(os.environ)}
-    monkeypatch.setenv("RMW_IMPLEMENTATION", "rmw_cyclonedds_cpp")
-    assert launched(LIVE_LAUNCH).environment == {}
-
-
 def test_further_parameters_are_set(launched: Any) -> None:
     asked = {"set": "refine.process_noise=0.5 'viz.people=lift3d'", "lifter": "mediapipe_world"}
     told = launched(LIVE_LAUNCH, **asked).parameters()
@@ -608,6 +627,21 @@ def test_a_stage_that_dies_is_started_again_but_not_while_the_launch_ends(launch
     assert (type(stop).__name__, end.code) == ("Shutdown", WRONG_CONFIGURATION)
     refused = SimpleNamespace(returncode=WRONG_CONFIGURATION, process_name="refine-3")
     assert run.nodes("refine")[0].on_exit(refused, run.context) == [], "it ends already"
+
+
+def test_a_recorder_that_fails_after_a_replay_that_did_not_is_a_failure(
+    launched: Any, bag: Path, tmp_path: Path
+) -> None:
+    """It was killed while the launch ended, and that ended with 0."""
+    run = launched(REPLAY_LAUNCH, bag=str(bag), record=str(tmp_path / "bag"))
+    recorder, player = run.nodes("pose")
+    (stop,) = player.on_exit(SimpleNamespace(returncode=0, process_name="pose-5"), run.context)
+    assert type(stop).__name__ == "Shutdown"
+    ending = SimpleNamespace(is_shutdown=True)
+    (end,) = recorder.on_exit(SimpleNamespace(returncode=130, process_name="pose-1"), ending)
+    assert end.code == 130
+    assert recorder.on_exit(SimpleNamespace(returncode=1, process_name="pose-1"), ending) == []
+    assert float(recorder.sigterm_timeout) >= 60.0, "a busy machine takes its time to write the end of a bag"
 
 
 @pytest.mark.parametrize(
@@ -698,11 +732,43 @@ def test_a_replay_waits_for_its_recorder_and_all_have_the_clock_of_the_bag(
     run = launched(REPLAY_LAUNCH, bag=str(bag), record=str(tmp_path / "bag"), rviz="true", rate="0.5")
     assert run.started[0].arguments[0] == "record"
     words = run.words("pose", "play")
-    assert words == ["play", str(bag), "--rate", "0.5", "--namespace", "", "--wait-for", "pose_recorder"]
+    assert words == ["play", str(bag), "--rate", "0.5", "--wait-for", "pose_recorder"]
     (player,) = (node for node in run.nodes("pose") if node.arguments[0] == "play")
     clocked = [node for node in run.started if node is not player]
     assert len(clocked) == 5
     assert all(run._own(node)["use_sim_time"] is True for node in clocked)
+
+
+@pytest.fixture
+def stating(tmp_path: Path) -> Path:
+    """A bag that states how its people were lifted."""
+    run = RunStatement("lift3d", parameters={"height": "1.5", "max_misfit": "0.2", "lossless": "true"})
+    subjects = SubjectStatements(1, (SubjectStatement("p1", 1.6),))
+    kinds = {"/lift3d/run": names.RUN, "/lift3d/subjects": names.SUBJECTS, "/pose2d/people": names.PEOPLE2D}
+    delivery = {names.RUN: LATCHED, names.SUBJECTS: LATCHED, names.PEOPLE2D: RESULTS}
+    with BagWriter(
+        tmp_path / "stating", [Topic(name, kind, delivery[kind]) for name, kind in kinds.items()]
+    ) as bag:
+        bag.write("/lift3d/run", serialize(writer().run(run)))
+        bag.write("/lift3d/subjects", serialize(writer().subjects(subjects)))
+        bag.write("/pose2d/people", serialize(constructor(names.PEOPLE2D)()), STAMP_NS)
+    return tmp_path / "stating"
+
+
+def test_a_replay_is_set_as_the_bag_states_unless_somebody_says_otherwise(
+    launched: Any, stating: Path, tmp_path: Path
+) -> None:
+    clock = {"use_sim_time": True}
+    as_it_was = launched(REPLAY_LAUNCH, bag=str(stating))
+    assert as_it_was.parameters()["lift3d"] == {"height": 1.5, "max_misfit": 0.2, **clock}
+    assert "--no-subjects" not in as_it_was.words("pose", "play")
+    otherwise = launched(REPLAY_LAUNCH, bag=str(stating), subject_height="1.8")
+    assert otherwise.parameters()["lift3d"] == {"height": 1.8, "max_misfit": 0.2, **clock}
+    assert "--no-subjects" in otherwise.words("pose", "play")
+    file = tmp_path / "mine.yaml"
+    file.write_text("/**/lift3d:\n  ros__parameters:\n    max_misfit: 0.3\n")
+    by_file = launched(REPLAY_LAUNCH, bag=str(stating), params=str(file))
+    assert by_file.parameters()["lift3d"] == {"height": 1.5, **clock}
 
 
 @pytest.mark.parametrize(
@@ -735,7 +801,12 @@ def test_namespace_topic_and_transport_are_found_in_the_bag(
     run = launched(REPLAY_LAUNCH, bag=str(bag_of(tmp_path / "bag", kinds)), **given)
     assert run.ended is None
     assert {node.namespace for node in run.started} == {namespace}
-    assert run.words("pose")[4:] == ["--namespace", namespace, *images]
+    chosen = [word for name, value in given.items() if name != "images" for word in (f"--{name}", value)]
+    assert run.words("pose") == [
+        *("play", str(tmp_path / "bag"), *chosen),
+        *(["--images"] if images else []),
+        *("--rate", "1.0"),
+    ]
     if images:
         told = run.parameters()["pose2d"]
         assert told["image_transport"] == images[-1]
@@ -783,3 +854,48 @@ def test_arguments_of_a_launch_file_that_includes_this_one_are_let_be(
     expect_known(LIVE_LAUNCH, ["source"], launch)
     with pytest.raises(ValueError, match="unknown argument 'arm'"):
         expect_known(LIVE_LAUNCH, ["source"], ["ros2", "launch", "pose_pipeline", LIVE_LAUNCH, "arm:=left"])
+
+
+LIGHT = """
+import sys
+
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in sys.argv[1].split(","):
+            raise ImportError(f"{name} is not in the Python of ROS")
+
+sys.meta_path.insert(0, Blocked())
+import pose_tools.launching.given, pose_tools.launching.replayed, pose_tools.launching.restarts
+import pose_tools.middleware, pose_tools.parameters.launching
+"""
+
+
+def test_launch_files_need_nothing_that_the_python_of_ros_lacks() -> None:
+    """`ros2 launch` does not run in our environment, where packages of PyPI are."""
+    lacking = "apsw,cv2,lz4,matplotlib,mcap,mediapipe,onnxruntime,rich,rosbags,scipy,torch,typer,zstandard"
+    done = subprocess.run([sys.executable, "-c", LIGHT, lacking], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture
+def pose(tmp_path: Path) -> str:
+    """Our command, as a launch file finds it installed."""
+    file = tmp_path / "pose"
+    file.write_text(f"#!{sys.executable}\nfrom pose_tools.cli.main import main\nmain()\n")
+    file.chmod(0o755)
+    return str(file)
+
+
+def test_a_bag_is_described_by_our_own_command(pose: str, bag: Path) -> None:
+    assert replayed.describe(pose, ["play", str(bag), "--images", "--describe", "{}"]) == {
+        "namespace": "",
+        "values": {
+            "pose2d": {name: value for name, value in REPLAYED_IMAGES.items() if name != "use_sim_time"}
+        },
+        "subjects": True,
+        "warnings": [],
+    }
+    with pytest.raises(Failed, match=r"^there is no bag at nowhere$"):
+        replayed.describe(pose, ["play", "nowhere", "--describe", "{}"])
+    with pytest.raises(WrongConfiguration, match="did you mean 'lift3d'"):
+        replayed.describe(pose, ["play", str(bag), "--wait-for", "lift2d"])

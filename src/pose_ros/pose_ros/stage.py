@@ -35,7 +35,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from pose_msgs import msg as msgs
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType, ROSClock
-from rclpy.executors import SingleThreadedExecutor
+from rclpy.experimental.events_executor import EventsExecutor
 from rclpy.lifecycle import LifecycleNode, LifecyclePublisher, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.publisher import Publisher
@@ -586,7 +586,7 @@ def run(stage_class: Callable[[], Stage[Any]]) -> None:
         try:
             stage = _construct(stage_class)
             one_blas_thread()
-            executor = SingleThreadedExecutor()
+            executor = EventsExecutor()  # the best under load of `pose bench` (docs/performance.md)
             executor.add_node(stage)
             try:
                 spin(executor, signals)

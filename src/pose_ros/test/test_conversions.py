@@ -522,10 +522,12 @@ def test_bodies_come_back_through_bytes():
     bones = len(SKELETONS.get("coco17").bones)
     length = np.linspace(0.125, 0.5, bones).astype(np.float32).astype(float)
     length[2] = NAN
-    stated = BodyStatements("coco17", 9, (BodyStatement("p1", length, np.arange(bones) > 4),))
+    stated = BodyStatements("coco17", 9, (BodyStatement("p1", length, np.arange(bones) > 4, 1.75),))
     msg = conversions.bodies_to_msg(stated)
     back = conversions.bodies_from_msg(deserialize_message(serialize_message(msg), msgs.Bodies))
     assert (back.skeleton, back.revision, back.bodies[0].id) == ("coco17", 9, "p1")
+    assert back.bodies[0].height == 1.75
+    assert np.isnan(conversions.bodies_from_msg(bodies()).bodies[0].height)
     np.testing.assert_array_equal(back.bodies[0].length, length)
     np.testing.assert_array_equal(back.bodies[0].settled, np.arange(bones) > 4)
 
@@ -591,6 +593,10 @@ BROKEN_STATEMENTS = {
     ),
     "length of 'p1' must be from 0.001 to 10000 m, or NaN": (
         lambda: _changed(bodies(), lambda body: setattr(body, "length", with_value(body.length, 3, 0.0))),
+        conversions.bodies_from_msg,
+    ),
+    "height of 'p1' must be from 0.01 to 10000 m, or 0, or NaN, got -1.0": (
+        lambda: _changed(bodies(), lambda body: setattr(body, "height", -1.0)),
         conversions.bodies_from_msg,
     ),
     "settled of 'p1' must be 0 or 1, got 2": (

@@ -19,6 +19,7 @@ from pose2d_node.sources import VIDEO_ORIGIN_NS
 from pose_core import assets
 from pose_core.geometry.calibration import read_qualisys
 from pose_core.markers import world_from_camera
+from pose_core.system.exits import FAILED, WRONG_CONFIGURATION
 from pose_ros import topics
 from pose_ros.messages.names import PEOPLE3D
 from pose_tools.bag.namespaces import input_of
@@ -114,6 +115,18 @@ def test_messages_say_when_each_stage_worked(messages: dict) -> None:
     assert times.stage == ["source", "detect", "pose2d", "lift3d", "refine"]
     assert (np.asarray(times.end) >= np.asarray(times.start)).all()
     assert times.start[1] >= times.end[0]
+
+
+def test_remappings_hold_for_what_counts_and_records_as_well(tmp_path: Path) -> None:
+    """As a launch file gives them to stages in one process: the monitor heard nothing, and the recorder other topics."""
+    setup = video_setup()
+    setup.ros_args = ("-r", "__ns:=/left", "-r", "camera_info:=/eye/camera_info")
+    report = run(Run(setup, record=tmp_path / "bag", max_frames=3))
+    assert "failure" not in report
+    assert report["frames"] >= 3
+    found = {message.topic for message in read(tmp_path / "bag")}
+    assert {"/left/pose2d/people", "/left/refine/people", "/eye/camera_info"} <= found
+    assert all(topic.startswith(("/left/", "/eye/")) for topic in found)
 
 
 def digest(bag: Path) -> str:
@@ -229,7 +242,7 @@ def test_bad_input_is_one_sentence(arguments: list[str], sentence: str) -> None:
     places = {"SELF": __file__, "VIDEO": str(assets.path(VIDEO))}
     done = pose("live", *(places.get(word, word) for word in arguments))
     said = [line for line in done.stderr.splitlines() if line.startswith("pose: ")]
-    assert done.returncode == 1
+    assert done.returncode == (FAILED if "93" in arguments else WRONG_CONFIGURATION)
     assert len(said) == 1
     assert sentence in said[0]
     assert "Traceback" not in done.stderr
@@ -239,7 +252,7 @@ def test_a_misspelt_parameter_in_yaml_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "live.yaml"
     file.write_text("/**/refine:\n  ros__parameters:\n    refinr: kalman\n")
     done = pose("live", "--source", str(assets.path(VIDEO)), "--params", str(file))
-    assert done.returncode == 1
+    assert done.returncode == WRONG_CONFIGURATION
     assert "did you mean 'refiner'?" in done.stderr
 
 

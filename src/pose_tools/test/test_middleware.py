@@ -40,15 +40,14 @@ def test_the_profile_ships_with_room_for_images_and_a_way_to_other_machines() ->
     assert participant.get("is_default_profile") == "true"
 
 
-def test_a_new_process_announces_itself_until_it_does_so_regularly() -> None:
-    """Whoever misses the first announcements hears nothing for the lease's period, 3 s by default, and no result comes."""
+def test_a_process_that_takes_the_place_of_a_dead_one_is_heard_soon() -> None:
+    """By default others tell it 3 s later that they are there, and write for 1 s more to the memory of the dead one."""
     root = ElementTree.parse(config_file(middleware.PROFILE)).getroot()
-    (announcements,) = root.iter(f"{SPACE}initialAnnouncements")
-    count = int(announcements.findtext(f"{SPACE}count", ""))
-    (period,) = announcements.iter(f"{SPACE}period")
-    seconds = int(period.findtext(f"{SPACE}sec", "")) + int(period.findtext(f"{SPACE}nanosec", "")) / 1e9
-    assert seconds <= 0.1
-    assert count * seconds >= 3.0
+    (announcement,) = root.iter(f"{SPACE}leaseAnnouncement")
+    period = {one.tag.removeprefix(SPACE): int(one.text or "") for one in announcement}
+    assert period["sec"] + period["nanosec"] / 1e9 <= 0.5
+    (check,) = root.iter(f"{SPACE}healthy_check_timeout_ms")
+    assert 100 < int(check.text or "") <= 250
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from pose_core import config
 from pose_core.config import Parameter, parameters_of, text_of
 from pose_core.system import exits
+from pose_core.system.exits import WrongConfiguration
 from pose_tools.cli import main as cli
 from pose_tools.cli.main import app
 from pose_tools.parameters.chosen import chosen, of_file, params_of
@@ -392,6 +393,16 @@ def test_live_takes_a_video_image_by_image_unless_it_is_told_otherwise(asked: An
         assert found["pose2d"].real_time is found["setup"].live is real_time
     assert asked(LIVE)["setup"].live
     assert asked(LIVE, "--source", "0")["setup"].live
+
+
+def test_live_takes_images_from_any_topic(asked: Any) -> None:
+    assert asked(LIVE)["setup"].ros_args == ()
+    found = asked(LIVE, "--image-topic", "/cam/jpeg", "--camera-info", "cam/info")["setup"].ros_args
+    assert found == ("-r", "image_raw:=/cam/jpeg", "-r", "camera_info:=cam/info")
+    with pytest.raises(
+        WrongConfiguration, match="'/cam jpeg' cannot be the name of a topic; it has letters, digits"
+    ):
+        asked(LIVE, "--image-topic", "/cam jpeg")
 
 
 def test_replay_of_people_has_no_use_for_parameters_of_the_detector(asked: Any) -> None:

@@ -24,12 +24,12 @@ from pose_ros import qos
 from pose_ros.messages import names
 from pose_ros.messages.delivery import LATCHED
 from pose_ros.testing import executing, spin_until
-from pose_tools.bag.files import part_of
 from pose_tools.bag.reader import read
 from pose_tools.bag.recovery import recover
 from pose_tools.bag.topics import Topic
 from pose_tools.bag.writer import BagWriter, Recording, RecordingStopped, expect_recordable
 from pose_tools.graph.recorder import Lacking, Recorder
+from pose_tools.result_folder import part_of
 
 PEOPLE, SKELETON = "/pose2d/people", "/pose2d/skeleton"
 TOPICS = (Topic(PEOPLE, names.PEOPLE2D), Topic(SKELETON, names.SKELETON, LATCHED))

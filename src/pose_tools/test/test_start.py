@@ -42,11 +42,12 @@ main()
 @pytest.mark.parametrize("module", ["numpy", "rclpy", "diagnostic_msgs", "pose_ros.stage"])
 @pytest.mark.parametrize("package", NODES.values())
 def test_an_interrupt_while_a_node_starts_has_no_traceback(package: str, module: str) -> None:
-    assert interrupted(package, module, signal.SIGINT) == (130, "", "")
+    """Launch says "finished cleanly" of it, as of one that runs."""
+    assert interrupted(package, module, signal.SIGINT) == (0, "", "")
 
 
-def test_sigterm_while_a_node_starts_has_its_own_code() -> None:
-    assert interrupted("refine_node", "refine_node.node", signal.SIGTERM) == (143, "", "")
+def test_sigterm_while_a_node_starts_has_no_traceback() -> None:
+    assert interrupted("refine_node", "refine_node.node", signal.SIGTERM) == (0, "", "")
 
 
 def test_an_interrupt_while_a_node_opens_its_network_ends_it_in_order() -> None:
@@ -137,4 +138,4 @@ def test_several_people_are_followed_from_the_first_image() -> None:
         "estimator.open_detector = lambda params: None\n"
         "estimator.Pose2DEstimator.from_params(Pose2DParams(num_poses={}))"
     )
-    assert (loaded(code.format(1)), loaded(code.format(2))) == (set(), {"scipy"})
+    assert loaded(code.format(2)) - loaded(code.format(1)) == {"scipy"}

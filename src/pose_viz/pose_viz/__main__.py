@@ -7,7 +7,7 @@ from pose_core.system.signals import run_command
 
 def main() -> None:
     """Entry point of the `viz` command."""
-    run_command(_run)
+    run_command(_run, endless=True)
 
 
 def _run() -> None:

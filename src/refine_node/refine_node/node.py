@@ -58,7 +58,9 @@ class RefineNode(Stage[RefineParams]):
         self._angle_output = self.publish_on(msgs.JointAngles, topics.ANGLES)
         self._state_output = self.publish_on(JointState, topics.JOINT_STATES)
         self.listen(msgs.People3D, topics.LIFTED, self._on_people, needed="people in 3D")
-        self.publish_run(topics.REFINED_RUN, self._software)
+        self._software = software_of(self.params)
+        self.publish_run(topics.REFINED_RUN, lambda: self._software)
+        self._refiner_named = self.params.refiner
         self._author: Author[BodyOf] = Author()
         self._bodies: dict[str, BodyOf] = {}
         self._bone_skeleton = ""
@@ -70,6 +72,8 @@ class RefineNode(Stage[RefineParams]):
     def on_params(self, params: RefineParams) -> None:
         self._refiner.retune(params)
         self._angles.retune(params)
+        if params.refiner != self._refiner_named:
+            self._refiner_named, self._software = params.refiner, software_of(params)
         self.health.note("refiner", params.refiner)
 
     def _on_people(self, msg: msgs.People3D) -> None:
@@ -90,10 +94,6 @@ class RefineNode(Stage[RefineParams]):
             self._output.publish(people3d_to_msg(refined))
             self._publish_angles(refined)
         self._tell_bodies()
-
-    def _software(self) -> dict[str, str]:
-        file = REFINERS.get(self.params.refiner).file(self.params)
-        return versions("numpy", *(["onnxruntime"] if file else [])) | model(file)
 
     def _on_bodies(self, msg: msgs.Bodies) -> None:
         """What others keep of what had settled before this node began."""
@@ -158,6 +158,12 @@ class RefineNode(Stage[RefineParams]):
             )
         else:
             health.clear(BONES)
+
+
+def software_of(params: RefineParams) -> dict[str, str]:
+    """Versions by name of what refines, its network by its content. Raises OSError where that cannot be read."""
+    file = REFINERS.get(params.refiner).file(params)
+    return versions("numpy", *(["onnxruntime"] if file else [])) | model(file)
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -66,7 +67,7 @@ class Track:
         self.shown: tuple[Person3D, int] | None = None
         """The person as last handed out from a frame that showed them, and its stamp."""
         self.adopted = False
-        """Whether bones are from a statement, which does not tell at which scale they were learnt."""
+        """Whether bones are from a statement that does not tell at which scale they were learnt."""
         self._body: tuple[int, BodyOf | None] = (-1, None)
 
     def body(self, id: str) -> BodyOf | None:
@@ -74,16 +75,24 @@ class Track:
         revision, _ = self._body
         if revision != self.bones.revision:
             stated = self.bones.stated()
-            body = None if stated is None else BodyOf(self.refiner.skeleton.name, BodyStatement(id, *stated))
+            height = math.nan if self.adopted else self.person.height
+            body = (
+                None
+                if stated is None
+                else BodyOf(self.refiner.skeleton.name, BodyStatement(id, *stated, height))
+            )
             self._body = self.bones.revision, body
         return self._body[1]
 
     def adopt(self, body: BodyOf) -> None:
-        """Take over what was stated of the person's bones, unless these are another skeleton's."""
+        """Take over what was stated of the person's bones, at the scale of today, unless these are another skeleton's."""
         if body.skeleton == self.refiner.skeleton.name:
             before = self.bones.revision
-            self.bones.adopt(body.body.length, body.body.settled, self.seen)
-            self.adopted = self.adopted or self.bones.revision != before
+            ratio = self.person.height / body.body.height
+            length = ratio * body.body.length if np.isfinite(ratio) else body.body.length
+            self.bones.adopt(length, body.body.settled, self.seen)
+            unknown = self.bones.revision != before and not np.isfinite(ratio)
+            self.adopted = self.adopted or unknown
 
 
 @dataclass

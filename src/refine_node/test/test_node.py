@@ -280,3 +280,17 @@ def test_the_refiner_can_change_while_running(figure):
 def test_a_wrong_parameter_is_refused_with_a_sentence(name, value, sentence):
     with pytest.raises(ValueError, match=sentence):
         RefineNode(parameter_overrides=[Parameter(name, value=value)])
+
+
+def test_a_run_is_stated_anew_when_a_live_parameter_changes():
+    with graph(gate=5.0) as ros:
+        runs: list[msgs.Run] = []
+        ros.probe.create_subscription(msgs.Run, topics.REFINED_RUN, runs.append, qos.LATCHED)
+        ros.until(lambda: runs)
+        values = dict(zip(runs[0].parameters, runs[0].values, strict=True))
+        assert (runs[0].stage, values["gate"], values["refiner"]) == ("refine", "5.0", "kalman")
+        assert not any(name.endswith(".onnx") for name in runs[0].software)
+        changes = [Parameter("refiner", value="raw"), Parameter("gate", value=6.0)]
+        assert all(done.successful for done in ros.stage.set_parameters(changes))
+        ros.until(lambda: "6.0" in runs[-1].values)
+        assert "raw" in runs[-1].values

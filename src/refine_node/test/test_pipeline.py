@@ -685,11 +685,29 @@ def test_reset_and_a_stamp_that_goes_back_drop_what_was_stated(figure):
     assert again.people.bodies() == {}
 
 
-def test_another_scale_lets_adopted_bones_be_learnt_anew(figure):
+def test_adopted_bones_follow_the_height(figure):
     before = Scene(figure)
     before.settle()
+    stated = before.people.bodies()
+    assert stated["p1"].body.height == figure.person().height
+    taller = replace(figure.person(1.1 * figure.person().xyz), height=1.1 * figure.person().height)
+    for first in (figure.person(), taller):  # the height is stated after the bones, or before them
+        again = Scene(figure)
+        again.people.adopt(stated)
+        again.show(first)
+        again.show(taller)
+        assert again.people.settled() == {"p1": (34, 34)}
+        np.testing.assert_allclose(lengths_of(again.people.bodies()["p1"]), 1.1 * lengths_of(stated["p1"]))
+
+
+def test_adopted_bones_of_an_unknown_height_are_learnt_anew_at_another_scale(figure):
+    before = Scene(figure)
+    before.settle()
+    body = before.people.bodies()["p1"]
     again = Scene(figure)
-    again.people.adopt(before.people.bodies())
+    again.people.adopt({"p1": BodyOf(body.skeleton, replace(body.body, height=np.nan))})
     again.show(figure.person())
+    assert again.people.settled() == {"p1": (34, 34)}
+    assert np.isnan(again.people.bodies()["p1"].body.height)
     again.show(replace(figure.person(1.1 * figure.person().xyz), height=1.1 * figure.person().height))
     assert again.people.settled() == {"p1": (0, 34)}

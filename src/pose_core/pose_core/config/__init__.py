@@ -173,7 +173,8 @@ class StageParams:
     diagnostics_period: float = param(
         1.0, "time between two diagnostics messages", unit="s", low=0.1, high=60.0
     )
-    # Twice what overloaded stages need with four times the images they can work on (docs/performance.md).
+    # Several times what four times the images that can be worked on bring about (p95 of 80 to 150 ms, docs/performance.md). At
+    # such an age somebody who walks is a metre elsewhere.
     max_age: float = param(
         1.0,
         "age of results, from the capture of their image, above which diagnostics warn; 0: never. A lossless stage, or one on "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -119,6 +120,8 @@ class BodyStatement:
     """(B,) metres; NaN where not known."""
     settled: Array
     """(B,) bool: whether the length does not change any more."""
+    height: float = math.nan
+    """Metres, standing height behind the scale of the lengths; NaN where not known."""
 
     def __post_init__(self) -> None:
         expect_id(self.id)
@@ -132,7 +135,11 @@ class BodyStatement:
     @property
     def content(self) -> tuple[Any, ...]:
         """What is stated, with the precision of a message."""
-        return self.length.astype(np.float32).tobytes(), self.settled.tobytes()
+        return (
+            self.length.astype(np.float32).tobytes(),
+            self.settled.tobytes(),
+            np.float32(self.height).tobytes(),
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,6 +1,7 @@
 """Ctrl-C and SIGTERM as an orderly end: what runs is finished, threads can be joined, and nobody sees a traceback.
 
-The exit code of a process that was ended before it was done is 128 + the number of the signal, as a shell has it: 130, 143.
+The exit code of a process that a signal ended before it was done is 128 + the number of the signal, as a shell has it: 130, 143.
+Nodes, which work until somebody ends them, exit with 0.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ class Ended(KeyboardInterrupt):
 
     def __init__(self, number: int) -> None:
         super().__init__()
-        self.exit_code = ENDED + number
+        self.number = number
 
 
 class Signals:
@@ -61,16 +62,25 @@ class _Process:
     """Number of the last signal that asked for the end; 0: none did."""
     over = False
     """Whether nothing of value is left to do."""
+    endless = False
+    """Whether it works until a signal comes."""
+
+    @classmethod
+    def code_of(cls, number: int) -> int:
+        """Exit code where the signal of this number is the reason."""
+        return 0 if cls.endless else ENDED + number
 
 
-def run_command(command: Callable[[], object]) -> NoReturn:
+def run_command(command: Callable[[], object], *, endless: bool = False) -> NoReturn:
     """Make `command`, which imports what it needs when it is called, all that this process does; for entry points.
 
     Signals are handled before anything that takes time is imported. One that comes while modules are imported ends the process on
     the spot: nothing was begun yet, and libraries take an exception in the middle of their import for an error of their own, or
     swallow it. At other times it raises Ended, so that files are left in order, unless `Signals` notes it. Exits with what
-    `command` returns or gives to sys.exit, and with 128 + the signal's number instead of a failure that a signal brought about.
+    `command` returns or gives to sys.exit, and with 128 + the signal's number instead of a failure that a signal brought about;
+    one that is `endless` has then done what it was to do, and exits with 0.
     """
+    _Process.endless = endless
     for number in ENDING:
         signal.signal(number, _on_signal)
     sys.unraisablehook = _on_unraisable
@@ -80,26 +90,26 @@ def run_command(command: Callable[[], object]) -> NoReturn:
     except SystemExit as error:
         code = error.code
     except Ended as error:
-        code = error.exit_code
+        code = _Process.code_of(error.number)
     _Process.over = True
     if code not in (None, 0) and _Process.ended_by:
         if isinstance(code, str):
             print(code, file=sys.stderr)
-        code = ENDED + _Process.ended_by
+        code = _Process.code_of(_Process.ended_by)
     sys.exit(code)  # type: ignore[arg-type]  # whatever SystemExit had
 
 
 def _on_signal(number: int, frame: FrameType | None) -> None:
     _Process.ended_by = number
     if _Process.over or _imports(frame):
-        _leave(ENDED + number)
+        _leave(_Process.code_of(number))
     raise Ended(number)
 
 
 def _on_unraisable(told: sys.UnraisableHookArgs) -> None:
     """Ended came up where Python lets nothing be raised, as when an object is deleted."""
     if isinstance(told.exc_value, Ended):
-        _leave(told.exc_value.exit_code)
+        _leave(_Process.code_of(told.exc_value.number))
     sys.__unraisablehook__(told)
 
 

@@ -104,6 +104,7 @@ RANGES: dict[str, Range] = {
     "IdentityChange.confidence": Range(0.0, 1.0, "", "a share"),
     "Subject.height": Range(MIN_HEIGHT, MAX_HEIGHT, "m", "0: not stated", zero=True),
     "Subject.mass": Range(MIN_MASS, MAX_MASS, "kg", "0: not stated", zero=True),
+    "Body.height": Range(0.01, FARTHEST, "m", "as of Person3D", zero=True, missing=True),
     "Body.length": Range(1e-3, FARTHEST, "m", "NaN: not known yet", missing=True),
     "PersonAngles.angle": Range(-1e6, 1e6, "rad", "the pelvis turns without end", missing=True),
     "PersonAngles.std": Range(LEAST_STD, 1e6, "rad", "0 is exact; between is no measurement", True, True),

@@ -174,12 +174,19 @@ def bodies_from_msg(msg: Any) -> BodyStatements:
     """Bone lengths of people. Raises MalformedMessage."""
     _joints(msg.skeleton)
     for body in msg.bodies:
+        if (valid := RANGES["Body.height"]).refuses_one(body.height):
+            raise MalformedMessage(f"height of '{body.id}' must be {valid}, got {body.height}")
         _check_range(body.id, "Body", "length", np.array(body.length, float))
         if len(body.settled) and max(body.settled) > 1:
             raise MalformedMessage(f"settled of '{body.id}' must be 0 or 1, got {max(body.settled)}")
     with _malformed():
         bodies = tuple(
-            BodyStatement(body.id, np.array(body.length, float), np.array(body.settled, bool))
+            BodyStatement(
+                body.id,
+                np.array(body.length, float),
+                np.array(body.settled, bool),
+                body.height or math.nan,
+            )
             for body in msg.bodies
         )
         return BodyStatements(msg.skeleton, int(msg.revision), bodies)

@@ -180,7 +180,12 @@ class MessageWriter:
             revision=stated.revision,
             skeleton=stated.skeleton,
             bodies=[
-                self._body(id=body.id, length=_floats(body.length), settled=_bytes(body.settled))
+                self._body(
+                    id=body.id,
+                    height=float(body.height),
+                    length=_floats(body.length),
+                    settled=_bytes(body.settled),
+                )
                 for body in stated.bodies
             ],
         )

@@ -7,6 +7,7 @@ from pathlib import Path
 from mcap.records import Message
 
 from pose_tools.bag.mcap_file import is_whole, scan
+from pose_tools.result_folder import part_of
 
 METADATA = "metadata.yaml"
 """rosbag2's name of the file that makes a folder a bag."""
@@ -14,24 +15,10 @@ BAG_FILES = (".mcap", ".db3")
 """Endings of files that hold the messages of a bag."""
 
 
-LOCK = ".lock"
-"""File in a bag's folder that its writer holds while it records."""
-
-
 def is_bag(path: Path) -> bool:
     """Whether a file or folder looks like a bag, whole or not; other folders may hold images."""
     files = path.iterdir() if path.is_dir() else (path,)
     return any(not set(file.suffixes).isdisjoint(BAG_FILES) for file in files)
-
-
-def part_of(folder: Path, ending: str = "part") -> Path:
-    """Where a bag is until it is complete and gets its name: a hidden folder beside."""
-    whole = folder.resolve()
-    return (
-        folder.parent / f".{whole.name}.{ending}"
-        if folder.name
-        else whole.with_name(f".{whole.name}.{ending}")
-    )
 
 
 def holds_captures(folder: Path) -> bool:

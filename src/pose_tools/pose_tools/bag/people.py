@@ -22,8 +22,8 @@ from pose_core.units import S_PER_NS
 from pose_ros import topics
 from pose_ros.messages import names
 from pose_ros.messages.reading import MalformedMessage, angles_from_msg, people2d_from_msg, people3d_from_msg
-from pose_tools.bag.level import Tilt, recorded_tilt
 from pose_tools.bag.reader import BagMessage, read
+from pose_tools.tilt import Tilt, recorded_tilt
 
 SOLID = (topics.REFINED, topics.LIFTED)
 """Topics of people in 3D, the better one first."""

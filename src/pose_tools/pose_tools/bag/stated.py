@@ -17,8 +17,8 @@ from pose_core.people import ScaleSource
 from pose_core.statements import RunStatement, SubjectStatement, SubjectStatements
 from pose_ros import topics
 from pose_ros.messages.reading import MalformedMessage, people3d_from_msg, run_from_msg, subjects_from_msg
-from pose_tools.bag.level import Tilt, recorded_tilt
 from pose_tools.bag.reader import read, topics_with_messages
+from pose_tools.tilt import Tilt, recorded_tilt
 from refine_node.params import RefineParams
 
 Values = dict[str, dict[str, Value]]

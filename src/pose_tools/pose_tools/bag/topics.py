@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from pose_ros import topics as names
@@ -18,6 +18,18 @@ _FULL_NAME = re.compile(r"(/[A-Za-z_][A-Za-z0-9_]*)+")
 def is_full_name(topic: str) -> bool:
     """Whether ROS takes it for an absolute topic name."""
     return len(topic) <= LONGEST_NAME and _FULL_NAME.fullmatch(topic) is not None
+
+
+def remapped(names_of: Mapping[str, str]) -> list[str]:
+    """Words for --ros-args that give topics other names, those that are not empty. Raises ValueError for what is no name."""
+    words = []
+    for topic, name in names_of.items():
+        if name and not is_full_name(f"/{name.removeprefix('/')}"):
+            raise ValueError(
+                f"'{name}' cannot be the name of a topic; it has letters, digits and _ between slashes, as /camera/image_raw"
+            )
+        words += ["-r", f"{topic}:={name}"] if name else []
+    return words
 
 
 @dataclass(frozen=True)

@@ -38,9 +38,10 @@ from pose_core.units import NS_PER_S
 from pose_ros.messages.delivery import Delivery
 from pose_tools.bag.cdr import Layout, layout
 from pose_tools.bag.definitions import definition, type_hash
-from pose_tools.bag.files import LOCK, METADATA, holds_captures, how_to_recover, part_of
+from pose_tools.bag.files import METADATA, holds_captures, how_to_recover
 from pose_tools.bag.mcap_file import Counts, Entry, McapFile
 from pose_tools.bag.topics import Topic, is_full_name
+from pose_tools.result_folder import LOCK, expect_free, part_of
 
 CHUNK_BYTES = 256 * 1024
 CHUNK_NS = NS_PER_S
@@ -446,14 +447,6 @@ class Recording:
     def _release(self) -> None:
         self._held.close()
         (self._part / LOCK).unlink(missing_ok=True)
-
-
-def expect_free(folder: Path) -> None:
-    """Raise FileExistsError where there is a file, or a folder that holds more than the lock of its writer."""
-    if folder.exists() and not (folder.is_dir() and all(path.name == LOCK for path in folder.iterdir())):
-        raise FileExistsError(
-            f"{folder} exists and is not an empty folder; choose another one for the bag or remove it"
-        )
 
 
 def expect_recordable(folder: Path) -> None:

@@ -9,10 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -42,6 +38,7 @@ from pose_ros.diagnostics import node_of, percentile
 from pose_ros.domains import own_context, private_domain
 from pose_ros.images import image_to_msg
 from pose_ros.qos import IMAGES, RESULTS
+from pose_tools.bench.start import module_process
 from pose_tools.graph.demo import VIDEO
 from pose_tools.graph.graph import DEFAULT_EXECUTOR
 from pose_tools.parameters.chosen import Values
@@ -67,7 +64,6 @@ IN_FLIGHT = 2
 """Images inside while capacity is measured: one is detected while the one before goes through the later stages."""
 LOST_S = 1.0
 """An image that has not come out then never will, and the next one goes in."""
-END_S = 20.0
 
 
 @dataclass
@@ -210,7 +206,7 @@ def _counts(status: DiagnosticStatus) -> tuple[int, int]:
 
 
 Way = Callable[[Values], list[list[str]]]
-"""Parameters by stage to the commands of the processes."""
+"""Parameters by stage to the processes: for each its module and words."""
 
 
 def load_table(say: Say) -> dict[str, Any]:
@@ -292,7 +288,7 @@ def _ratio(a: float, b: float) -> float:
 
 
 def separate(overrides: Values) -> list[list[str]]:
-    """Commands that run each stage in a process of its own."""
+    """Each stage in a process of its own."""
     commands = []
     for stage, package in PACKAGES.items():
         given = [
@@ -300,7 +296,7 @@ def separate(overrides: Values) -> list[list[str]]:
             for name, value in overrides.get(stage, {}).items()
             for word in ("-p", f"{name}:={str(value).lower() if isinstance(value, bool) else value}")
         ]
-        commands.append([sys.executable, "-m", package, *(("--ros-args", *given) if given else ())])
+        commands.append([package, *(("--ros-args", *given) if given else ())])
     return commands
 
 
@@ -308,7 +304,7 @@ def composed(executor: str) -> Way:
     """All stages in one process, under the executor of this name."""
 
     def command(overrides: Values) -> list[list[str]]:
-        return [[sys.executable, "-m", "pose_tools.bench.composed", executor, json.dumps(overrides)]]
+        return [["pose_tools.bench.composed", executor, json.dumps(overrides)]]
 
     return command
 
@@ -320,19 +316,9 @@ def running(commands: list[list[str]], images: list[np.ndarray]) -> Iterator[Ben
         domain = stack.enter_context(private_domain())
         bench = Bench(images, stack.enter_context(own_context(domain)))
         stack.callback(bench.close)
-        for command in commands:
-            stack.enter_context(_process(command, domain))
+        for module, *words in commands:
+            stack.enter_context(module_process(module, domain, *words))
         yield bench
-
-
-@contextmanager
-def _process(command: list[str], domain: int) -> Iterator[None]:
-    process = subprocess.Popen(command, env={**os.environ, "ROS_DOMAIN_ID": str(domain)})
-    try:
-        yield
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(timeout=END_S)
 
 
 @contextmanager
@@ -342,7 +328,9 @@ def pictures(video: Path) -> Iterator[tuple[Path, list[np.ndarray]]]:
         folder, images = Path(name), []
         for frame in open_source(Pose2DParams(source=str(video))):
             images.append(cv2.resize(frame.bgr, SIZE, interpolation=cv2.INTER_AREA))
-            cv2.imwrite(str(folder / f"{len(images):03d}.jpg"), images[-1])
+            cv2.imwrite(
+                str(folder / f"{len(images):03d}.bmp"), images[-1]
+            )  # decoding is not what is measured
             if len(images) == IMAGES_HELD:
                 break
         yield folder, images

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import sys
 from pathlib import Path
@@ -53,12 +54,20 @@ MaxFrames = Annotated[int, typer.Option(help="stop after this many images; 0: al
 def live(
     chosen: Chosen,
     record: Annotated[Path | None, typer.Option(help="folder of the bag to record")] = None,
+    image_topic: Annotated[
+        str, typer.Option(help="image topic to read, or to publish on with a source [default: image_raw]")
+    ] = "",
+    camera_info: Annotated[
+        str, typer.Option(help="CameraInfo topic beside the image topic [default: camera_info]")
+    ] = "",
     max_frames: MaxFrames = 0,
     stay: Annotated[bool, typer.Option(help="keep the nodes up after the source has ended")] = False,
     as_json: Json = False,
 ) -> None:
     """Run all stages in one process on a camera, video, image folder or image topic."""
-    from pose2d_node.sources import is_camera
+    from pose2d_node.params import is_camera
+    from pose_ros import topics
+    from pose_tools.bag.topics import remapped
     from pose_tools.graph.graph import Setup
     from pose_tools.graph.live import Run, run
     from pose_tools.graph.workspace import config_file
@@ -69,11 +78,12 @@ def live(
     values.setdefault("pose2d", {}).setdefault("real_time", False)
     with refusing():
         pose2d = params_of("pose2d", of_file(file), values)
+        renamed = remapped({topics.IMAGE: image_topic, topics.CAMERA_INFO: camera_info})
     setup = Setup(
         params_file=file,
         overrides=values,
         live=pose2d.real_time or is_camera(pose2d.source) or not pose2d.source,
-        ros_args=tuple(ros_args),
+        ros_args=(*ros_args, *renamed),
     )
     with Bar("live") as progress:
         job = Run(
@@ -163,9 +173,31 @@ def play(
     wait_for: Annotated[
         list[str] | None, typer.Option(help="node that must listen before the first frame, beside the stages")
     ] = None,
+    describe: Annotated[
+        str | None,
+        typer.Option(
+            help="only print what would be played, as JSON; takes what a parameter file and a user say, as a launch file has it"
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Send a bag to stages that run already, under the clock of the bag; replay.launch.py does it."""
+    if describe is not None:
+        from pose_tools.bag.namespaces import input_of
+        from pose_tools.launching.described import described
+
+        found = input_of(
+            bag,
+            images=images,
+            namespace=namespace,
+            image_topic=image_topic,
+            camera_info=camera_info,
+            transport=transport,
+        )
+        otherwise = json.loads(describe or "{}")
+        by_file, said = otherwise.get("by_file", {}), otherwise.get("said", {})
+        print(json.dumps(described(bag, found, images=images, by_file=by_file, said=said)))
+        return
     from pose_ros.listeners import names_of
     from pose_tools.graph.play import Play
     from pose_tools.graph.play import play as run_play

@@ -12,9 +12,9 @@ import typer
 
 from pose_core.config.parameter_file import value_of
 from pose_core.system.exits import refusing
-from pose_tools.bag.level import Tilt, stated_tilt
 from pose_tools.parameters.chosen import Values, chosen, of_file, params_of
 from pose_tools.parameters.options import RUNS, Option, options_of
+from pose_tools.tilt import Tilt, stated_tilt
 
 CHOSEN, SETS, FILE = "chosen", "sets", "params"
 

@@ -23,7 +23,6 @@ from pose_core.formats.rate import rate_of
 from pose_core.markers import world_from_camera
 from pose_core.people import ScaleSource
 from pose_core.sequence import PoseSequence
-from pose_tools.bag.level import ANEW, LEVEL, Tilt, differs
 from pose_tools.bag.people import BagPeople, read_people
 from pose_tools.files.formats import EXPORTERS, LANDMARKS, UNSTATED, Exporter, Subject
 from pose_tools.parameters.own import ProcessParams
@@ -37,6 +36,7 @@ from pose_tools.process.person import (
     person_of,
 )
 from pose_tools.process.stages import Track
+from pose_tools.tilt import ANEW, LEVEL, Tilt, differs
 
 MEASURED_SCALES = (ScaleSource.DEPTH.name, ScaleSource.CALIBRATION.name)
 """Where a person's size was measured, which a stated height does not change."""

@@ -16,11 +16,11 @@ from pose_core.markers import up_in_camera
 from pose_core.people import People3D
 from pose_core.sequence import PoseSequence
 from pose_tools.bag.files import BAG_FILES
-from pose_tools.bag.level import ANEW, LEVEL, Tilt, differs
 from pose_tools.files.tables import read_angle_tables
 from pose_tools.files.view import MARKER_FILES, SEQUENCE_FILE, expect_source, name_of, open_recording
 from pose_tools.process.figures import OVERVIEW
 from pose_tools.process.person import file_name
+from pose_tools.tilt import ANEW, LEVEL, Tilt, differs
 from pose_viz.figures import plots
 from pose_viz.figures.angle_plots import group_figure, overview_figure
 

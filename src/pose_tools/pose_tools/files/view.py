@@ -19,9 +19,9 @@ from pose_core.markers import MarkerSequence
 from pose_core.sequence import PoseSequence
 from pose_core.units import S_PER_NS
 from pose_tools.bag.files import BAG_FILES, METADATA
-from pose_tools.bag.level import LEVEL, Tilt
 from pose_tools.bag.people import BagPeople, read_people
 from pose_tools.result_folder import BAG
+from pose_tools.tilt import LEVEL, Tilt
 from pose_viz.pages import web_page
 from pose_viz.pages.viewer import viewer_page
 

@@ -17,6 +17,7 @@ from pose_core.geometry.calibration import CalibratedCamera, read_qualisys, writ
 from pose_core.geometry.camera import Camera
 from pose_core.markers import tilt_of
 from pose_core.people import People3D
+from pose_core.system.exits import Failed
 from pose_core.units import NS_PER_S
 from pose_ros import frames, topics
 from pose_ros.conversions import people3d_from_msg
@@ -86,9 +87,9 @@ def demo(out: Path, max_frames: int, progress: Progress, chosen: Values | None =
         result = {"video": VIDEO, **run(job)}
     finally:
         pictures.close()
-    if result["interrupted"]:
+    if result["interrupted"] or "failure" in result:
         shutil.rmtree(work)
-        raise ValueError("the demo was interrupted; run it again")
+        raise Failed(result.get("failure") or "the demo was interrupted; run it again")
     pictures.draw()
     plots.save(comparison(work / BAG, str(result["lifter"])), work / COMPARED)
     result["files"] = {name: str(out / name) for name in (BAG, OVERLAY, FIGURE, SHEET, COMPARED)}

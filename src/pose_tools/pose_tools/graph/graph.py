@@ -48,8 +48,8 @@ EXECUTORS: dict[str, Callable[[Context], Executor]] = {
     "multi": lambda context: MultiThreadedExecutor(num_threads=2, context=context),
 }
 DEFAULT_EXECUTOR = "events"
-"""The best of the three in `pose bench` (docs/performance.md): it needs a tenth of the CPU time per message, because it does not
-build a wait set for each."""
+"""The best in `pose bench` (docs/performance.md): it builds no wait set for each message, takes a tenth of the processor time
+for one, and keeps its rate under load."""
 
 DISCOVERY_S = 0.5
 """How long nodes of other processes are given to show themselves."""

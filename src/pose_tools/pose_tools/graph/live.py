@@ -91,17 +91,17 @@ def run(job: Run) -> dict[str, Any]:
         "stalls": graph.pace.stalls,
     }
     failures = [] if report.frames else ["no image came out of the stages; see what they say above"]
-    if recorder is not None:
-        result["recording"] = told(recorder)
-        failures += [recorder.failure] if recorder.failure else []
+    if recorder is not None and writer is not None:
+        result["recording"] = writer.failure or told(recorder)
+        failures += [writer.failure] if writer.failure else []
     return result | ({"failure": "; ".join(failures)} if failures else {})
 
 
 def told(recorder: Recorder) -> str:
-    """What became of a recording."""
+    """What became of a recording that its disk took as a whole."""
     images, lacks = recorder.lacking()
     missing = "".join(f"; of {images} images {topic} lacks {count}" for topic, count in lacks.items())
-    return recorder.failure or f"complete, {recorder.dropped} messages dropped{missing}"
+    return f"complete, {recorder.dropped} messages dropped{missing}"
 
 
 def _learn_camera(graph: Graph, report: Report) -> None:
@@ -153,7 +153,7 @@ def record(
         settled = time.monotonic() + SETTLE_S
         while time.monotonic() < settled and not recorder.failure:
             executor.spin_once(timeout_sec=SETTLE_S)
-    failure = recorder.failure
+    failure = writer.failure
     if writer.is_empty and not failure:
         failure = f"no message came, there is no bag {out}; is a pipeline running that publishes on {people}?"
     result = {"bag": str(out), "messages": writer.messages}

@@ -163,8 +163,8 @@ def replay(
             if recorder.failure:
                 break
         _await_statements(graph, recorder, signals)
-    if recorder.failure:
-        raise Failed(recorder.failure)
+    if writer.failure:
+        raise Failed(writer.failure)
     return {**report.as_dict(), "bag": str(record)}
 
 

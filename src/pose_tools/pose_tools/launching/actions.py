@@ -7,9 +7,11 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import launch.logging
+from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch import Action, LaunchContext, LaunchDescription
 from launch.actions import (
     DeclareLaunchArgument,
@@ -33,6 +35,9 @@ from pose_tools.middleware import PROFILE, helps, variable
 from pose_tools.parameters.launching import arguments_of, expect_known
 
 SHARE = FindPackageShare("pose_pipeline")
+
+PATIENCE_S = "60"
+"""Seconds after Ctrl-C until a process of `pose` is told again to end, which a recorder takes for: leave the bag as it is."""
 
 POLL_S = 0.1
 """How often a launch that ends looks whether its processes have ended."""
@@ -75,7 +80,7 @@ class Launch:
 
     def __init__(self) -> None:
         self._running: set[int] = set()
-        self._ending = False
+        self._code: int | None = None
 
     def watch(self) -> Actions:
         """To be executed before any process starts."""
@@ -85,14 +90,14 @@ class Launch:
         ]
 
     def end(self, sentence: str, code: int) -> Actions:
-        """Actions that end the launch with this code, the first that anybody gives."""
-        if self._ending:
+        """Actions that end the launch with this code: the first that anybody gives, but for a failure after a success."""
+        if self._code:
             return []
-        self._ending = True
+        begins, self._code = self._code is None, code
         log = launch.logging.get_logger("pose_pipeline")
         (log.error if code else log.info)(sentence)
-        stop = Shutdown(reason=sentence)
-        return [stop, EndWith(code, self._running)] if code else [stop]
+        stop = [Shutdown(reason=sentence)] if begins else []
+        return [*stop, EndWith(code, self._running)] if code else stop
 
     def keep(self, make: Make) -> Action:
         """A process that is started again when it dies, unless its configuration is wrong: that ends the launch.
@@ -248,9 +253,21 @@ def command(
             remappings=given.remappings(),
             output="screen",
             on_exit=on_exit,
+            sigterm_timeout=PATIENCE_S,
         )
 
     return make
+
+
+def executable(package: str, name: str) -> str:
+    """Path of an installed executable. Raises FileNotFoundError where it is not."""
+    try:
+        path = Path(get_package_prefix(package)) / "lib" / package / name
+    except PackageNotFoundError as error:
+        raise FileNotFoundError(
+            f"package {package} is not installed; build and source the workspace"
+        ) from error
+    return str(path)
 
 
 def recorder(ours: Launch, given: Given, namespace: str, *, sim_time: bool = False) -> Actions:

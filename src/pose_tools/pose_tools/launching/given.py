@@ -1,4 +1,7 @@
-"""What was given to a launch file, in Python's terms, checked before anything starts."""
+"""What was given to a launch file, in Python's terms, checked before anything starts.
+
+`ros2 launch` runs in the Python of ROS, which has none of our packages from PyPI: nothing here may import one.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pose2d_node.sources import is_camera
+from pose2d_node.params import is_camera
 from pose_core.config import Value
 from pose_core.system.exits import WrongConfiguration, refusing
 from pose_ros import topics
-from pose_tools.bag.writer import expect_recordable
 from pose_tools.parameters.chosen import Values, of_file, params_of
 from pose_tools.parameters.launching import as_sets, flag, stated
 from pose_tools.parameters.options import LIVE_LAUNCH
+from pose_tools.result_folder import expect_free
 
 RECORDER = "pose_recorder"
 """Node that a source waits for; `pose_ros.listeners` says so to nodes, and this is read where there is no rclpy."""
@@ -40,7 +43,7 @@ class Given:
                 if name in arguments:
                     flag(name, arguments[name])
         if given.record:
-            expect_recordable(Path(given.record))
+            expect_free(Path(given.record))
         elif given.says("record_images"):
             raise WrongConfiguration("record_images:=true records nothing without record:=FOLDER")
         return given

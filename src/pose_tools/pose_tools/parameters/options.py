@@ -35,7 +35,9 @@ FILES = (EXPORT, PLOT, VIEW)
 
 _LEVEL = "not known; angles take the camera as level"
 _AS_RECORDED = "as a bag knows it, else 0"
-_TILTED = dict.fromkeys((*IN_GRAPH, PROCESS), _LEVEL) | dict.fromkeys(FILES, _AS_RECORDED)
+_AS_STATED = "as the bag states, else "
+_REPLAYS = (REPLAY, REPLAY_LAUNCH)
+_TILTED = dict.fromkeys((*WITH_CAMERA, PROCESS), _LEVEL) | dict.fromkeys((*FILES, *_REPLAYS), _AS_RECORDED)
 
 
 @dataclass(frozen=True)
@@ -90,8 +92,8 @@ OPTIONS = (
     Option("real_time", ("pose2d.real_time",), (LIVE,)),
     Option("loop", ("pose2d.loop",), (LIVE,)),
     Option("lifter", ("lift3d.lifter",), (*IN_GRAPH, PROCESS, DRAW)),
-    Option("height", ("lift3d.height",), (LIVE, REPLAY, PROCESS, DRAW)),
-    Option("subject_height", ("lift3d.height",), LAUNCH_FILES),
+    Option("height", ("lift3d.height",), (LIVE, REPLAY, PROCESS, DRAW), usual={REPLAY: _AS_STATED + "0"}),
+    Option("subject_height", ("lift3d.height",), LAUNCH_FILES, usual={REPLAY_LAUNCH: _AS_STATED + "0"}),
     Option(
         "camera_tilt",
         ("lift3d.camera_tilt",),

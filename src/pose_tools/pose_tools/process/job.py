@@ -18,12 +18,12 @@ from pose2d_node.params import Pose2DParams
 from pose_biomechanics.angles import AngleOptions
 from pose_core.config import Value, check, text_of
 from pose_core.markers import up_in_camera
-from pose_tools.bag.level import Tilt
 from pose_tools.parameters.chosen import Values, chosen, params_of
 from pose_tools.parameters.options import PROCESS, RUNS
 from pose_tools.parameters.own import ProcessParams
 from pose_tools.process.person import expect_body
 from pose_tools.process.stages import is_offline
+from pose_tools.tilt import Tilt
 from pose_viz.params import VizParams
 from refine_node.params import RefineParams
 from refine_node.refiners import REFINERS

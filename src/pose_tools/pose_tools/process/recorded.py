@@ -29,8 +29,7 @@ from pose_ros.messages.reading import (
 from pose_tools.bag.files import BAG_FILES
 from pose_tools.bag.messages import deserialize
 from pose_tools.bag.namespaces import camera_topic_of, namespace_of
-from pose_tools.bag.reader import BagMessage, read, whole
-from pose_tools.bag.unpacking import BoundedReader
+from pose_tools.bag.reader import BagMessage, BoundedReader, read, whole
 from pose_tools.process.footage import Footage, Image, Segment, Sparse
 from pose_tools.process.people import Seen, Sighting
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pose_core.markers import up_in_camera
-from pose_tools.bag.level import differs, recorded_tilt, stated_tilt
+from pose_tools.tilt import differs, recorded_tilt, stated_tilt
 
 
 @pytest.mark.parametrize(
