@@ -186,6 +186,21 @@ def test_names_lie_inside_and_cover_neither_one_another_nor_the_face(studio, fac
     assert face.top < nose[1] < face.bottom
 
 
+def test_names_of_several_people_have_letters_of_one_size(studio):
+    people = scaled(
+        studio.people2d(studio.person2d(at=(-0.7, 0.0, 3.0)), studio.person2d("p2", at=(0.9, 0.2, 4.5))), 2.0
+    )
+    picture = drawn(studio, "named", people, image=frame(960, 1280))
+    assert len(picture.labels) > 40
+    assert len({round(label.box.bottom - label.box.top) for label in picture.labels}) == 1
+
+
+def test_a_tiny_image_is_not_covered_with_names(studio):
+    picture = drawn(studio, "named", image=frame(90, 120))
+    assert picture.labels == ()
+    assert picture.left_out == len(MEDIAPIPE33.bones)
+
+
 @settings(max_examples=25, deadline=None)
 @given(
     st.lists(
@@ -248,6 +263,7 @@ def test_sizes_follow_the_image(studio, width):
             (legend.right - legend.left) * (legend.bottom - legend.top) / (image.shape[0] * image.shape[1])
         )
         assert share <= 0.3
+        assert legend.right - legend.left <= width / 2
     assert width < 640 or legend is not None
 
 
@@ -414,9 +430,10 @@ def test_a_label_moves_off_what_is_taken_or_is_left_out():
 def test_a_legend_takes_a_smaller_size_before_it_covers_somebody():
     taken = [Box(0, 0, 100, 70)]
     assert place_legend([(40, 20)], (100, 100), taken, 2.0) == (0, Box(2.0, 78.0, 42.0, 98.0))
-    assert place_legend([(40, 40), (60, 20)], (100, 100), taken, 2.0) == (1, Box(2.0, 78.0, 62.0, 98.0))
+    assert place_legend([(40, 40), (50, 20)], (100, 100), taken, 2.0) == (1, Box(2.0, 78.0, 52.0, 98.0))
     assert place_legend([(40, 40)], (100, 100), taken, 2.0) is None
-    assert place_legend([(80, 80)], (100, 100), [], 2.0) is None, "more than its share"
+    assert place_legend([(48, 80)], (100, 100), [], 2.0) is None, "more than its share"
+    assert place_legend([(60, 10)], (100, 100), [], 2.0) is None, "broader than half of the image"
 
 
 # Text

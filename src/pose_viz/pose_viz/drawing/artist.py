@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -15,10 +14,11 @@ from pose_core.people import People2D, Person2D
 from pose_core.skeleton import SKELETONS, Skeleton
 from pose_viz import overlay
 from pose_viz.drawing.flat import draw_flat
+from pose_viz.drawing.labels import Label, Name, Subject, draw_labels
 from pose_viz.drawing.legend import draw_legend
-from pose_viz.drawing.placing import Box, Wish, place_labels
+from pose_viz.drawing.placing import Box
 from pose_viz.drawing.styles import Look, Style, bone_text, detail, part_of
-from pose_viz.drawing.text import TEXT_MIN, panel_size, text_height, write
+from pose_viz.drawing.text import text_height
 from pose_viz.params import VizParams
 from pose_viz.shapes import (
     RIM,
@@ -48,18 +48,6 @@ HOLLOW = 0.5
 """Radius of the dark middle of an inferred joint over that of the joint."""
 FACE_MARGIN = 0.35
 """Room about the points of a face, over the longer side of what holds them: there is a forehead and a chin."""
-LABEL_SIZES = (1.0, 0.85, 0.7, 0.6)
-"""Sizes of the text of labels, over the usual one, that are tried until all have a place."""
-LABEL_GAP, LABEL_REACH = 0.3, 2.0
-"""Between two labels, and between them and the person, over the height of capital letters."""
-
-
-@dataclass(frozen=True)
-class Label:
-    """A name in a picture."""
-
-    text: str
-    box: Box
 
 
 @dataclass(frozen=True)
@@ -165,7 +153,11 @@ class Artist:
             for figure in figures:
                 self._draw_figure(canvas, figure)
         faces = tuple(face for figure in figures if (face := figure.face))
-        labels, left_out = _draw_labels(canvas, figures, faces) if self.style.named else ([], 0)
+        labels: list[Label] = []
+        left_out = 0
+        if self.style.named:
+            subjects = [_subject(canvas, figure) for figure in sorted(figures, key=lambda one: -one.width)]
+            labels, left_out = draw_labels(canvas, subjects, faces)
         bodies = tuple(_body(canvas, figure) for figure in figures)
         taken = [*bodies, *faces, *(label.box for label in labels)]
         if self.style.boxed:
@@ -258,62 +250,13 @@ def _headings(canvas: np.ndarray, people: People2D) -> list[Box]:
     return [box for box in boxes if np.isfinite(box).all()]
 
 
-def _draw_labels(
-    canvas: np.ndarray, figures: Sequence[_Figure], faces: Sequence[Box]
-) -> tuple[list[Label], int]:
-    """The names of everybody's bones, with lines that lead to them; and how many found no room."""
-    taken, left_out = list(faces), 0
-    found: list[tuple[_Figure, int, Label]] = []
-    image = canvas.shape[1], canvas.shape[0]
-    for figure in sorted(figures, key=lambda figure: -figure.width):
-        bones = sorted(figure.bones.tolist(), key=lambda bone: detail(figure.skeleton, bone))
-        bones = [bone for bone in bones if _inside(_middle(figure, bone), image)]
-        texts = [bone_text(figure.skeleton, bone) for bone in bones]
-        best: list[Box | None] = []
-        for share in LABEL_SIZES:
-            height = max(text_height(canvas) * share, TEXT_MIN)
-            wishes = [
-                Wish(_middle(figure, bone), panel_size([text], height))
-                for bone, text in zip(bones, texts, strict=True)
-            ]
-            around = _body(canvas, figure).grown(LABEL_REACH * height)
-            places = place_labels(wishes, around, image, taken, LABEL_GAP * height)
-            if not best or best.count(None) > places.count(None):
-                best, size = places, height
-            if None not in places:
-                break
-        for bone, text, box in zip(bones, texts, best, strict=True):
-            if box is not None:
-                found.append((figure, bone, Label(text, box)))
-                taken.append(box)
-        left_out += best.count(None)
-        for owner, bone, label in found:
-            if owner is figure:
-                _draw_leader(canvas, figure, bone, label.box)
-        for owner, bone, label in found:
-            if owner is figure:
-                write(canvas, label.box, [label.text], size, [figure.look.bones[bone]])
-    return [label for _, _, label in found], left_out
-
-
-def _middle(figure: _Figure, bone: int) -> tuple[float, float]:
-    x, y = figure.nodes_px[figure.skeleton.edges[bone]].mean(0).tolist()
-    return x, y
-
-
-def _inside(point: tuple[float, float], image: tuple[int, int]) -> bool:
-    return all(0.0 <= value < size for value, size in zip(point, image, strict=True))
-
-
-def _draw_leader(canvas: np.ndarray, figure: _Figure, bone: int, box: Box) -> None:
-    """A thin line from a label to the middle of its bone, with a dot there."""
-    middle = _middle(figure, bone)
-    edge = box.right if middle[0] > box.right else box.left if middle[0] < box.left else middle[0]
-    line = fixed(np.array([[[edge, (box.top + box.bottom) / 2.0], middle]]))
-    thin = max(0.16 * figure.width, 1.0)
-    draw_segments(canvas, line, RIM, thin + 1.0)
-    draw_segments(canvas, line, figure.look.bones[bone], thin)
-    draw_disc(canvas, line[0, 1], 0.45 * figure.width, RIM)
+def _subject(canvas: np.ndarray, figure: _Figure) -> Subject:
+    """The person with the names of their bones, those of trunk and limbs first."""
+    skeleton = figure.skeleton
+    bones = sorted(figure.bones.tolist(), key=lambda bone: detail(skeleton, bone))
+    middles = figure.nodes_px[skeleton.edges].mean(1).tolist()
+    names = [Name(bone_text(skeleton, bone), tuple(middles[bone]), figure.look.bones[bone]) for bone in bones]
+    return Subject(names, _body(canvas, figure), figure.width)
 
 
 def transparent(artist: Artist, width: int, height: int, people: People2D) -> np.ndarray:

@@ -7,6 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+MOST = 0.3
+"""Share of an image that a legend may take."""
+
 
 class Box(NamedTuple):
     """A rectangle of an image, in pixels; right and bottom are just outside."""
@@ -160,20 +163,15 @@ def place_legend(
     taken: Sequence[Box],
     margin: float,
     before: Box | None = None,
-    share: float = 0.3,
 ) -> tuple[int, Box] | None:
     """Number of the first of `sizes` (width, height) that finds a place off all that is `taken`, and the place.
 
-    A legend stays where it was `before` as long as it may. It has corners first, then borders, and at most a `share` of the
-    image. None where there is no such place.
+    A legend stays where it was `before` as long as it may. It has corners first, then borders, at most half of the width
+    and `MOST` of the image. None where there is no such place.
     """
     width, height = image
     for number, (across, down) in enumerate(sizes):
-        if (
-            across + 2 * margin > width
-            or down + 2 * margin > height
-            or across * down > share * width * height
-        ):
+        if 2 * across > width or down + 2 * margin > height or across * down > MOST * width * height:
             continue
         lefts = np.linspace(margin, width - margin - across, 9).tolist()
         tops = np.linspace(margin, height - margin - down, 9).tolist()
