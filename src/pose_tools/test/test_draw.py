@@ -133,7 +133,9 @@ def test_transparent_pictures_have_nothing_but_people(tmp_path: Path, seen: list
 
 def test_nobody_leaves_the_file_as_it_is_and_is_told_once(tmp_path: Path, seen: list[Detection]) -> None:
     seen.clear()
-    source = image(tmp_path / "in.jpg")
+    source = tmp_path / "in.jpg"
+    noise = np.random.default_rng(5).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
+    cv2.imwrite(str(source), noise, [cv2.IMWRITE_JPEG_QUALITY, 60])
     result, said = made(source, tmp_path / "out.jpeg")
     assert result["people"] == 0
     assert said == ["nobody was found in in.jpg; the image is as it was"]
@@ -238,8 +240,10 @@ def bag(path: Path, *people: People2D, images: Iterable[int] = ()) -> Path:
     chosen = (topics.PEOPLE2D,) if people else ()
     chosen += (topics.IMAGE_COMPRESSED,) if images else ()
     with BagWriter(path, [replace(kinds[name], name=f"/{name}") for name in chosen]) as writer:
+        logged = 0
         for stamp in images:
-            writer.write(f"/{topics.IMAGE_COMPRESSED}", serialize(compressed(stamp)), stamp)
+            logged = max(logged, stamp)  # what comes late has an old stamp
+            writer.write(f"/{topics.IMAGE_COMPRESSED}", serialize(compressed(stamp)), logged)
         for one in people:
             writer.write(f"/{topics.PEOPLE2D}", serialize(message_writer().people2d(one)), one.stamp)
     return path
@@ -289,6 +293,15 @@ def test_people_of_a_bag_with_images_stand_on_them(
     assert good
     assert np.abs(picture[0, 0].astype(int) - BAG_LEVEL).max() < 8
     assert np.abs(np.subtract(pixel(picture, KNEE), bgr255(JOINT))).max() < 70
+
+
+def test_images_whose_time_stands_still_or_goes_back_are_left_out(
+    tmp_path: Path, seen: list[Detection]
+) -> None:
+    source = bag(tmp_path / "bag", images=[10**9, 10**9, 2 * 10**9, 10**9, 3 * 10**9])
+    result, said = made(source, tmp_path / "out.mp4")
+    assert result["left_out"] == 2
+    assert len(said) == 1
 
 
 def test_what_breaks_off_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

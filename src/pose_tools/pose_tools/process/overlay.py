@@ -76,9 +76,9 @@ def draw(drawing: Drawing) -> tuple[int, int]:
     whole = Segment(1, drawing.footage.start, None)
     with (
         _one_thread(),
+        OverlayVideo(drawing.path) as video,  # ends last: until then a thread may write to it
         ThreadPoolExecutor(1, "read") as reading,
         ThreadPoolExecutor(1, "encode") as encoding,
-        OverlayVideo(drawing.path) as video,
     ):
         behind: Future[None] | None = None
         for stamp, bgr, _ in ahead(reading, drawing.footage.images(whole, rate=params.overlay_rate)):
