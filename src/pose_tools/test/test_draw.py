@@ -295,12 +295,17 @@ def test_people_of_a_bag_with_images_stand_on_them(
     assert np.abs(np.subtract(pixel(picture, KNEE), bgr255(JOINT))).max() < 70
 
 
+@pytest.mark.parametrize("recorded", [True, False])
 def test_images_whose_time_stands_still_or_goes_back_are_left_out(
-    tmp_path: Path, seen: list[Detection]
+    tmp_path: Path, seen: list[Detection], recorded: bool
 ) -> None:
-    source = bag(tmp_path / "bag", images=[10**9, 10**9, 2 * 10**9, 10**9, 3 * 10**9])
+    people = walk(3)
+    first, second, third = (one.stamp for one in people)
+    late = [first, first, second, first, third]
+    source = bag(tmp_path / "bag", *(people if recorded else ()), images=late)
     result, said = made(source, tmp_path / "out.mp4")
-    assert result["left_out"] == 2
+    assert result["with_people"] == 3
+    assert result["left_out"] == 1  # the one that goes back is passed over as it is read
     assert len(said) == 1
 
 

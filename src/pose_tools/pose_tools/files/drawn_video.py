@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -28,13 +28,21 @@ GROUND = 56
 """Grey of the ground on which people of a bag without images are drawn."""
 
 
+class _Scene(NamedTuple):
+    """An image and the people in it."""
+
+    bgr: np.ndarray
+    people: People2D
+    world: People3D | None
+
+
 @dataclass
 class _Scenes:
-    """Images with the people in them."""
+    """A recording, whose stamps increase."""
 
     length: int
-    images: Iterator[tuple[int, np.ndarray | None, People2D | None, People3D | None]]
-    """Stamp, image and people; None for an image that cannot be used, or of which nobody knows who is in it."""
+    images: Generator[_Scene | None, None, None]
+    """None for an image that cannot be used, or of which nobody knows who is in it."""
     camera: Camera | None = None
 
 
@@ -54,31 +62,31 @@ def draw_video(
         scenes = _open(source, params, Path(scratch), say, namespace)
         painter = Painter(painting, params.calibration, scenes.camera)
 
-        def finish(bgr: np.ndarray, people: People2D, world: People3D | None) -> bool:
+        def finish(scene: _Scene) -> bool:
             """Draw and encode, behind the detection; False for an image of another size than the first."""
             nonlocal shape
-            painted = painter.paint(bgr, people, world)
+            painted = painter.paint(*scene)
             shape = shape or painted.shape
             if painted.shape == shape:
-                video.write(painted, people.stamp)
+                video.write(painted, scene.people.stamp)
             return painted.shape == shape
 
         with (
             OverlayVideo(out) as video,  # ends last: until then a thread may write to it
             ThreadPoolExecutor(1, "draw") as drawing,
-            closing(scenes.images) as images,  # type: ignore[type-var]
+            closing(scenes.images) as images,
         ):
             behind: Future[bool] | None = None
-            for number, (_, bgr, people, world) in enumerate(images, 1):
+            for number, scene in enumerate(images, 1):
                 if behind is not None:
                     left_out += not behind.result()
                     behind = None
-                if bgr is None or people is None:
+                if scene is None:
                     left_out += 1
                 else:
-                    seen += bool(people.people)
-                    most = max(most, len(people.people))
-                    behind = drawing.submit(finish, bgr, people, world)
+                    seen += bool(scene.people.people)
+                    most = max(most, len(scene.people.people))
+                    behind = drawing.submit(finish, scene)
                 progress(number, max(scenes.length, number))
             if behind is not None:
                 left_out += not behind.result()
@@ -119,31 +127,21 @@ def _whole(footage: Footage) -> Segment:
     return Segment(1, footage.start, None)
 
 
-def _detected(
-    footage: Footage, params: Pose2DParams
-) -> Iterator[tuple[int, np.ndarray | None, People2D | None, People3D | None]]:
+def _detected(footage: Footage, params: Pose2DParams) -> Generator[_Scene | None, None, None]:
     """People are looked for in each image."""
-    last = -1
     with (
         closing(open_estimator(params)) as estimator,
         ThreadPoolExecutor(1, "read") as reading,
     ):
         for stamp, bgr, _ in ahead(reading, footage.images(_whole(footage))):
-            if bgr is None or stamp <= last:
-                yield stamp, None, None, None
-                continue
-            last = stamp
             try:
-                found = estimator.process(stamp, bgr, footage.frame_id)
+                found = None if bgr is None else estimator.process(stamp, bgr, footage.frame_id)
             except BadImage:
-                yield stamp, None, None, None
-                continue
-            yield stamp, bgr, found.people, found.world
+                found = None
+            yield None if bgr is None or found is None else _Scene(bgr, found.people, found.world)
 
 
-def _recorded(
-    footage: Footage, recorded: RecordedPeople
-) -> Iterator[tuple[int, np.ndarray | None, People2D | None, People3D | None]]:
+def _recorded(footage: Footage, recorded: RecordedPeople) -> Generator[_Scene | None, None, None]:
     """People are those that were recorded of each image."""
     people = recorded.images()
     now = next(people, None)
@@ -151,17 +149,15 @@ def _recorded(
     for stamp, bgr, _ in footage.images(_whole(footage)):
         while now is not None and now.people.stamp < stamp:
             now = next(people, None)
-        if now is None or now.people.stamp != stamp or stamp <= last:
-            yield stamp, None, None, None
+        if bgr is None or now is None or now.people.stamp != stamp or stamp == last:
+            yield None
             continue
         last = stamp
-        yield stamp, bgr, now.people, now.world
+        yield _Scene(bgr, now.people, now.world)
 
 
-def _on_ground(
-    recorded: RecordedPeople,
-) -> Iterator[tuple[int, np.ndarray | None, People2D | None, People3D | None]]:
+def _on_ground(recorded: RecordedPeople) -> Generator[_Scene | None, None, None]:
     """People without images."""
     for seen in recorded.images():
         height, width = seen.people.height, seen.people.width
-        yield seen.people.stamp, np.full((height, width, 3), GROUND, np.uint8), seen.people, seen.world
+        yield _Scene(np.full((height, width, 3), GROUND, np.uint8), seen.people, seen.world)
