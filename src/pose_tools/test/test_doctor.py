@@ -375,8 +375,13 @@ def test_a_topic_with_two_types_is_reported(ros_context) -> None:
     talker.create_publisher(People2D, "people", RESULTS)
     listener.create_subscription(People3D, "people", print, RESULTS)
     with executing(talker) as executor:
-        assert spin_until(executor, lambda: talker.count_subscribers("/people") == 1)
-        assert spin_until(executor, lambda: "listener" in talker.get_node_names())
+        # Whose a subscription is becomes known later than that there is one.
+        assert spin_until(
+            executor,
+            lambda: (
+                [one.node_name for one in talker.get_subscriptions_info_by_topic("/people")] == ["listener"]
+            ),
+        )
         check = only(qos(talker), FAIL)
     listener.destroy_node()
     elsewhere.shutdown()
