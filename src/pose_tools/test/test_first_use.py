@@ -35,10 +35,10 @@ def test_the_model_and_the_markers_networks_are_fetched_and_said(
 
     monkeypatch.setattr(assets, "fetch", fetch)
     said: list[str] = []
-    first_use.fetch_missing(job, said.append)
+    first_use.fetch_missing(first_use.missing(job), said.append)
     assert asked == ["pose_landmarker_full.task", *assets.GROUPS["marker_augmenter"]]
     assert said == ["fetching pose_landmarker_full.task, MarkerAugmenter for the first time"]
-    first_use.fetch_missing(job, said.append)
+    first_use.fetch_missing(first_use.missing(job), said.append)
     assert len(said) == 1, "the second run finds everything"
 
 
@@ -56,5 +56,5 @@ def test_without_a_network_the_run_itself_says_what_lacks(
 
     monkeypatch.setattr(assets, "fetch", fetch)
     said: list[str] = []
-    first_use.fetch_missing(job, said.append)
+    first_use.fetch_missing(first_use.missing(job), said.append)
     assert said[1] == "going on without: pip could not download mediapipe 0.10.21 (no network)"

@@ -13,6 +13,8 @@ import numpy as np
 
 from pose_core.units import NS_PER_S
 
+SUFFIXES = (".mp4",)
+"""Of the files that can be written."""
 CODECS = ("avc1", "mp4v")
 """H.264, which everything plays, where OpenCV can encode it; else MPEG-4 part 2, which browsers do not."""
 RATE_IMAGES = 8
@@ -41,8 +43,8 @@ class OverlayVideo:
     def __init__(self, path: Path | str) -> None:
         """Folders on the way to `path` are made. Raises ValueError unless it ends in .mp4."""
         self.path = Path(path)
-        if self.path.suffix != ".mp4":
-            raise ValueError(f"a video's name must end in .mp4, got '{self.path}'")
+        if self.path.suffix not in SUFFIXES:
+            raise ValueError(f"a video's name must end in {', '.join(SUFFIXES)}, got '{self.path}'")
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._partial = self.path.with_name(f".{self.path.stem}.partial.mp4")
         self._waiting: list[tuple[int, np.ndarray]] = []

@@ -12,7 +12,7 @@ from pose_core.config import Parameter
 from pose_tools.parameters.table import STAGES, parameter
 
 LIVE, REPLAY, PROCESS, RECORD, REFINE, DEMO = "live", "replay", "process", "record", "refine", "demo"
-EXPORT, PLOT, VIEW = "export", "plot", "view"
+EXPORT, PLOT, VIEW, DRAW = "export", "plot", "view", "draw"
 LIVE_LAUNCH, REPLAY_LAUNCH = LAUNCH_FILES = "live.launch.py", "replay.launch.py"
 
 RUNS: Mapping[str, tuple[str, ...]] = {
@@ -22,6 +22,7 @@ RUNS: Mapping[str, tuple[str, ...]] = {
     PROCESS: (*STAGES, "process"),
     RECORD: ("record",),
     REFINE: ("refine",),
+    DRAW: ("pose2d", "lift3d"),
     LIVE_LAUNCH: tuple(STAGES),
     REPLAY_LAUNCH: tuple(STAGES),
 }
@@ -76,22 +77,22 @@ class Option:
 
 OPTIONS = (
     Option("source", ("pose2d.source",), WITH_CAMERA),
-    Option("detector", ("pose2d.detector",), (*WITH_IMAGES, PROCESS)),
-    Option("model", ("pose2d.model",), (*WITH_IMAGES, PROCESS)),
-    Option("num_poses", ("pose2d.num_poses",), (*WITH_IMAGES, PROCESS)),
+    Option("detector", ("pose2d.detector",), (*WITH_IMAGES, PROCESS, DRAW)),
+    Option("model", ("pose2d.model",), (*WITH_IMAGES, PROCESS, DRAW)),
+    Option("num_poses", ("pose2d.num_poses",), (*WITH_IMAGES, PROCESS, DRAW), usual={DRAW: "4"}),
     Option(
         "calibration",
         ("pose2d.calibration",),
-        (*WITH_CAMERA, PROCESS),
-        usual={PROCESS: "the bag's, or a usual angle of view"},
+        (*WITH_CAMERA, PROCESS, DRAW),
+        usual=dict.fromkeys((PROCESS, DRAW), "the bag's, or a usual angle of view"),
     ),
     Option("image_transport", ("pose2d.image_transport",), WITH_IMAGES),
     Option("frame_id", ("pose2d.frame_id",), WITH_IMAGES),
-    Option("image_rate_hz", ("pose2d.image_rate_hz",), (LIVE, PROCESS), flag="--image-rate"),
+    Option("image_rate_hz", ("pose2d.image_rate_hz",), (LIVE, PROCESS, DRAW), flag="--image-rate"),
     Option("real_time", ("pose2d.real_time",), (LIVE,)),
     Option("loop", ("pose2d.loop",), (LIVE,)),
-    Option("lifter", ("lift3d.lifter",), (*IN_GRAPH, PROCESS)),
-    Option("height", ("lift3d.height",), (LIVE, REPLAY, PROCESS), usual={REPLAY: _AS_STATED + "0"}),
+    Option("lifter", ("lift3d.lifter",), (*IN_GRAPH, PROCESS, DRAW)),
+    Option("height", ("lift3d.height",), (LIVE, REPLAY, PROCESS, DRAW), usual={REPLAY: _AS_STATED + "0"}),
     Option("subject_height", ("lift3d.height",), LAUNCH_FILES, usual={REPLAY_LAUNCH: _AS_STATED + "0"}),
     Option(
         "camera_tilt",

@@ -11,14 +11,19 @@ from pose_tools.process.job import ProcessJob
 
 def missing(job: ProcessJob) -> list[str]:
     """Assets that a job can use and that were not fetched: the model that finds people, the networks that add markers."""
-    known = job.pose2d.detector == Pose2DParams.detector and job.pose2d.model in MODELS
-    model = [f"pose_landmarker_{job.pose2d.model}{SUFFIX}"] if known else []
-    return [name for name in (*model, *assets.GROUPS["marker_augmenter"]) if not assets.is_there(name)]
+    networks = [name for name in assets.GROUPS["marker_augmenter"] if not assets.is_there(name)]
+    return [*missing_model(job.pose2d), *networks]
 
 
-def fetch_missing(job: ProcessJob, say: Say) -> None:
-    """Fetch what a job can use. Without a network it goes on: a bag may hold all that is wanted, else the run says what lacks."""
-    names = missing(job)
+def missing_model(params: Pose2DParams) -> list[str]:
+    """The model that finds people, where it was not fetched."""
+    known = params.detector == Pose2DParams.detector and params.model in MODELS
+    model = f"pose_landmarker_{params.model}{SUFFIX}"
+    return [model] if known and not assets.is_there(model) else []
+
+
+def fetch_missing(names: list[str], say: Say) -> None:
+    """Fetch what is missing. Without a network it goes on: a bag may hold all that is wanted, else the run says what lacks."""
     if not names:
         return
     say(f"fetching {', '.join(dict.fromkeys(name.partition('/')[0] for name in names))} for the first time")
