@@ -5,7 +5,7 @@ POSE := .venv/bin/pose
 RUN := .venv/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-train demo test test-all say-what-lacks check fix bench golden fuzz soak train models lock clean
+.PHONY: help setup setup-train demo test test-all say-what-lacks check fix bench gallery golden fuzz soak train models lock clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-8s %s\n", $$1, $$2}'
@@ -43,6 +43,9 @@ fix: setup  ## format, and mend what the linter can
 
 bench: setup  ## throughput, latency and memory on the demo video, as ratios
 	@$(POSE) bench
+
+gallery: setup  ## draw the pictures of docs/drawing.md anew, from the demo videos
+	@.venv/bin/python scripts/gallery.py
 
 golden:  ## whether all is computed as at a revision; make golden REV=main DATA=folder of motion capture
 	@$(PYTHON) scripts/golden.py "$(REV)" $(if $(DATA),--data "$(DATA)")

@@ -56,7 +56,8 @@ def check(folder: Path) -> None:
     pose("refine", sequence, folder / "refined.npz", "--offline")
     pose("plot", out, "-o", folder / "plots", "--joint", "right_knee")
     pose("view", out, "-o", folder / "page.html", "--no-open")
-    expect(folder / "refined.npz", folder / "plots", folder / "page.html")
+    pose("draw", bag, "-o", folder / "drawn.mp4", "--style", "grouped", "--with-3d")
+    expect(folder / "refined.npz", folder / "plots", folder / "page.html", folder / "drawn.mp4")
     pose("doctor", "--no-graph")
     refused = run("live")
     if refused.returncode != 1 or "pose live needs ROS 2" not in refused.stderr:

@@ -197,13 +197,13 @@ def test_an_interrupt_while_a_command_starts_has_no_traceback(tmp_path, ours):
 
 
 def test_commands_are_the_nodes_and_pose(tmp_path):
-    settings = SimpleNamespace(PREFIXES=["/work/install"])
+    settings = SimpleNamespace(PREFIXES=["/ws/install"])
     for words, code in (
-        (["/work/install/lib/viz/viz", "--ros-args"], 0),
+        (["/ws/install/lib/viz/viz", "--ros-args"], 0),
         (["-X", "dev", f"{sys.prefix}/bin/pose"], None),
         (["-I", f"{sys.prefix}/bin/pose"], 130),
         ([f"{sys.prefix}/bin/pytest"], None),
-        (["/work/installed/viz"], None),
+        (["/ws/installed/viz"], None),
         ([], None),
     ):
         assert code_when_interrupted(settings, ["python", *words]) == code

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import platform
 import re
 from dataclasses import replace
 
 import pytest
 
-from soak import Interval, grown
+from soak import Interval, grown, in_use_mb
 
-STEADY = [Interval(60.0, 1800, 0.05, 0.08, 300.0 - i % 2, 20, 40) for i in range(10)]
+STEADY = [
+    Interval(60.0, 1800, 0.05, 0.08, 300.0 - i % 2, 700.0 + 5.0 * i, 400_000 + 100 * i, 20, 40)
+    for i in range(10)
+]
 
 
 def with_last(**changes: float) -> list[Interval]:
@@ -25,7 +29,8 @@ def test_a_steady_run_has_not_grown() -> None:
 @pytest.mark.parametrize(
     ("intervals", "sentence"),
     [
-        (with_last(memory_mb=321.0), "memory grew from 300 to 321 MB"),
+        (with_last(memory_mb=311.0), "memory grew from 300 to 311 MB"),
+        (with_last(blocks=430_000), "blocks grew from 400200 to 430000"),
         (with_last(threads=21), "threads grew from 20 to 21"),
         (with_last(files=45), "files grew from 40 to 45"),
         (
@@ -38,3 +43,13 @@ def test_a_steady_run_has_not_grown() -> None:
 def test_growth_is_told(intervals: list[Interval], sentence: str) -> None:
     (found,) = grown(intervals)
     assert re.search(sentence, found)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library has no mallinfo2")
+def test_memory_that_is_held_is_in_use() -> None:
+    before = in_use_mb()
+    held = [bytes(1000) for _ in range(50_000)]
+    grown_by = in_use_mb() - before
+    del held
+    assert 45.0 < grown_by < 75.0
+    assert in_use_mb() - before < 20.0

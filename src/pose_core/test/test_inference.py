@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pose_core.conversion import conversion
-from pose_core.filtering.missing_joints import TRUST, Method, MissingJoints, visible
+from pose_core.filtering.missing_joints import TRUST, Method, MissingJoints
+from pose_core.filtering.visibility import joint_mask
 from pose_core.geometry.standing import STANDING
 from pose_core.skeleton import COCO17, MEDIAPIPE33, MPI_INF28, Skeleton, mirror
 
@@ -309,9 +310,9 @@ def test_visible_keypoints_are_there_sure_and_inside():
         ]
     )
     confidence = np.array([1.0, 0.5, 1.0, 1.0, 1.0, 1.0, 0.49, 0.0])
-    seen = visible(xy_px, confidence, 0.5, 640, 480)
+    seen = joint_mask(xy_px, confidence, 0.5, 640, 480)
     assert seen.tolist() == [True, True, False, False, False, False, False, False]
-    assert visible(xy_px, confidence, 0.0).tolist() == [True] * 5 + [False, True, False]
+    assert joint_mask(xy_px, confidence, 0.0).tolist() == [True] * 5 + [False, True, False]
 
 
 def test_shapes_and_skeletons_that_do_not_fit_are_named():

@@ -158,3 +158,31 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
     *refused, grown = done.stdout.split()
     assert refused == ["refused"] * 3
     assert int(grown) < 50, "megabytes"
+
+
+@pytest.mark.parametrize("kind", [".png", ".tif"])
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+def test_of_16_bits_those_that_are_used_can_be_read(kind: str, bits: int) -> None:
+    full = scene()
+    full[0, 0] = 255
+    deep = encoded(kind, full.astype(np.uint16) << (bits - 8))
+    np.testing.assert_array_equal(decode(deep, upright=True, used_depth=True), full)
+    np.testing.assert_allclose(decode(deep, upright=True), full >> (16 - bits), atol=1)  # OpenCV rounds TIFF
+    np.testing.assert_array_equal(decode(encoded(kind), upright=True, used_depth=True), scene())
+
+
+def test_numbers_that_are_not_whole_are_refused_where_depth_counts() -> None:
+    with pytest.raises(DamagedImage, match="8 or 16 bits for a number, got float32"):
+        decode(encoded(".tif", scene().astype(np.float32)), upright=True, used_depth=True)
+
+
+def test_files_with_several_images_are_known() -> None:
+    animated = chunk(b"acTL", struct.pack(">II", 3, 0))
+    assert picture.holds_several(png(1, 1, animated, chunk(b"IDAT", b"")))
+    assert picture.holds_several(b"RIFF\x20\0\0\0WEBPVP8X\x0a\0\0\0\x02\0\0\0")
+    assert not picture.holds_several(b"RIFF\x20\0\0\0WEBPVP8X\x0a\0\0\0\x10\0\0\0")
+    pages = cv2.imencodemulti(".tif", [scene(), scene()])[1].tobytes()
+    assert picture.holds_several(pages)
+    for kind in KINDS:
+        assert not picture.holds_several(encoded(kind))
+    assert not picture.holds_several(b"II*\0")

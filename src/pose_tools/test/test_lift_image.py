@@ -24,7 +24,7 @@ from pose_core.people import People2D, Person2D
 from pose_core.skeleton import MEDIAPIPE33, SKELETONS
 from pose_core.system.exits import FAILED, WRONG_CONFIGURATION, WrongConfiguration, code_of
 from pose_tools.cli.main import app
-from pose_tools.files import lift
+from pose_tools.files import painter
 from pose_tools.files.lift import LiftJob, lift_image
 
 WIDTH, HEIGHT = 320, 240
@@ -75,7 +75,7 @@ def eyes(monkeypatch: pytest.MonkeyPatch) -> list[Detection]:
             close=lambda: None,
         )
 
-    monkeypatch.setattr(lift, "open_detector", open_detector)
+    monkeypatch.setattr(painter, "open_detector", open_detector)
     return found
 
 

@@ -11,7 +11,7 @@ from pose_core.geometry.camera import Camera
 from pose_core.people import JointState, People2D, People3D, Person2D, Person3D, StageTime
 from pose_core.skeleton import MEDIAPIPE33
 from pose_tools.graph.graph import IN_FLIGHT, Bundle, OpenDoor, Pace
-from pose_tools.graph.report import Report, latencies, percentiles, reprojection_errors
+from pose_tools.graph.report import Report, Window, latencies, percentiles, reprojection_errors
 from pose_tools.summary import table
 
 J = len(MEDIAPIPE33)
@@ -83,7 +83,19 @@ def test_a_long_run_keeps_a_bounded_number_of_samples(monkeypatch: pytest.Monkey
     for _ in range(5):
         report(Bundle(7, flat, solid, solid))
     assert report.frames == 5
-    assert {len(values) for values in report._ms.values()} == {3}
+    assert {len(window.values) for window in report._ms.values()} == {3}
+
+
+def test_a_window_has_the_last_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pose_tools.graph.report.WINDOW", 3)
+    window = Window()
+    assert percentiles(window.values) == {}
+    for value in (1.0, 2.0):
+        window.add(value)
+    assert sorted(window.values) == [1.0, 2.0]
+    for value in (3.0, 4.0, 5.0):
+        window.add(value)
+    assert sorted(window.values) == [3.0, 4.0, 5.0]
 
 
 def test_without_calibration_the_field_of_view_serves() -> None:

@@ -17,32 +17,27 @@ from pose_core.people import People2D, People3D, Person2D, Person3D, StageTime
 from pose_core.skeleton import SKELETONS, Skeleton, side
 from pose_viz.palette import SIDES, Colour, bgr255, person_colour, side_colour
 from pose_viz.params import VizParams
+from pose_viz.shapes import (
+    RIM,
+    area,
+    bone_width,
+    draw_disc,
+    draw_segments,
+    drawable,
+    fixed,
+    radii,
+    rim_of,
+    to_canvas,
+)
 
 SURE = 0.5
 """Confidence from which joints and bones are opaque: the detector finds it more likely visible than not."""
 FAINT_ALPHA = 0.45
 PANEL_ALPHA = 0.55
-RIM: Colour = (0.08, 0.08, 0.08)
 LIGHT: Colour = (1.0, 1.0, 1.0)
 REPROJECTED: Colour = (0.94, 0.89, 0.26)
 REPROJECTED_WIDTH = 0.25
 """Share of a bone's width."""
-
-BONES_PER_PERSON = 95.0
-"""Bone widths that fit into a person's diagonal in the image."""
-WIDTHS = (1 / 640, 1 / 200)
-"""Least and greatest width of a bone over the longer side of the image."""
-JOINT_PER_BONE = 1.25
-"""Radius of a sure joint over the width of a bone."""
-JOINT_SPAN = 0.28
-"""Largest radius of a joint over the bone that leads to it, so that faces and hands stay readable."""
-JOINT_LEAST = 0.35
-"""Least share of its radius that a joint keeps however short its bone is."""
-
-FAR = 8
-"""Points further away than this many image sizes are not drawn: they are no measurement."""
-SHIFT = 4
-"""OpenCV draws at 1/2**SHIFT of a pixel."""
 
 FONT = cv2.FONT_HERSHEY_DUPLEX
 FONT_HEIGHT = 22.0
@@ -116,12 +111,12 @@ class _Figure:
 
 def _draw_person(canvas: np.ndarray, person: Person2D, image: People2D, params: VizParams) -> None:
     skeleton = SKELETONS.get(image.skeleton)
-    nodes_px = _to_canvas(canvas, skeleton.with_virtual(person.xy_px), image.width, image.height)
+    nodes_px = to_canvas(canvas, skeleton.with_virtual(person.xy_px), image.width, image.height)
     confidence = skeleton.with_virtual(person.joint_confidence[:, None])[:, 0]
-    visible = _drawable(canvas, nodes_px) & (confidence >= params.min_confidence) & (confidence > 0.0)
+    visible = drawable(canvas, nodes_px) & (confidence >= params.min_confidence) & (confidence > 0.0)
     if not visible.any():
         return
-    width = _bone_width(canvas, nodes_px[visible])
+    width = bone_width(canvas, nodes_px[visible])
     figure = _Figure(person.id, skeleton, np.where(visible[:, None], nodes_px, np.nan), confidence, width)
     sure = confidence >= SURE
     sure_bones = sure[skeleton.edges].all(-1)
@@ -140,7 +135,7 @@ def _draw_faint(canvas: np.ndarray, figure: _Figure, bones: np.ndarray, joints: 
     ends = np.concatenate([figure.skeleton.edges[bones].ravel(), joints])
     if not len(ends):
         return
-    rows, columns = _area(canvas, figure.nodes_px[ends], 3.0 * figure.bone_width)
+    rows, columns = area(canvas, figure.nodes_px[ends], 3.0 * figure.bone_width)
     below = canvas[rows, columns]
     if below.size:
         layer = below.copy()
@@ -151,18 +146,18 @@ def _draw_faint(canvas: np.ndarray, figure: _Figure, bones: np.ndarray, joints: 
 
 def _draw_limbs(layer: np.ndarray, figure: _Figure, bones: np.ndarray, joints: np.ndarray) -> None:
     skeleton, width = figure.skeleton, figure.bone_width
-    rim = max(0.2 * width, 0.8)
-    points = _fixed(figure.nodes_px)
+    rim = rim_of(width)
+    points = fixed(figure.nodes_px)
     segments = points[skeleton.edges[bones]]
-    _draw_segments(layer, segments, RIM, width + 2.0 * rim)
+    draw_segments(layer, segments, RIM, width + 2.0 * rim)
     sides = np.array(skeleton.bone_sides)[bones]
     for name in SIDES:
-        _draw_segments(layer, segments[sides == name], side_colour(name, figure.person), width)
-    radii = _radii(figure)
+        draw_segments(layer, segments[sides == name], side_colour(name, figure.person), width)
+    radius = radii(skeleton, figure.nodes_px, figure.confidence, width)
     for joint in joints:
-        _draw_disc(layer, points[joint], radii[joint] + rim, RIM)
-        _draw_disc(
-            layer, points[joint], radii[joint], side_colour(side(skeleton.joints[joint]), figure.person)
+        draw_disc(layer, points[joint], radius[joint] + rim, RIM)
+        draw_disc(
+            layer, points[joint], radius[joint], side_colour(side(skeleton.joints[joint]), figure.person)
         )
 
 
@@ -173,19 +168,19 @@ def _draw_reprojected(
     nodes = skeleton.with_virtual(np.where(seen[:, None], person.xyz, np.nan))
     with np.errstate(over="ignore", invalid="ignore"):  # who touches the lens is seen at infinity
         nodes_px = camera.project(nodes)
-    nodes_px = _to_canvas(canvas, nodes_px, camera.width, camera.height)
-    visible = _drawable(canvas, nodes_px)
+    nodes_px = to_canvas(canvas, nodes_px, camera.width, camera.height)
+    visible = drawable(canvas, nodes_px)
     if not visible.any():
         return
-    thin = max(REPROJECTED_WIDTH * _bone_width(canvas, nodes_px[visible]), 2.0)
-    segments = _fixed(nodes_px)[skeleton.edges[visible[skeleton.edges].all(-1)]]
-    _draw_segments(canvas, segments, RIM, thin + 1.0)
-    _draw_segments(canvas, segments, REPROJECTED, thin)
+    thin = max(REPROJECTED_WIDTH * bone_width(canvas, nodes_px[visible]), 2.0)
+    segments = fixed(nodes_px)[skeleton.edges[visible[skeleton.edges].all(-1)]]
+    draw_segments(canvas, segments, RIM, thin + 1.0)
+    draw_segments(canvas, segments, REPROJECTED, thin)
 
 
 def _draw_box(canvas: np.ndarray, person: Person2D, image: People2D, params: VizParams) -> None:
-    corners = _to_canvas(canvas, person.box_px.reshape(2, 2), image.width, image.height)
-    if not _drawable(canvas, corners).all():
+    corners = to_canvas(canvas, person.box_px.reshape(2, 2), image.width, image.height)
+    if not drawable(canvas, corners).all():
         return
     (left, top), (right, bottom) = corners.tolist()
     colour = person_colour(person.id)
@@ -193,10 +188,10 @@ def _draw_box(canvas: np.ndarray, person: Person2D, image: People2D, params: Viz
         # Corners alone mark the box and leave the picture readable.
         arm = 0.14 * min(right - left, bottom - top)
         across, down = ((left, arm), (right, -arm)), ((top, arm), (bottom, -arm))
-        marks = _fixed(np.array([[[x + dx, y], [x, y], [x, y + dy]] for x, dx in across for y, dy in down]))
+        marks = fixed(np.array([[[x + dx, y], [x, y], [x, y + dy]] for x, dx in across for y, dy in down]))
         thick = max(round(max(canvas.shape) / 640), 2)
-        _draw_segments(canvas, marks, RIM, thick + 2)
-        _draw_segments(canvas, marks, colour, thick)
+        draw_segments(canvas, marks, RIM, thick + 2)
+        draw_segments(canvas, marks, colour, thick)
     if params.show_labels:
         _draw_text(canvas, left, top, [f"{person.id}  {person.confidence:.2f}"], colour, above=True)
 
@@ -218,8 +213,8 @@ def _draw_legend(canvas: np.ndarray, *, with_3d: bool) -> None:
     _draw_text(canvas, x, y, texts, LIGHT, indent=swatch)
     for row, (_, colour, width) in enumerate(rows):
         left, middle = x + 0.9 * height, y + height * (1.3 + 2.0 * row)
-        segment = _fixed(np.array([[[left, middle], [left + 0.75 * swatch, middle]]]))
-        _draw_segments(canvas, segment, colour, height * width)
+        segment = fixed(np.array([[[left, middle], [left + 0.75 * swatch, middle]]]))
+        draw_segments(canvas, segment, colour, height * width)
 
 
 def _draw_text(
@@ -258,57 +253,3 @@ def _panel_size(canvas: np.ndarray, lines: list[str], indent: float = 0.0) -> tu
 
 def _text_height(canvas: np.ndarray) -> float:
     return max(TEXT_PER_IMAGE * max(canvas.shape[:2]), TEXT_MIN)
-
-
-def _draw_segments(layer: np.ndarray, segments: np.ndarray, colour: Colour, width: float) -> None:
-    """Straight lines through the points of each of the segments (S, P, 2), fixed-point."""
-    if len(segments):
-        cv2.polylines(layer, list(segments), False, bgr255(colour), max(round(width), 1), cv2.LINE_AA, SHIFT)
-
-
-def _draw_disc(layer: np.ndarray, centre: np.ndarray, radius: float, colour: Colour) -> None:
-    fixed_radius = round(radius * 2**SHIFT)
-    cv2.circle(layer, centre.tolist(), fixed_radius, bgr255(colour), cv2.FILLED, cv2.LINE_AA, SHIFT)
-
-
-def _radii(figure: _Figure) -> np.ndarray:
-    """(N,) radius of each node in pixels: half of the full one at confidence 0, and less on short bones."""
-    edges, nodes_px = figure.skeleton.edges, figure.nodes_px
-    full = figure.bone_width * JOINT_PER_BONE * (0.5 + 0.5 * figure.confidence)
-    lengths = np.full(len(nodes_px), np.inf)
-    lengths[edges[:, 1]] = np.linalg.norm(nodes_px[edges[:, 1]] - nodes_px[edges[:, 0]], axis=-1)
-    return np.maximum(np.fmin(full, JOINT_SPAN * lengths), JOINT_LEAST * full)
-
-
-def _bone_width(canvas: np.ndarray, nodes_px: np.ndarray) -> float:
-    """Width of bones in pixels for a person whose visible nodes are `nodes_px` (V, 2)."""
-    longer = max(canvas.shape[:2])
-    extent = float(np.linalg.norm(np.ptp(nodes_px, axis=0)))
-    return float(np.clip(extent / BONES_PER_PERSON, WIDTHS[0] * longer, WIDTHS[1] * longer))
-
-
-def _to_canvas(canvas: np.ndarray, xy_px: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Pixels of the canvas from those of an image `width` x `height`; pixel centres are whole in both."""
-    factors = np.array([canvas.shape[1] / width, canvas.shape[0] / height])
-    return (xy_px + 0.5) * factors - 0.5
-
-
-def _drawable(canvas: np.ndarray, xy_px: np.ndarray) -> np.ndarray:
-    """(N,) whether a point is finite and not absurdly far away."""
-    reach = FAR * max(canvas.shape[:2])
-    with np.errstate(invalid="ignore"):
-        return (np.abs(xy_px) < reach).all(-1)
-
-
-def _fixed(xy_px: np.ndarray) -> np.ndarray:
-    """Points (..., 2) as OpenCV's fixed-point coordinates, int32, within its limits; NaN becomes zero."""
-    limit = 2.0 ** (30 - SHIFT)
-    return np.rint(np.nan_to_num(xy_px).clip(-limit, limit) * 2**SHIFT).astype(np.int32)
-
-
-def _area(canvas: np.ndarray, xy_px: np.ndarray, margin: float) -> tuple[slice, slice]:
-    """Rows and columns of the canvas that hold the points and `margin` pixels around them."""
-    height, width = canvas.shape[:2]
-    low = np.clip(np.floor(xy_px.min(0) - margin), 0, (width, height)).astype(int)
-    high = np.clip(np.ceil(xy_px.max(0) + margin) + 1, 0, (width, height)).astype(int)
-    return slice(low[1], high[1]), slice(low[0], high[0])

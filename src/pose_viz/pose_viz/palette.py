@@ -27,6 +27,21 @@ PEOPLE: tuple[tuple[Colour, Colour], ...] = (
 )
 """Colour of each person's box, label and curves, likewise; the fifth person has the first colour again."""
 
+GROUPS: dict[str, Colour] = {
+    "arms": (0.34, 0.71, 0.91),
+    "legs": (0.84, 0.37, 0.00),
+    "torso": (0.94, 0.89, 0.26),
+    "face": (0.45, 0.20, 0.65),
+}
+"""Colour of each part of the body on an image."""
+
+BONE: Colour = (0.25, 0.88, 0.42)
+JOINT: Colour = (0.80, 0.10, 0.10)
+"""Green bones and red joints, so light and so dark that whoever sees no red and green tells them apart."""
+
+MASKED: Colour = (0.42, 0.42, 0.42)
+"""Of bones and joints that a mask leaves out."""
+
 TINT = 0.22
 """Share of a person's own colour in the colours of the sides; the first person is not tinted."""
 

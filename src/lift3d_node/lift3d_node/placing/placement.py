@@ -21,7 +21,7 @@ from lift3d_node.stature import STATURE_STD
 from lift3d_node.subjects import Subject
 from pose_core.conversion import conversion
 from pose_core.filtering.joint_errors import DEPTH_SHARE
-from pose_core.filtering.missing_joints import visible
+from pose_core.filtering.visibility import joint_mask
 from pose_core.geometry import covariance as covariances
 from pose_core.geometry.camera import Camera
 from pose_core.people import JointState, Person2D, Person3D, with_missing, within_reach
@@ -184,7 +184,7 @@ class Placement:
 
     def _see(self, person: Person2D, shape: Shape, camera: Camera) -> _Seen:
         xy_px, confidence = self._match.keypoints(person.xy_px, person.joint_confidence)
-        there = visible(xy_px, confidence, self._params.min_confidence, camera.width, camera.height)
+        there = joint_mask(xy_px, confidence, self._params.min_confidence, camera.width, camera.height)
         near = np.abs(shape.xyz).max(1) <= FARTHEST_JOINT * shape.height
         joints = np.flatnonzero(there & near & (shape.std > 0.0))
         rays = camera.ray(xy_px[joints])

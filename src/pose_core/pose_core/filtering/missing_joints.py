@@ -72,20 +72,6 @@ class Filled:
         return {method.name.lower(): int((self.method == method).sum()) for method in Method}
 
 
-def visible(
-    xy_px: Sets, confidence: SetWeights, min_confidence: float, width: int = 0, height: int = 0
-) -> Array:
-    """(..., J) bool: keypoints that are there, sure enough, and inside an image of that size (0: wherever they are).
-
-    Pixels count from the centre of the top left one, so the border is half a pixel out. Never true of confidence 0.
-    """
-    there: Array = np.isfinite(xy_px).all(-1) & (confidence > 0.0) & (confidence >= min_confidence)
-    for axis, size in enumerate((width, height)):
-        if size > 0:
-            there &= (xy_px[..., axis] > -0.5) & (xy_px[..., axis] < size - 0.5)
-    return there
-
-
 class _Step(NamedTuple):
     """From a node to a neighbour in the tree."""
 
@@ -165,8 +151,8 @@ class MissingJoints:
     def fill(self, positions: Sets, confidence: SetWeights, seen: Array | None = None) -> Filled:
         """Infer what is missing of `positions` (..., J, D): D is 3 in right-handed axes of any unit, or 2 in an image.
 
-        Missing is what is NaN, has a `confidence` of 0 or is not `seen` (..., J); see `visible`. Raises ValueError for arrays of
-        other shapes.
+        Missing is what is NaN, has a `confidence` of 0 or is not `seen` (..., J), such as by
+        `visibility.joint_mask`. Raises ValueError for arrays of other shapes.
         """
         joints, dims = positions.shape[-2:]
         if joints != len(self.skeleton) or dims not in (2, 3):

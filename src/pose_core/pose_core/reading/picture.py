@@ -15,6 +15,8 @@ from pose_core.types import Array
 
 MAX_PIXELS = 64_000_000
 """Largest image that is decoded: more than cameras of robots and telephones give (50 million), and 200 MB once decoded."""
+DEPTHS = (8, 10, 12, 14, 16)
+"""Bits that cameras give; what has more than 8 is kept in 16."""
 MAX_SAMPLES = 4
 """Numbers of a pixel: colour and opacity."""
 
@@ -26,15 +28,18 @@ class DamagedImage(ValueError):
     """These bytes are no image, or none that may be decoded; the message says why."""
 
 
-def decode(content: bytes, kinds: Collection[str] = (), *, upright: bool) -> Array:
+def decode(content: bytes, kinds: Collection[str] = (), *, upright: bool, used_depth: bool = False) -> Array:
     """(H, W, 3) uint8, blue first. `kinds`: names of `KINDS` that are accepted, all by default.
 
-    `upright`: turned as the EXIF tag says; else as the sensor saw it. Raises DamagedImage.
+    `upright`: turned as the EXIF tag says; else as the sensor saw it. `used_depth`: of 16 bits, the upper 8 of those `DEPTHS`
+    that this image uses, so that 12 bits are not nearly black; else the upper 8 of all. Raises DamagedImage.
     """
     import cv2  # takes a while, and most who read files here need none
 
     width, height = size_of(content, kinds)
     flags = cv2.IMREAD_COLOR if upright else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    if used_depth:
+        flags |= cv2.IMREAD_ANYDEPTH
     try:
         bgr = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
     except (cv2.error, MemoryError) as error:
@@ -42,7 +47,34 @@ def decode(content: bytes, kinds: Collection[str] = (), *, upright: bool) -> Arr
         raise DamagedImage(f"image of {width} x {height} is damaged: {why[:100]}") from error
     if bgr is None:
         raise DamagedImage(f"image of {width} x {height} is damaged")
-    return bgr
+    return bgr if bgr.dtype == np.uint8 else _upper_bits(bgr)
+
+
+def _upper_bits(bgr: Array) -> Array:
+    """8 bits of an image of more, by the depth that it uses. Raises DamagedImage for numbers that are not whole."""
+    if bgr.dtype != np.uint16:
+        raise DamagedImage(f"image must have 8 or 16 bits for a number, got {bgr.dtype}")
+    most = int(bgr.max())
+    depth = next(bits for bits in DEPTHS if most < 1 << bits)
+    result: Array = (bgr >> (depth - 8)).astype(np.uint8)
+    return result
+
+
+def holds_several(content: bytes) -> bool:
+    """Whether a PNG or WebP is animated, or a TIFF has several pages; `decode` gives the first image."""
+    try:
+        if content.startswith(_PNG_START):
+            return b"acTL" in content[: content.find(b"IDAT")]
+        if content[:4] == b"RIFF" and content[12:16] == b"VP8X":
+            return bool(content[20] & _WEBP_ANIMATED)
+        if (order := _TIFF_ORDER.get(content[:4])) is not None:
+            (start,) = struct.unpack_from(f"{order}I", content, 4)
+            (count,) = struct.unpack_from(f"{order}H", content, start)
+            (following,) = struct.unpack_from(f"{order}I", content, start + 2 + 12 * count)
+            return bool(following)
+    except (struct.error, IndexError):
+        return False
+    return False
 
 
 def size_of(content: bytes, kinds: Collection[str] = ()) -> Size:
@@ -147,6 +179,10 @@ def _webp(content: bytes) -> Size | None:
     return None
 
 
+_WEBP_ANIMATED = 0x02
+"""Flag of an extended WebP."""
+_TIFF_ORDER = {b"II*\0": "<", b"MM\0*": ">"}
+"""Order of bytes as struct names it, by the first four."""
 _TIFF_NUMBERS = {1: "B", 3: "H", 4: "I"}
 """Types of entries that hold whole numbers, as struct names them."""
 _WIDTH, _HEIGHT, _SAMPLES, _STRIP_ROWS, _TILE_WIDTH, _TILE_HEIGHT = 256, 257, 277, 278, 322, 323
@@ -156,7 +192,7 @@ _ALL_ROWS = 2**32 - 1
 
 def _tiff(content: bytes) -> Size | None:
     """By the first directory; None for the kind of more than 4 GB, and where a strip or tile is larger than an image may be."""
-    order = {b"II*\0": "<", b"MM\0*": ">"}.get(content[:4])
+    order = _TIFF_ORDER.get(content[:4])
     if order is None:
         return None
     (start,) = struct.unpack_from(f"{order}I", content, 4)

@@ -15,6 +15,12 @@ BAG_FILES = (".mcap", ".db3")
 """Endings of files that hold the messages of a bag."""
 
 
+def is_bag(path: Path) -> bool:
+    """Whether a file or folder looks like a bag, whole or not; other folders may hold images."""
+    files = path.iterdir() if path.is_dir() else (path,)
+    return any(not set(file.suffixes).isdisjoint(BAG_FILES) for file in files)
+
+
 def holds_captures(folder: Path) -> bool:
     """Whether anything but descriptions, which have no time of their own, can be read from a folder with MCAP files."""
     records = (record for file in mcap_files(folder) for record in scan(file))

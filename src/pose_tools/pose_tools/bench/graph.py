@@ -30,6 +30,7 @@ from pose_ros import topics
 from pose_ros.conversions import people2d_from_msg, people2d_to_msg, people3d_from_msg, people3d_to_msg
 from pose_ros.domains import own_context, private_domain
 from pose_ros.qos import RESULTS
+from pose_tools.bench.draw import draw_speed
 from pose_tools.bench.load import load_table
 from pose_tools.bench.process import bare_landmarker, detect, speed
 from pose_tools.bench.start import module_process, start
@@ -67,6 +68,7 @@ def bench(*, minutes: float, rounds: int, say: Say) -> dict[str, Any]:
     result["start"] = start(rounds, say)
     result["throughput"] = throughput(video, rounds, say)
     result["process"] = speed(video, rounds, say)
+    result["draw"] = draw_speed(video, say)
     if minutes:
         result["memory"] = memory(video, minutes, say)
     return result

@@ -1,4 +1,4 @@
-"""Commands that work on files: process, lift, export, plot, view, refine."""
+"""Commands that work on files: process, lift, export, plot, view, refine, draw."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from pose_tools.cli.options import Chosen, takes
-from pose_tools.parameters.options import EXPORT, LIFT, PLOT, PROCESS, REFINE, VIEW
+from pose_tools.parameters.options import DRAW, EXPORT, LIFT, PLOT, PROCESS, REFINE, VIEW
 from pose_tools.terminal import Bar, Json, say, show
 
 People = Annotated[list[str] | None, typer.Option("--person", help="id of a person [default: everybody]")]
@@ -19,7 +19,7 @@ Force = Annotated[bool, typer.Option("--force", help="replace what is there")]
 
 def add_to(app: typer.Typer) -> None:
     """Give the `pose` command these."""
-    for command in (process, lift, export, plot, view, refine):
+    for command in (process, lift, export, plot, view, refine, draw):
         app.command()(command)
 
 
@@ -217,4 +217,55 @@ def refine(
     job = RefineJob(source, out, chosen.params("refine"), offline, skeleton, rate, force)
     with Bar("refine") as progress:
         result = refine_file(job, progress)
+    show(result, as_json)
+
+
+@takes(DRAW)
+def draw(
+    chosen: Chosen,
+    source: Annotated[
+        Path, typer.Argument(metavar="INPUT", help="image, folder of images, video file, or bag")
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="image, folder or video to write, as the input is one")
+    ],
+    style: Annotated[
+        str, typer.Option(help="plain, masks, named, legend, grouped, grouped-filled, flat or sides")
+    ] = "sides",
+    skeleton: Annotated[
+        str, typer.Option(help="whose joints are drawn: mediapipe33, coco17, mpi_inf28 or h36m17")
+    ] = "mediapipe33",
+    with_3d: Annotated[bool, typer.Option("--with-3d", help="the lifted people beside")] = False,
+    transparent: Annotated[
+        bool, typer.Option("--transparent", help="the people alone, on nothing (PNG)")
+    ] = False,
+    legend: Annotated[bool, typer.Option(help="say what the colours mean, where nobody is")] = True,
+    visibility_min: Annotated[
+        float, typer.Option(help="confidence from which a joint is seen, for masks and grouped-filled")
+    ] = 0.5,
+    namespace: Namespace = None,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Draw people on an image, a folder of images, a video or a bag, in one of eight styles."""
+    from pose_tools.files.draw import DrawJob
+    from pose_tools.files.draw import draw as run_draw
+    from pose_tools.process.first_use import fetch_missing, missing_model
+
+    job = DrawJob.of(
+        source,
+        out,
+        *chosen.layers(),
+        style=style,
+        skeleton=skeleton,
+        with_3d=with_3d,
+        transparent=transparent,
+        legend=legend,
+        visibility_min=visibility_min,
+        namespace=namespace,
+        force=force,
+    )
+    fetch_missing(missing_model(job.pose2d), say)
+    with Bar("draw") as progress:
+        result = run_draw(job, progress, say)
     show(result, as_json)

@@ -44,7 +44,7 @@ ImageTopic = Annotated[
     str, typer.Option(help="topic of the images in the bag, where it holds those of several names")
 ]
 CameraInfo = Annotated[str, typer.Option(help="CameraInfo topic in the bag, where it holds several")]
-LOAD, START = "load", "start"
+LOAD, START, DRAWING = ONLY = "load", "start", "draw"
 """Measurements of `pose bench` that can be asked for by themselves."""
 MaxFrames = Annotated[int, typer.Option(help="stop after this many images; 0: all", min=0)]
 
@@ -262,16 +262,25 @@ def bench(
         float, typer.Option(help="length of the memory loop in minutes; 0 skips it", min=0)
     ] = 10.0,
     rounds: Annotated[int, typer.Option(help="rounds of each comparison", min=1)] = 3,
-    only: Annotated[str, typer.Option(help="one of the measurements: load or start [default: all]")] = "",
+    only: Annotated[
+        str, typer.Option(help="one of the measurements: load, start or draw [default: all]")
+    ] = "",
     as_json: Json = False,
 ) -> None:
-    """Measure throughput, latency, load, starts, message cost, executors, pose process and memory on the demo video."""
-    if only not in ("", LOAD, START):
-        raise ValueError(f"--only must be {LOAD} or {START}, got '{only}'")
+    """Measure throughput, latency, load, starts, messages, executors, pose process, pose draw and memory on the demo video."""
+    if only and only not in ONLY:
+        raise ValueError(f"--only must be {', '.join(ONLY)}, got '{only}'")
     if only == START:
         from pose_tools.bench.start import start
 
         show(start(rounds, say), as_json)
+        return
+    if only == DRAWING:
+        from pose_core import assets
+        from pose_tools.bench.draw import draw_speed
+        from pose_tools.graph.demo import VIDEO
+
+        show(draw_speed(assets.path(VIDEO), say), as_json)
         return
     from pose_tools.bench.graph import bench as run_bench
     from pose_tools.bench.load import load_table

@@ -21,11 +21,10 @@ from lift3d_node.intrinsics import Intrinsics
 from lift3d_node.params import Lift3DParams
 from lift3d_node.pipeline import PeopleLifter
 from pose2d_node.detection import BadImage
-from pose2d_node.detector import DETECTORS, open_detector
-from pose2d_node.estimator import Estimate, Pose2DEstimator
+from pose2d_node.detector import DETECTORS
+from pose2d_node.estimator import Estimate
 from pose2d_node.params import Pose2DParams
 from pose2d_node.sources import LARGEST_IMAGE, VIDEO_ORIGIN_NS
-from pose2d_node.tracker import Tracker
 from pose_core.config import check
 from pose_core.conversion import Conversion, conversion
 from pose_core.files import write_whole
@@ -35,6 +34,7 @@ from pose_core.people import JointState, People2D, People3D, Person3D
 from pose_core.reading import picture
 from pose_core.skeleton import SKELETONS
 from pose_core.system.exits import refusing
+from pose_tools.files.painter import open_estimator
 from pose_viz import overlay
 from pose_viz.figures import plots
 from pose_viz.params import VizParams
@@ -167,7 +167,7 @@ def _read(source: Path) -> np.ndarray:
     if source.stat().st_size > LARGEST_IMAGE:
         raise ValueError(f"{source} is larger than an image may be; pose process takes recordings")
     try:
-        return picture.decode(source.read_bytes(), upright=True)
+        return picture.decode(source.read_bytes(), upright=True, used_depth=True)
     except picture.DamagedImage as error:
         raise ValueError(f"{source} cannot be lifted: {error}") from error
 
@@ -176,10 +176,8 @@ def _people(job: LiftJob, bgr: np.ndarray) -> Estimate:
     """Everybody in the image. Raises ValueError for nobody."""
     params = job.pose2d
     with refusing():
-        detector = open_detector(params)
-    with closing(
-        Pose2DEstimator(detector, Tracker(params.max_track_gap, params.min_track_similarity))
-    ) as estimator:
+        opened = open_estimator(params)
+    with closing(opened) as estimator:
         try:
             found = estimator.process(VIDEO_ORIGIN_NS, bgr, params.frame_id)
         except BadImage as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,9 +19,27 @@ WINDOW = 20_000
 """Images that the percentiles look back on: a run on a robot may last for days."""
 
 
-def percentiles(values: Sequence[float]) -> dict[str, float]:
+def percentiles(values: Sequence[float] | np.ndarray) -> dict[str, float]:
     """p50, p95 and p99; empty where there are no values."""
-    return {f"p{p}": float(np.percentile(values, p)) for p in PERCENTILES} if values else {}
+    return {f"p{p}": float(np.percentile(values, p)) for p in PERCENTILES} if len(values) else {}
+
+
+class Window:
+    """The last `WINDOW` values of a quantity, in memory that does not grow."""
+
+    def __init__(self) -> None:
+        self._ring = np.empty(WINDOW)
+        self._count = 0
+
+    def add(self, value: float) -> None:
+        """The latest value."""
+        self._ring[self._count % WINDOW] = value
+        self._count += 1
+
+    @property
+    def values(self) -> np.ndarray:
+        """(N,) in no order."""
+        return self._ring[: min(self._count, WINDOW)]
 
 
 def reprojection_errors(camera: Camera, people2d: People2D, people3d: People3D) -> np.ndarray:
@@ -55,8 +73,8 @@ class Report:
         self.frames = 0
         self.with_person: dict[str, int] = {"pose2d": 0, "lift3d": 0, "refine": 0}
         self.ids: dict[str, int] = defaultdict(int)
-        self._ms: dict[str, deque[float]] = defaultdict(_window)
-        self._reprojection: dict[str, deque[float]] = defaultdict(_window)
+        self._ms: dict[str, Window] = defaultdict(Window)
+        self._reprojection: dict[str, Window] = defaultdict(Window)
         self._started = 0.0
         self._ended = 0.0
 
@@ -74,13 +92,13 @@ class Report:
         for person in bundle.people2d.people:
             self.ids[person.id] += 1
         for name, value in latencies(bundle.refined.times).items():
-            self._ms[name].append(value)
+            self._ms[name].add(value)
         camera = self.camera or self._guess(bundle.people2d)
         if camera is not None:
             for stage, people3d in (("lift3d", bundle.lifted), ("refine", bundle.refined)):
                 errors = reprojection_errors(camera, bundle.people2d, people3d)
                 if len(errors):
-                    self._reprojection[stage].append(float(np.median(errors)))
+                    self._reprojection[stage].add(float(np.median(errors)))
 
     def _guess(self, people: People2D) -> Camera | None:
         if not self.field_of_view_deg:
@@ -99,13 +117,11 @@ class Report:
             "frames_with_person": dict(self.with_person),
             "people": dict(self.ids),
             "fps": self.fps,
-            "latency_ms": {name: percentiles(values) for name, values in self._ms.items()},
-            "reprojection_px": {stage: percentiles(values) for stage, values in self._reprojection.items()},
+            "latency_ms": {name: percentiles(window.values) for name, window in self._ms.items()},
+            "reprojection_px": {
+                stage: percentiles(window.values) for stage, window in self._reprojection.items()
+            },
         }
-
-
-def _window() -> deque[float]:
-    return deque(maxlen=WINDOW)
 
 
 def _visible(person: Any) -> bool:

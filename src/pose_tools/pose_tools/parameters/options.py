@@ -12,7 +12,7 @@ from pose_core.config import Parameter
 from pose_tools.parameters.table import STAGES, parameter
 
 LIVE, REPLAY, PROCESS, RECORD, REFINE, DEMO = "live", "replay", "process", "record", "refine", "demo"
-EXPORT, PLOT, VIEW, LIFT = "export", "plot", "view", "lift"
+EXPORT, PLOT, VIEW, DRAW, LIFT = "export", "plot", "view", "draw", "lift"
 LIVE_LAUNCH, REPLAY_LAUNCH = LAUNCH_FILES = "live.launch.py", "replay.launch.py"
 
 RUNS: Mapping[str, tuple[str, ...]] = {
@@ -23,6 +23,7 @@ RUNS: Mapping[str, tuple[str, ...]] = {
     LIFT: ("pose2d", "lift3d"),
     RECORD: ("record",),
     REFINE: ("refine",),
+    DRAW: ("pose2d", "lift3d"),
     LIVE_LAUNCH: tuple(STAGES),
     REPLAY_LAUNCH: tuple(STAGES),
 }
@@ -77,22 +78,25 @@ class Option:
 
 OPTIONS = (
     Option("source", ("pose2d.source",), WITH_CAMERA),
-    Option("detector", ("pose2d.detector",), (*WITH_IMAGES, PROCESS, LIFT)),
-    Option("model", ("pose2d.model",), (*WITH_IMAGES, PROCESS, LIFT)),
-    Option("num_poses", ("pose2d.num_poses",), (*WITH_IMAGES, PROCESS, LIFT)),
+    Option("detector", ("pose2d.detector",), (*WITH_IMAGES, PROCESS, DRAW, LIFT)),
+    Option("model", ("pose2d.model",), (*WITH_IMAGES, PROCESS, DRAW, LIFT)),
+    Option("num_poses", ("pose2d.num_poses",), (*WITH_IMAGES, PROCESS, DRAW, LIFT), usual={DRAW: "4"}),
     Option(
         "calibration",
         ("pose2d.calibration",),
-        (*WITH_CAMERA, PROCESS, LIFT),
-        usual={PROCESS: "the bag's, or a usual angle of view", LIFT: "a usual angle of view"},
+        (*WITH_CAMERA, PROCESS, DRAW, LIFT),
+        usual=dict.fromkeys((PROCESS, DRAW), "the bag's, or a usual angle of view")
+        | {LIFT: "a usual angle of view"},
     ),
     Option("image_transport", ("pose2d.image_transport",), WITH_IMAGES),
     Option("frame_id", ("pose2d.frame_id",), WITH_IMAGES),
-    Option("image_rate_hz", ("pose2d.image_rate_hz",), (LIVE, PROCESS), flag="--image-rate"),
+    Option("image_rate_hz", ("pose2d.image_rate_hz",), (LIVE, PROCESS, DRAW), flag="--image-rate"),
     Option("real_time", ("pose2d.real_time",), (LIVE,)),
     Option("loop", ("pose2d.loop",), (LIVE,)),
-    Option("lifter", ("lift3d.lifter",), (*IN_GRAPH, PROCESS, LIFT)),
-    Option("height", ("lift3d.height",), (LIVE, REPLAY, PROCESS, LIFT), usual={REPLAY: _AS_STATED + "0"}),
+    Option("lifter", ("lift3d.lifter",), (*IN_GRAPH, PROCESS, DRAW, LIFT)),
+    Option(
+        "height", ("lift3d.height",), (LIVE, REPLAY, PROCESS, DRAW, LIFT), usual={REPLAY: _AS_STATED + "0"}
+    ),
     Option("subject_height", ("lift3d.height",), LAUNCH_FILES, usual={REPLAY_LAUNCH: _AS_STATED + "0"}),
     Option(
         "camera_tilt",

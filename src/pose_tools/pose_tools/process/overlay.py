@@ -78,12 +78,14 @@ def draw(drawing: Drawing) -> tuple[int, int]:
     whole = Segment(1, drawing.footage.start, None)
     with (
         _one_thread(),
+        OverlayVideo(
+            drawing.path, drawing.video.codec, _rate(drawing)
+        ) as video,  # ends last: until then a thread may write to it
         ThreadPoolExecutor(1, "read") as reading,
         ThreadPoolExecutor(1, "encode") as encoding,
-        OverlayVideo(drawing.path, drawing.video.codec, _rate(drawing)) as video,
     ):
         behind: Future[None] | None = None
-        for stamp, bgr, _ in _ahead(reading, drawing.footage.images(whole, rate=params.overlay_rate)):
+        for stamp, bgr, _ in ahead(reading, drawing.footage.images(whole, rate=params.overlay_rate)):
             tick()
             while now is not None and now.stamp < stamp:
                 now = next(people, None)
@@ -105,7 +107,7 @@ def draw(drawing: Drawing) -> tuple[int, int]:
         if behind is not None:
             behind.result()
     frames = video.frames
-    _expect_whole(drawing.path, frames)
+    expect_whole(drawing.path, frames)
     return frames, left_out
 
 
@@ -126,7 +128,7 @@ def _one_thread() -> Iterator[None]:
         cv2.setNumThreads(before)
 
 
-def _ahead(reading: ThreadPoolExecutor, images: Iterator[Image]) -> Iterator[Image]:
+def ahead(reading: ThreadPoolExecutor, images: Iterator[Image]) -> Iterator[Image]:
     """The images, the next of which is read while one is worked on."""
     coming = reading.submit(next, images, None)
     while (image := coming.result()) is not None:
@@ -134,7 +136,7 @@ def _ahead(reading: ThreadPoolExecutor, images: Iterator[Image]) -> Iterator[Ima
         yield image
 
 
-def _expect_whole(path: Path, frames: int) -> None:
+def expect_whole(path: Path, frames: int) -> None:
     """Raise OSError unless the video can be opened and has so many frames: its writer does not tell of a full disk."""
     capture = cv2.VideoCapture(str(path))
     try:

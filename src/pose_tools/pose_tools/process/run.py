@@ -39,7 +39,7 @@ from pose_core.statements import MAX_HEIGHT, MIN_HEIGHT, SubjectStatements
 from pose_core.system.signals import Signals
 from pose_core.system.threads import one_blas_thread
 from pose_core.units import S_PER_NS
-from pose_tools.bag.files import BAG_FILES
+from pose_tools.bag.files import BAG_FILES, is_bag
 from pose_tools.bag.stated import stated_in
 from pose_tools.process.bag import Result, run_of, write_bag
 from pose_tools.process.detection import Kept, Work, looked, make_ready
@@ -242,7 +242,7 @@ class _Run:
 
     def _open(self) -> _Source:
         path = self.job.source
-        if path.is_dir() and all(set(file.suffixes).isdisjoint(BAG_FILES) for file in path.iterdir()):
+        if path.is_dir() and not is_bag(path):
             folder = FolderFootage.open(path, self.job.pose2d.image_rate_hz)
             return _Source(file_name(path.absolute().name), folder.describe(), folder, None)
         if path.is_dir() or path.suffix in BAG_FILES:

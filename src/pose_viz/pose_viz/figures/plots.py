@@ -109,7 +109,7 @@ def tracks(people: Sequence[People3D]) -> list[Track]:
         raise ValueError("stamps of a figure must increase; draw each pass over a looped video on its own")
     skeleton = SKELETONS.get(people[0].skeleton)
     time = (stamps - stamps[0]) / NS_PER_S
-    turn = np.array([_upright(image.up) for image in people])
+    turn = np.array([upright_axes(image.up) for image in people])
     by_id: dict[str, Track] = {}
     for row, image in enumerate(people):
         for person in image.people:
@@ -125,7 +125,7 @@ def tracks(people: Sequence[People3D]) -> list[Track]:
     return sorted(seen, key=lambda track: -track.present.sum())
 
 
-def _upright(up: np.ndarray | None) -> np.ndarray:
+def upright_axes(up: np.ndarray | None) -> np.ndarray:
     """(3, 3) axes right, depth and up of a figure in the optical frame of a camera in which `up` points up; None: a level one."""
     return UPRIGHT if up is None else world_from_camera(*tilt_of(up))[[2, 0, 1]]
 
