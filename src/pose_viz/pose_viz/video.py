@@ -30,7 +30,7 @@ CODECS = {"vp8": Codec("VP80", ".webm"), "vp9": Codec("VP90", ".webm"), "mp4v": 
 """Encoders that the wheels of OpenCV have. Browsers play WebM and not MPEG-4 part 2; of H.264 those wheels have only the decoder,
 because its usual encoder is under the GPL."""
 CODEC = "vp8"
-"""Where nobody says: OpenCV passes no speed on to libvpx, and with its usual one VP9 takes five times as long as VP8."""
+"""Where nobody says: OpenCV passes no speed on to libvpx, and with its usual one VP9 takes six times as long as VP8."""
 SUFFIXES = tuple(dict.fromkeys(codec.suffix for codec in CODECS.values()))
 """Of the files that can be written; the first codec of each is the one where nobody says."""
 TRACK_UID = b"\x73\xc5\x88"
