@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pose_viz.video import CODECS
+from pose_viz.codecs import CODECS
 
 BAG, SUMMARY = "bag", "summary.json"
 """Of what both `pose demo` and `pose process` leave, beside the overlay video."""

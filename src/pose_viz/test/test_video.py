@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from pose_viz import video
+from pose_viz.codecs import CODEC, CODECS, Codec
 from pose_viz.params import VizParams
 from pose_viz.video import OverlayVideo, shrunk
 
@@ -31,10 +32,10 @@ def read(path):
     return images, rate
 
 
-@pytest.mark.parametrize("codec", video.CODECS)
+@pytest.mark.parametrize("codec", CODECS)
 @pytest.mark.parametrize("count", [1, 3, video.RATE_IMAGES, 30])
 def test_every_image_is_read_back(tmp_path, count, codec):
-    path = tmp_path / "new" / f"a{video.CODECS[codec].suffix}"
+    path = tmp_path / "new" / f"a{CODECS[codec].suffix}"
     with OverlayVideo(path, codec) as written:
         for number in range(count):
             written.write(grey(40 + 5 * number), stamp(number))
@@ -49,7 +50,7 @@ def test_every_image_is_read_back(tmp_path, count, codec):
 
 @pytest.mark.parametrize(("codec", "fourcc"), [("vp8", "VP80"), ("vp9", "VP90"), ("mp4v", "FMP4")])
 def test_files_are_of_the_codec_asked_for(tmp_path, codec, fourcc):
-    path = tmp_path / f"a{video.CODECS[codec].suffix}"
+    path = tmp_path / f"a{CODECS[codec].suffix}"
     with OverlayVideo(path, codec) as written:
         written.write(grey(100), stamp(0))
     capture = cv2.VideoCapture(str(path))
@@ -57,10 +58,10 @@ def test_files_are_of_the_codec_asked_for(tmp_path, codec, fourcc):
     assert path.read_bytes()[:4] == (b"\x1a\x45\xdf\xa3" if path.suffix == ".webm" else b"\0\0\0\x1c")
 
 
-@pytest.mark.parametrize("codec", video.CODECS)
+@pytest.mark.parametrize("codec", CODECS)
 def test_the_same_images_give_the_same_bytes(tmp_path, codec):
     noise = np.random.default_rng(0).integers(0, 256, (12, 96, 160, 3), np.uint8)
-    files = [tmp_path / f"{name}{video.CODECS[codec].suffix}" for name in "ab"]
+    files = [tmp_path / f"{name}{CODECS[codec].suffix}" for name in "ab"]
     for file in files:
         with OverlayVideo(file, codec) as written:
             for number, image in enumerate(noise):
@@ -68,10 +69,10 @@ def test_the_same_images_give_the_same_bytes(tmp_path, codec):
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
-@pytest.mark.parametrize("codec", video.CODECS)
+@pytest.mark.parametrize("codec", CODECS)
 @pytest.mark.parametrize("rate", [24000 / 1001, 25.0, 30000 / 1001, 59.94, 60000 / 1001, 120.0])
 def test_a_stated_rate_is_that_of_the_file(tmp_path, codec, rate):
-    path = tmp_path / f"a{video.CODECS[codec].suffix}"
+    path = tmp_path / f"a{CODECS[codec].suffix}"
     with OverlayVideo(path, codec, rate) as written:
         for number in range(100):
             written.write(grey(100), START + round(number * 1e3 / rate) * 1_000_000)  # as containers round
@@ -205,7 +206,7 @@ def test_refuses_another_container(tmp_path):
 
 
 def test_where_no_codec_opens(tmp_path, monkeypatch):
-    monkeypatch.setitem(video.CODECS, video.CODEC, video.Codec("????", ".webm"))
+    monkeypatch.setitem(CODECS, CODEC, Codec("????", ".webm"))
     written = OverlayVideo(tmp_path / "a.webm")
     written.write(grey(100), stamp(0))
     with pytest.raises(OSError, match="cannot write the video"):

@@ -22,8 +22,8 @@ from pose_tools.files.drawn_video import draw_video
 from pose_tools.files.painter import Painting
 from pose_tools.parameters.chosen import Values, params_of
 from pose_tools.parameters.options import DRAW, RUNS
+from pose_viz.codecs import SUFFIXES as VIDEO_SUFFIXES
 from pose_viz.drawing.styles import STYLES, Style
-from pose_viz.video import SUFFIXES as VIDEO_SUFFIXES
 
 USUAL: Values = {"pose2d": {"num_poses": 4}}
 """What differs here from what a node does where nobody says: a picture shows several people as often as one."""

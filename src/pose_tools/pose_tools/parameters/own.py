@@ -8,7 +8,7 @@ from lift3d_node.params import Lift3DParams
 from pose_biomechanics.params import MAX_CYCLES
 from pose_core.config import param
 from pose_core.statements import MAX_MASS, MIN_MASS
-from pose_viz.video import CODEC, CODECS
+from pose_viz.codecs import CODEC, CODECS
 
 
 @dataclass(frozen=True)
