@@ -11,6 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from mcap.reader import make_reader
+from mcap.writer import CompressionType
+from mcap.writer import Writer as McapWriter
 from rosbags.interfaces import ConnectionExtRosbag2
 from rosbags.rosbag2 import Reader, StoragePlugin, Writer
 
@@ -126,3 +129,39 @@ def test_every_field_that_an_earlier_message_lacks_has_a_value_for_not_known() -
     empty_means_not_known = {"parent", "covariance", "posture", "posture_confidence"}
     assert new - old == generations.NOT_KNOWN[PERSON3D].keys() | empty_means_not_known
     assert {name for name, _ in generation(0).fielddefs[PEOPLE2D][1]} >= {"header", "people"}
+
+
+@pytest.mark.parametrize("compression", [CompressionType.LZ4, CompressionType.ZSTD])
+def test_files_of_a_split_and_compressed_bag_are_one(compression: CompressionType, tmp_path: Path) -> None:
+    """As `ros2 bag record --max-bag-size` leaves it: each file states its own topics, metadata.yaml names all files."""
+    with (FIRST / "messages_1_0.mcap").open("rb") as file:
+        told = list(make_reader(file).iter_messages())
+    parts = {"split_0.mcap": told[:20], "split_1.mcap": told[20:]}
+    for name, part in parts.items():
+        with (tmp_path / name).open("wb") as file:
+            writer = McapWriter(file, compression=compression, chunk_size=4096)
+            writer.start("ros2")
+            known: dict[str, int] = {}
+            for schema, channel, message in part:
+                if channel.topic not in known:
+                    number = writer.register_schema(schema.name, schema.encoding, schema.data)
+                    known[channel.topic] = writer.register_channel(
+                        channel.topic, channel.message_encoding, number, channel.metadata
+                    )
+                writer.add_message(known[channel.topic], message.log_time, message.data, message.publish_time)
+            writer.finish()
+    stated = yaml.safe_load((FIRST / "metadata.yaml").read_text())
+    stated["rosbag2_bagfile_information"]["relative_file_paths"] = list(parts)
+    stated["rosbag2_bagfile_information"]["files"] = [
+        {
+            "path": name,
+            "starting_time": {"nanoseconds_since_epoch": part[0][2].log_time},
+            "duration": {"nanoseconds": part[-1][2].log_time - part[0][2].log_time},
+            "message_count": len(part),
+        }
+        for name, part in parts.items()
+    ]
+    (tmp_path / "metadata.yaml").write_text(yaml.safe_dump(stated))
+    assert [(m.topic, m.stamp, m.cdr) for m in read(tmp_path)] == [
+        (m.topic, m.stamp, m.cdr) for m in read(FIRST)
+    ]
