@@ -182,6 +182,7 @@ def test_an_interrupt_while_a_command_starts_has_no_traceback(tmp_path, ours):
         "from workspace import bootstrap; import settings; bootstrap.start(settings)\n"
         "assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])\n"
         "os.kill(os.getpid(), signal.SIGINT)\n"
+        "while True: pass\n"  # Python looks for signals as it goes on, and not at its end
     )
     done = subprocess.run(
         [sys.executable, "-I", "-S", str(script)],

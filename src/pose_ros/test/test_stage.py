@@ -676,6 +676,7 @@ def test_services_and_live_parameters_have_their_turn_between_two_messages(ros_c
         letting.join()
         assert node.asked == [("gain 2.0", False)]
         assert node.seen == [1]
+        assert node.begun.acquire(timeout=20.0)  # the second message is in work before the service is asked
         letting = threading.Thread(target=let_go)
         letting.start()
         assert peer.call(executor, SetSubject, "slow/set_subject", person_id="p1").success
