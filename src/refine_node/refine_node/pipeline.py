@@ -454,16 +454,17 @@ def interpolated(
 
     xyz, std = between(a.xyz, b.xyz), between(a.std, b.std)
     known = np.isfinite(xyz).all(-1) & np.isfinite(std)
-    covariance = predicted.covariance
-    if covariance is not None and a.covariance is not None:
-        # The shape is that of the view before: the ray to a joint hardly turns in so short a time.
-        covariance = np.where(known[:, None], carried_on(a.covariance, std), covariance)
+    std = np.where(known, std, predicted.std)
+    shape = predicted.covariance
+    if shape is not None and a.covariance is not None:
+        # That of the view before: the ray to a joint hardly turns in so short a time.
+        shape = np.where(known[:, None], a.covariance, shape)
     return replace(
         predicted,
         confidence=(1.0 - share) * a.confidence + share * b.confidence,
         xyz=np.where(known[:, None], xyz, predicted.xyz),
-        std=np.where(known, std, predicted.std),
-        covariance=covariance,
+        std=std,
+        covariance=None if shape is None else carried_on(shape, std),
         root_std=between(a.root_std, b.root_std),
         joint_confidence=np.where(
             known, between(a.joint_confidence, b.joint_confidence), predicted.joint_confidence
@@ -482,9 +483,10 @@ def clean(person: Person3D) -> Person3D:
     usable = (person.std >= MIN_STD) & (person.std < np.inf)
     root_usable = (person.root_std >= MIN_STD) & (person.root_std < np.inf)
     if not (usable | ~there).all() or not root_usable.all():
-        person = replace(with_std(person, _usable(person.std)), root_std=_usable(person.root_std))
+        person = replace(with_std(person, usable_std(person.std)), root_std=usable_std(person.root_std))
     return person if there.all() else with_missing(person, ~there)
 
 
-def _usable(std: np.ndarray) -> np.ndarray:
+def usable_std(std: np.ndarray) -> np.ndarray:
+    """Standard deviations in metres as filters take them: known, and never 0."""
     return np.maximum(np.where(np.isfinite(std), std, UNKNOWN_STD), MIN_STD)

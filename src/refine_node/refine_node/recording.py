@@ -25,7 +25,7 @@ from pose_core.units import NS_PER_S
 from refine_node.coasting import JOINT_SPEED, ROOT_SPEED
 from refine_node.network_refiner import NetworkRefiner
 from refine_node.params import RefineParams
-from refine_node.pipeline import MIN_STD, UNKNOWN_STD, PeopleRefiner
+from refine_node.pipeline import PeopleRefiner, usable_std
 from refine_node.refiners import REFINERS
 from refine_node.refiners.kalman import Kalman
 from refine_node.relative import ASTRAY
@@ -232,18 +232,14 @@ def _held(values: np.ndarray, missing: np.ndarray | None = None) -> np.ndarray:
 def _known(sequence: PoseSequence) -> PoseSequence:
     """The sequence as the stage takes it: with a person's name, and a usable deviation of every joint."""
     there = ~sequence.missing
-    usable = np.where(there, _usable(sequence.std), np.nan)
+    usable = np.where(there, usable_std(sequence.std), np.nan)
     return replace(
         sequence,
         person=sequence.person or ID,
         std=usable,
-        root_std=np.where(there.any(1)[:, None], _usable(sequence.root_std), np.nan),
+        root_std=np.where(there.any(1)[:, None], usable_std(sequence.root_std), np.nan),
         person_confidence=np.where(there.any(1), np.nan_to_num(sequence.person_confidence, nan=1.0), np.nan),
     )
-
-
-def _usable(std: np.ndarray) -> np.ndarray:
-    return np.maximum(np.where(np.isfinite(std), std, UNKNOWN_STD), MIN_STD)
 
 
 def _extended(sequence: PoseSequence, frames: int) -> PoseSequence:

@@ -7,12 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from pose_core.geometry.covariance import std_of
 from pose_core.people import JointState, People3D, Person3D, ScaleSource, with_missing
 from pose_core.skeleton import SKELETONS
 from pose_core.statements import BodyOf, BodyStatement
 from refine_node.bones import BoneTree
 from refine_node.params import RefineParams
-from refine_node.pipeline import PeopleRefiner, clean
+from refine_node.pipeline import PeopleRefiner, clean, interpolated
 from refine_node.refiners import REFINERS
 
 # what has been trained is not exact: it has tests of its own
@@ -711,3 +712,14 @@ def test_adopted_bones_of_an_unknown_height_are_learnt_anew_at_another_scale(fig
     assert np.isnan(again.people.bodies()["p1"].body.height)
     again.show(replace(figure.person(1.1 * figure.person().xyz), height=1.1 * figure.person().height))
     assert again.people.settled() == {"p1": (0, 34)}
+
+
+def test_a_view_between_two_has_a_covariance_of_its_own_deviation(figure):
+    """Also where the view before stated none: what is handed out must be a message that others accept."""
+    shape = np.array([0.5, 0.0, 0.2, 0.5, 0.0, 2.0])
+    sure, unsure = figure.person(std=0.02), figure.person(std=0.1)
+    shaped = replace(unsure, covariance=np.square(unsure.std)[:, None] * shape)
+    for before in (sure, replace(sure, covariance=np.square(sure.std)[:, None] * shape)):
+        between = interpolated((before, 0), (shaped, 100), shaped, 50)
+        np.testing.assert_allclose(between.std, 0.06)
+        np.testing.assert_allclose(std_of(between.covariance), between.std)
