@@ -52,9 +52,14 @@ def outer(vectors: Array) -> Array:
     return np.asarray(vectors[..., _ROWS] * vectors[..., _COLUMNS])
 
 
+def mean_variance(covariance: Array) -> Array:
+    """(...) mean of the variances along the axes, a third of the trace, of (..., 6)."""
+    return np.asarray(covariance[..., _DIAGONAL].sum(-1) / 3.0)
+
+
 def std_of(covariance: Array) -> Array:
     """(...) standard deviations, root mean square of the axes, of (..., 6)."""
-    return np.asarray(np.sqrt(covariance[..., _DIAGONAL].sum(-1) / 3.0))
+    return np.asarray(np.sqrt(mean_variance(covariance)))
 
 
 def carried_on(covariance: Array, std: Array) -> Array:

@@ -363,9 +363,9 @@ def _covariance(msg: Any, std: np.ndarray) -> np.ndarray | None:
     bad = np.where(known, unknown.any(-1), ~unknown.all(-1))
     if not bad.any():
         square = np.square(std)
-        trace = covariance[:, [0, 3, 5]].sum(-1) / 3.0
+        mean = covariances.mean_variance(covariance)
         with np.errstate(invalid="ignore"):
-            bad = known & (np.abs(trace - square) > SAME_VARIANCE * np.maximum(trace, square))
+            bad = known & (np.abs(mean - square) > SAME_VARIANCE * np.maximum(mean, square))
         bad |= known & ~covariances.is_valid(covariance)
     if bad.any():
         joint = _first(bad)
