@@ -86,9 +86,12 @@ def generation_of(name: str, recorded: str, example: bytes) -> int | None:
 
     `recorded`: hash of the type in the bag, empty where it states none: then `example`, one of its messages, tells.
     """
-    earlier = [number for number in range(len(GENERATIONS)) if _hash(name, number) != type_hash(name)]
-    if not type_hash(name) or recorded == type_hash(name):
+    today = type_hash(name)
+    if (
+        not today or recorded == today
+    ):  # before anything of an earlier generation is made: nearly all bags are of today
         return None
+    earlier = [number for number in range(len(GENERATIONS)) if _hash(name, number) != today]
     if recorded:
         return next((number for number in earlier if _hash(name, number) == recorded), None)
     if not earlier or _fits(store(), name, example):

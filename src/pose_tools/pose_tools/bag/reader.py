@@ -191,8 +191,9 @@ def _type_hashes(path: Path) -> dict[str, str]:
 def _check_type(connection: Connection, recorded: str) -> None:
     """Raise ValueError where this machine means something else by the type than the bag does."""
     installed = type_hash(connection.msgtype)
-    earlier = generation_of(connection.msgtype, recorded, b"") is not None
-    if recorded and installed and recorded != installed and not earlier:
+    if not recorded or not installed or recorded == installed:
+        return
+    if generation_of(connection.msgtype, recorded, b"") is None:
         raise ValueError(
             f"{connection.topic} holds {connection.msgtype} with hash {recorded}, but here it has "
             f"{installed}; install the version of {connection.msgtype.split('/')[0]} that recorded the bag"
